@@ -1,0 +1,110 @@
+"""What the operator wants: immutable, validated, comparable.
+
+Numbers carry no unit strings here: bytes are int, CPUs and seconds are float (`units` converts at the door).
+The structs refuse unknown fields, so that a typo can't travel.
+"""
+
+from __future__ import annotations
+
+from signal import SIGTERM
+
+import msgspec
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of all specs."""
+
+
+class IoMax(Spec):
+    """Bandwidth and operation limits of one block device; None leaves that direction unlimited."""
+
+    device: str  # "MAJOR:MINOR" or a path such as /dev/sda, resolved when applied
+    rbps: int | None = None  # bytes a second
+    wbps: int | None = None
+    riops: int | None = None  # operations a second
+    wiops: int | None = None
+
+
+class Limits(Spec):
+    """Kernel limits of one cgroup, named as the v2 files are with `_` for `.`; None leaves the kernel's default."""
+
+    cpu_max: float | None = None  # CPUs: 1.5 is one and a half
+    cpu_weight: int | None = None  # 1 to 10000, the kernel's default is 100
+    cpuset_cpus: str | None = None  # list format: "0-3,5"
+    cpuset_mems: str | None = None
+    memory_max: int | None = None  # bytes
+    memory_high: int | None = None
+    memory_low: int | None = None
+    memory_swap_max: int | None = None  # bytes of swap alone, as on v2
+    memory_oom_group: bool = False  # an OOM kill takes the whole group
+    pids_max: int | None = None
+    io_max: tuple[IoMax, ...] = ()
+    io_weight: int | None = None  # 1 to 10000
+
+
+class Backoff(Spec):
+    """Delay before a restart: `initial` doubling to `max` seconds, plus up to `jitter` (a fraction) of it."""
+
+    initial: float = 0.5
+    max: float = 30.0
+    jitter: float = 0.1
+
+
+class Flapping(Spec):
+    """`attempts` short lives inside `window` seconds: wait `retry_in`; after `max_retry` such waits the slot fails.
+
+    `attempts` 0 switches the rule off; `max_retry` -1 never gives up.
+    """
+
+    attempts: int = 5
+    window: float = 60.0
+    retry_in: float = 30.0
+    max_retry: int = 5
+
+
+class Rlimit(Spec):
+    """Soft and hard value of one resource limit; None is RLIM_INFINITY."""
+
+    soft: int | None = None
+    hard: int | None = None
+
+
+class WatcherSpec(Spec):
+    """One command kept running as `numprocesses` workers."""
+
+    name: str
+    cmd: tuple[str, ...]
+    numprocesses: int = 1
+    autostart: bool = True
+    env: dict[str, str] = {}
+    copy_env: bool = False  # start from the daemon's own environment
+    working_dir: str | None = None  # None: "/"
+    uid: str | int | None = None  # name or number
+    gid: str | int | None = None  # None: the user's own group
+    groups: tuple[str | int, ...] | None = None  # None: the user's supplementary groups
+    umask: int | None = None
+    nice: int | None = None
+    rlimits: dict[str, Rlimit] = {}  # "nofile" -> RLIMIT_NOFILE
+    oom_score_adj: int = 0
+    stdout: str = "inherit"  # inherit | null | an absolute path
+    stderr: str = "inherit"
+    stop_signal: int = SIGTERM
+    graceful_timeout: float = 30.0
+    min_uptime: float = 1.0  # a life at least this long is no crash at start
+    max_retry: int = 5  # exec failures in a row before the slot fails; -1: never
+    backoff: Backoff = Backoff()
+    flapping: Flapping = Flapping()
+    limits: Limits = Limits()  # of each worker
+    watcher_limits: Limits = Limits()  # of their sum
+
+
+class ArbiterSpec(Spec):
+    """A daemon's whole configuration."""
+
+    name: str
+    cgroup_root: str | None = None  # path below each hierarchy's mount; None: found from /proc/self/cgroup
+    on_missing: str = "refuse"  # refuse | warn: what to do about a limit this host can't enforce
+    watchers: tuple[WatcherSpec, ...] = ()
+
+    def watcher(self, name: str) -> WatcherSpec | None:
+        return next((w for w in self.watchers if w.name == name), None)

@@ -1,0 +1,141 @@
+"""The daemon's set of watchers: wires keeper, cgroups, runners and control channel; owns no policy of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from circus_cg.arbiter.boot import ArbiterBoot
+from circus_cg.arbiter.intent import Intents
+from circus_cg.arbiter.journal import Journal
+from circus_cg.arbiter.runner import WatcherRunner
+from circus_cg.cgroup.group import WatcherGroup
+from circus_cg.cgroup.tree import Tree
+from circus_cg.cgroup.watch import EventHub
+from circus_cg.core.slot import Held, from_note, rebuild
+from circus_cg.host import clock
+from circus_cg.keeper.client import KeeperClient
+from circus_cg.keeper.log import say
+from circus_cg.keeper.messages import Key, Message
+from circus_cg.keeper.wire import Closed
+
+
+class Arbiter:
+    def __init__(self, boot: ArbiterBoot, keeper: KeeperClient, hello: Message) -> None:
+        self.boot = boot
+        self.journal = Journal()
+        self.hub = EventHub()
+        self.tree = Tree(boot.layout, boot.spec.name)
+        self.intents = Intents(Path(boot.state) / "intent.json", hello["instance"])
+        self.runners: dict[str, WatcherRunner] = {}
+        self.started_at = clock.wall()
+        self.stopping = bool(hello["stopping"])
+        self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # the keeper is
+        self._keeper = keeper
+        self._writing = False
+        self._hello = hello
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def begin(self) -> None:
+        """Rebuild the slots from notes and inventory, then ask for what is missing."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self.hub.fileno(), self.hub.dispatch)
+        for spec in self.boot.spec.watchers:
+            group = WatcherGroup(self.tree, spec.name, spec.limits, spec.watcher_limits)
+            group.ensure()
+            self.runners[spec.name] = WatcherRunner(spec, group, self.boot, self._keeper, self.hub, self.journal)
+        exits = [news for slot in self._hello["slots"] if (news := self._adopt(slot)) is not None]
+        for message in exits + self._hello["news"]:
+            self._on_message(message)
+        for runner in self.runners.values():
+            if not self.stopping:
+                runner.want(self.intents.wanted(runner.spec), self.intents.numprocesses(runner.spec))
+        loop.add_reader(self._keeper.fileno(), self._on_readable)
+        self._watch_writability()
+        if self.stopping:
+            self.terminate()
+        self._keeper.ready(f"{len(self.runners)} watchers")
+
+    def terminate(self) -> None:
+        """Stop every watcher, remove what we made, let the keeper go."""
+        self.stopping = True
+        self._spawn_task(self._wind_down())
+
+    def signal(self, key: Key, signum: int) -> None:
+        self._keeper.signal(key, signum)
+
+    async def _wind_down(self) -> None:
+        for runner in self.runners.values():
+            runner.want(False, runner.numprocesses)
+        for runner in self.runners.values():
+            await runner.settled(runner.is_down)
+        for runner in self.runners.values():
+            runner.remove_groups()
+        self._keeper.quit(0)
+        self._watch_writability()
+
+    def _adopt(self, held: Message) -> Message | None:
+        """One slot of the inventory; returns an exit that no arbiter has acknowledged."""
+        name, wid = held["slot"]
+        runner = self.runners.get(name)
+        if runner is None:
+            say("arbiter", f"slot {name}.{wid} belongs to no watcher of the configuration; left as it is")
+            return None
+        noted = from_note(held["note"]) if held["note"] else None
+        there = Held(generation=held["generation"], state=held["state"], pid=held["pid"])
+        runner.adopt(rebuild(noted, wid, there, clock.now()))
+        found: Message | None = held["exit"]
+        return found
+
+    def _on_readable(self) -> None:
+        try:
+            for message in self._keeper.receive():
+                self._on_message(message)
+        except Closed:
+            asyncio.get_running_loop().remove_reader(self._keeper.fileno())
+            if not self.gone.done():
+                self.gone.set_result(None)
+            return
+        self._watch_writability()
+
+    def _on_message(self, message: dict[str, Any]) -> None:
+        match message["op"]:
+            case "spawned" | "exited" | "refused":
+                runner = self.runners.get(message["key"][0])
+                if runner is not None:
+                    runner.on_news(message)
+            case "ping":
+                self._keeper.pong()
+            case "terminate" if not self.stopping:
+                self.terminate()
+            case "hangup":
+                say("arbiter", "SIGHUP: the configuration of a running daemon can't be reloaded yet; nothing changed")
+            case _:
+                return
+
+    def _watch_writability(self) -> None:
+        """What the channel would not take at once goes out when it can."""
+        loop = asyncio.get_running_loop()
+        if self._keeper.wants_write and not self._writing:
+            self._writing = True
+            loop.add_writer(self._keeper.fileno(), self._on_writable)
+
+    def _on_writable(self) -> None:
+        try:
+            self._keeper.flush()
+        except Closed:
+            pass  # the reader sees it too
+        if not self._keeper.wants_write:
+            self._writing = False
+            asyncio.get_running_loop().remove_writer(self._keeper.fileno())
+
+    def _spawn_task(self, work: Any) -> None:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_task_done)
+
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (failed := task.exception()) is not None and not self.gone.done():
+            self.gone.set_exception(failed)  # a broken arbiter is replaced, not kept

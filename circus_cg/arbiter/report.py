@@ -1,0 +1,62 @@
+"""What `ps` and `status` show: one row a worker, read when asked for and never otherwise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from circus_cg.arbiter.runner import WatcherRunner
+from circus_cg.core.slot import Phase, Slot
+from circus_cg.core.watcher import status
+from circus_cg.host import clock
+
+
+def status_of(runner: WatcherRunner) -> str:
+    return status(runner.wanted, runner.phases)
+
+
+def worker_rows(runner: WatcherRunner) -> list[dict[str, Any]]:
+    """Slots that are wanted or still hold something, by wid."""
+    shown = [s for s in runner.slots.values() if s.wanted or s.phase not in (Phase.IDLE,)]
+    return [_row(runner, slot) for slot in sorted(shown, key=lambda slot: slot.wid)]
+
+
+def _row(runner: WatcherRunner, slot: Slot) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "watcher": runner.spec.name,
+        "wid": slot.wid,
+        "generation": slot.generation,
+        "pid": slot.pid if slot.alive else None,
+        "phase": slot.phase.value,
+        "cgroup": None,
+        "started": _wall(slot.started) if slot.alive else None,
+        "restarts": slot.restarts,
+        "last_exit": _last_exit(slot),
+        "memory_current": None,
+        "memory_peak": None,
+        "cpu_seconds": None,
+    }
+    if slot.phase in (Phase.STARTING, Phase.READY, Phase.STOPPING) and slot.generation:
+        group = runner.group_of(slot.wid, slot.generation)
+        usage = group.usage()
+        row |= {"cgroup": group.label, "memory_current": usage.memory_current, "memory_peak": usage.memory_peak}
+        row["cpu_seconds"] = usage.cpu_seconds
+    return row
+
+
+def _last_exit(slot: Slot) -> dict[str, Any] | None:
+    if slot.last_exit is None:
+        return None
+    last = slot.last_exit
+    return {
+        "code": last.code,
+        "signal": last.signal,
+        "reason": last.reason,
+        "detail": last.detail,
+        "uptime": last.uptime,
+        "at": _wall(last.at),
+    }
+
+
+def _wall(monotonic: float | None) -> float | None:
+    """Seconds since the epoch of an instant on the loop's clock."""
+    return None if monotonic is None else clock.wall() - (clock.now() - monotonic)

@@ -1,0 +1,262 @@
+"""One watcher's shell: an event in, one `step`, its effects carried out. No queue, no lock, nothing polls.
+
+Each call runs to its end without waiting, so events of one watcher never interleave, and no watcher waits for another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable
+from math import inf
+from typing import Any, assert_never
+
+from circus_cg.arbiter import life
+from circus_cg.arbiter.boot import ArbiterBoot
+from circus_cg.arbiter.journal import Journal, Record
+from circus_cg.cgroup.group import WatcherGroup, WorkerGroup
+from circus_cg.cgroup.watch import EventHub
+from circus_cg.core import effects as do
+from circus_cg.core import events as ev
+from circus_cg.core.slot import Phase, Slot, step, to_note
+from circus_cg.core.watcher import reconcile, restart
+from circus_cg.errors import CgroupError
+from circus_cg.host import clock
+from circus_cg.keeper.client import KeeperClient
+from circus_cg.keeper.messages import Key, Message
+from circus_cg.spec import WatcherSpec
+
+REMOVE_AGAIN = 0.2  # seconds; a group that was just emptied can refuse rmdir for an instant
+
+
+class WatcherRunner:
+    def __init__(
+        self,
+        spec: WatcherSpec,
+        group: WatcherGroup,
+        boot: ArbiterBoot,
+        keeper: KeeperClient,
+        hub: EventHub,
+        journal: Journal,
+    ) -> None:
+        self.spec = spec
+        self.wanted = False
+        self.numprocesses = spec.numprocesses
+        self.slots: dict[int, Slot] = {}
+        self.phases: Counter[Phase] = Counter()
+        self._group = group
+        self._template = life.template(spec, boot)
+        self._keeper, self._hub, self._journal = keeper, hub, journal
+        self._groups: dict[tuple[int, int], WorkerGroup] = {}  # (wid, generation): those not removed yet
+        self._watches: dict[tuple[int, int], Any] = {}  # armed while leftovers outlive their worker
+        self._timers: dict[int, asyncio.TimerHandle] = {}
+        self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+        self._loop = asyncio.get_running_loop()
+
+    # -- what the operator asks ------------------------------------------------------------------
+
+    def want(self, wanted: bool, numprocesses: int) -> None:
+        """Start, stop, grow, shrink: the set's decision, then an event for each slot concerned."""
+        self.wanted, self.numprocesses = wanted, numprocesses
+        self._tell(reconcile(wanted, numprocesses, self.slots))
+
+    def restart(self) -> None:
+        self._tell(restart(self.numprocesses, self.slots))
+
+    def adopt(self, slot: Slot) -> None:
+        """A slot that lived before this arbiter did."""
+        self._put(slot)
+        if slot.generation and slot.phase not in (Phase.IDLE, Phase.FAILED, Phase.BACKOFF):
+            self.group_of(slot.wid, slot.generation)
+        self._schedule(slot)
+
+    def settled(self, condition: Callable[[], bool]) -> asyncio.Future[None]:
+        """Done as soon as `condition` holds; it is looked at after each event of this watcher."""
+        done: asyncio.Future[None] = self._loop.create_future()
+        self._waiters.append((condition, done))
+        self._wake()
+        return done
+
+    def is_down(self) -> bool:
+        return not self.busy
+
+    def is_up(self) -> bool:
+        return not any(self.phases[p] for p in (Phase.STARTING, Phase.STOPPING))
+
+    @property
+    def busy(self) -> int:
+        """Slots that are neither idle nor failed."""
+        return sum(self.phases[p] for p in (Phase.STARTING, Phase.READY, Phase.BACKOFF, Phase.STOPPING))
+
+    def group_of(self, wid: int, generation: int) -> WorkerGroup:
+        group = self._groups.get((wid, generation))
+        if group is None:
+            group = self._groups[wid, generation] = self._group.worker(wid, generation)
+        return group
+
+    # -- what the keeper tells -------------------------------------------------------------------
+
+    def on_news(self, message: Message) -> None:
+        key = Key(*message["key"])
+        generation, event_id = key.generation, self._journal.next_id()
+        match message["op"]:
+            case "spawned":
+                self.deliver(key.wid, ev.Spawned(id=event_id, generation=generation, pid=message["pid"]))
+            case "exited":
+                self.deliver(key.wid, self._exit_event(event_id, key, message))
+            case "refused":
+                held, pid = message["generation"], message["pid"]
+                self.deliver(key.wid, ev.Refused(id=event_id, generation=held, pid=pid))
+
+    def deliver(self, wid: int, event: ev.Event) -> None:
+        before = self.slots.get(wid) or Slot(wid=wid)
+        after, effects = step(self.spec, before, event, clock.now(), random.random())
+        self._put(after)
+        note = to_note(after)
+        spawned = False
+        for effect in effects:
+            spawned |= isinstance(effect, do.Spawn)
+            self._perform(after, effect, note)
+        if not spawned and after != before:
+            self._remember(event, after, note)
+        elif not spawned and isinstance(event, ev.Exited | ev.LaunchFailed):
+            self._remember(event, after, note)  # a stale exit still needs its acknowledgement
+        self._schedule(after)
+        self._wake()
+
+    def remove_groups(self) -> None:
+        """At the end: what the watcher made."""
+        for group in self._groups.values():
+            group.remove()
+        self._groups.clear()
+        self._group.remove()
+
+    # -- effects -----------------------------------------------------------------------------------
+
+    def _perform(self, slot: Slot, effect: do.Effect, note: str) -> None:
+        match effect:
+            case do.Spawn():
+                self._spawn(slot, effect, note)
+            case do.Signal():
+                self._keeper.signal(self._key(slot.wid, effect.generation), effect.signum)
+            case do.KillGroup():
+                self._kill(slot.wid, effect.generation)
+            case do.RemoveGroup():
+                self._remove(slot.wid, effect.generation)
+            case do.Publish():
+                event_id = self._journal.next_id()
+                self._journal.write(
+                    Record(event_id, effect.cause, clock.wall(), self.spec.name, slot.wid, effect.kind, effect.detail)
+                )
+            case _:
+                assert_never(effect)
+
+    def _spawn(self, slot: Slot, effect: do.Spawn, note: str) -> None:
+        group = self.group_of(slot.wid, effect.generation)
+        request = life.request(self._template, group)
+        try:
+            group.create()
+        except (CgroupError, OSError) as refused:
+            # The keeper files this life as failed: its ledger and ours stay in step.
+            request["failed"] = {"stage": "cgroup", "errno": refused.errno or 0, "text": str(refused)}
+        self._keeper.spawn(self._key(slot.wid, effect.generation), request, note)
+
+    def _kill(self, wid: int, generation: int) -> None:
+        group = self.group_of(wid, generation)
+        group.kill()
+        self._watch_emptiness(wid, generation)
+
+    def _watch_emptiness(self, wid: int, generation: int) -> None:
+        """Armed before the look, so that an end between the two is not missed."""
+        if (wid, generation) not in self._watches:
+            group = self.group_of(wid, generation)
+            self._watches[wid, generation] = self._hub.watch_populated(
+                group, lambda: self._loop.call_soon(self._look, wid, generation)
+            )
+        self._loop.call_soon(self._look, wid, generation)
+
+    def _look(self, wid: int, generation: int) -> None:
+        """Tell the slot when the group is empty; while its worker lives that comes with the exit instead."""
+        slot = self.slots.get(wid)
+        handle = self._watches.get((wid, generation))
+        if handle is None or slot is None or slot.generation != generation or slot.alive:
+            return
+        if not self.group_of(wid, generation).populated():
+            self._hub.forget(self._watches.pop((wid, generation)))
+            self.deliver(wid, ev.Emptied(id=self._journal.next_id(), generation=generation))
+
+    def _remove(self, wid: int, generation: int, tries: int = 25) -> None:
+        handle = self._watches.pop((wid, generation), None)
+        if handle is not None:
+            self._hub.forget(handle)
+        group = self._groups.get((wid, generation))
+        if group is None or group.remove():
+            self._groups.pop((wid, generation), None)
+        elif tries:
+            self._loop.call_later(REMOVE_AGAIN, self._remove, wid, generation, tries - 1)
+
+    # -- bookkeeping ---------------------------------------------------------------------------------
+
+    def _exit_event(self, event_id: int, key: Key, message: Message) -> ev.Event:
+        error = message["error"]
+        group = self.group_of(key.wid, key.generation)
+        populated = group.populated()
+        if populated:
+            self._watch_emptiness(key.wid, key.generation)
+        elif error is not None:
+            return ev.LaunchFailed(
+                id=event_id, generation=key.generation, stage=error["stage"], errno=error["errno"], text=error["text"]
+            )
+        oom, detail = self._oom(group) if message["code"] != 0 else (None, "")
+        return ev.Exited(
+            id=event_id, generation=key.generation, code=message["code"], signal=message["signal"],
+            oom=oom, detail=detail, populated=populated,
+        )  # fmt: skip
+
+    def _oom(self, group: WorkerGroup) -> tuple[Any, str]:
+        verdict = group.oom()
+        if not verdict.kills:
+            return None, ""
+        limit = "none" if verdict.limit is None else str(verdict.limit)
+        peak = "unknown" if verdict.peak is None else str(verdict.peak)
+        return ("own" if verdict.own_limit else "host"), f"memory_max {limit}, peak {peak}"
+
+    def _remember(self, event: ev.Event, slot: Slot, note: str) -> None:
+        if isinstance(event, ev.Exited | ev.LaunchFailed):
+            self._keeper.ack(self._key(slot.wid, event.generation), note)
+        else:
+            self._keeper.note((self.spec.name, slot.wid), note)
+
+    def _tell(self, decisions: tuple[tuple[int, type[ev.Start | ev.Stop | ev.Restart]], ...]) -> None:
+        for wid, kind in decisions:
+            self.deliver(wid, kind(id=self._journal.next_id()))
+
+    def _put(self, slot: Slot) -> None:
+        before = self.slots.get(slot.wid)
+        if before is not None:
+            self.phases[before.phase] -= 1
+        self.phases[slot.phase] += 1
+        self.slots[slot.wid] = slot
+
+    def _schedule(self, slot: Slot) -> None:
+        timer = self._timers.pop(slot.wid, None)
+        if timer is not None:
+            timer.cancel()
+        if slot.deadline < inf:
+            self._timers[slot.wid] = self._loop.call_at(slot.deadline, self._on_deadline, slot.wid)
+
+    def _on_deadline(self, wid: int) -> None:
+        self._timers.pop(wid, None)
+        self.deliver(wid, ev.DeadlineReached(id=self._journal.next_id()))
+
+    def _wake(self) -> None:
+        for waiter in list(self._waiters):
+            condition, done = waiter
+            if done.done() or condition():
+                self._waiters.remove(waiter)
+                if not done.done():
+                    done.set_result(None)
+
+    def _key(self, wid: int, generation: int) -> Key:
+        return Key(self.spec.name, wid, generation)

@@ -1,0 +1,179 @@
+"""`circus-cg ctl`: talk to a running daemon over its local endpoint."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from circus_cg.cli.output import as_json, table
+from circus_cg.host import dirs
+from circus_cg.rpc.client import Client
+from circus_cg.units import format_bytes, format_seconds
+
+json_option = click.option("--json", "json_", is_flag=True, help="One JSON document instead of text.")
+wait_option = click.option("--wait/--no-wait", default=True, show_default=True, help="Return when it is done.")
+watcher_argument = click.argument("watcher", required=False)
+FOREVER = -1.0  # a stop may take as long as its graceful_timeout
+
+
+class Session:
+    def __init__(self, name: str, timeout: float) -> None:
+        self.name = name
+        self.dirs = dirs.of(name)
+        self.client = Client(self.dirs.endpoint, timeout)
+
+
+@click.group()
+@click.option("--name", default="default", show_default=True, envvar="CIRCUS_CG_NAME", help="The daemon's name.")
+@click.option("--timeout", default=5.0, show_default=True, help="Seconds to wait for an answer.")
+@click.pass_context
+def ctl(context: click.Context, name: str, timeout: float) -> None:
+    """Operate a running daemon. Example: circus-cg ctl --name shop ps"""
+    context.obj = Session(name, timeout)
+
+
+@ctl.command()
+@watcher_argument
+@json_option
+@click.pass_obj
+def ps(session: Session, watcher: str | None, json_: bool) -> None:
+    """One row a worker. Example: circus-cg ctl ps web"""
+    workers = session.client.call("ps", name=watcher)["workers"]
+    if json_:
+        as_json({"workers": workers})
+        return
+    headings = (
+        "WATCHER",
+        "WID",
+        "GEN",
+        "PID",
+        "PHASE",
+        "UP",
+        "RESTARTS",
+        "LAST EXIT",
+        "MEMORY",
+        "PEAK",
+        "CPU",
+        "CGROUP",
+    )
+    table(headings, [_ps_row(row) for row in workers])
+
+
+@ctl.command()
+@watcher_argument
+@json_option
+@click.pass_obj
+def status(session: Session, watcher: str | None, json_: bool) -> None:
+    """active, starting, stopping or stopped, for one watcher or all. Example: circus-cg ctl status"""
+    reply = session.client.call("status", name=watcher)
+    statuses = {watcher: reply["status"]} if watcher else reply["statuses"]
+    if json_:
+        as_json({"statuses": statuses})
+    else:
+        table(("WATCHER", "STATUS"), list(statuses.items()))
+
+
+def _verb(verb: str, does: str) -> None:
+    @ctl.command(verb, help=f"{does}, one watcher or all. Example: circus-cg ctl {verb} web")
+    @watcher_argument
+    @wait_option
+    @json_option
+    @click.pass_obj
+    def command(session: Session, watcher: str | None, wait: bool, json_: bool) -> None:
+        reply = session.client.call(verb, timeout=FOREVER if wait else None, name=watcher, waiting=wait)
+        _done(reply, json_)
+
+
+_verb("start", "Start")
+_verb("stop", "Stop: signal, graceful_timeout, then kill the whole group")
+_verb("restart", "Stop and start again")
+
+
+def _counting(verb: str, does: str) -> None:
+    @ctl.command(verb, help=f"{does} workers of a watcher. Example: circus-cg ctl {verb} web 2")
+    @click.argument("watcher")
+    @click.argument("nb", default=1, type=click.IntRange(min=0))
+    @wait_option
+    @json_option
+    @click.pass_obj
+    def command(session: Session, watcher: str, nb: int, wait: bool, json_: bool) -> None:
+        timeout = FOREVER if wait else None
+        reply = session.client.call(verb, timeout=timeout, name=watcher, nb=nb, waiting=wait)
+        if json_:
+            _done(reply, json_)
+        else:
+            click.echo(f"{watcher}: {reply['numprocesses']} workers")
+
+
+_counting("incr", "Add")
+_counting("decr", "Take away")
+
+
+@ctl.command("signal")
+@click.argument("watcher")
+@click.argument("signum")
+@click.option("--wid", type=int, help="Only the worker with this number.")
+@json_option
+@click.pass_obj
+def send_signal(session: Session, watcher: str, signum: str, wid: int | None, json_: bool) -> None:
+    """Send a signal to the workers of a watcher. Example: circus-cg ctl signal web HUP --wid 1"""
+    number: int | str = int(signum) if signum.isdigit() else signum
+    reply = session.client.call("signal", name=watcher, signum=number, wid=wid)
+    if json_:
+        _done(reply, json_)
+    else:
+        click.echo(f"{watcher}: {reply['signal']} sent to {', '.join(map(str, reply['signalled']))}")
+
+
+@ctl.command("quit")
+@wait_option
+@json_option
+@click.pass_obj
+def quit_(session: Session, wait: bool, json_: bool) -> None:
+    """Stop every watcher, then the daemon. Example: circus-cg ctl quit"""
+    reply = session.client.call("quit")
+    if wait:
+        dirs.wait_unlocked(session.dirs)
+    _done(reply, json_)
+
+
+def _done(reply: dict[str, Any], json_: bool) -> None:
+    fields = {key: value for key, value in reply.items() if key not in ("id", "time")}
+    if json_:
+        as_json(fields)
+    elif "statuses" in fields:
+        table(("WATCHER", "STATUS"), list(fields["statuses"].items()))
+    else:
+        click.echo("ok")
+
+
+def _ps_row(row: dict[str, Any]) -> tuple[str, ...]:
+    last = row["last_exit"]
+    up = "-" if row["started"] is None else format_seconds(max(0.0, time.time() - row["started"]))
+    cpu = "-" if row["cpu_seconds"] is None else f"{row['cpu_seconds']:.2f}s"
+    return (
+        row["watcher"],
+        str(row["wid"]),
+        str(row["generation"]),
+        str(row["pid"] or "-"),
+        row["phase"],
+        up,
+        str(row["restarts"]),
+        "-" if last is None else _reason(last),
+        _size(row["memory_current"]),
+        _size(row["memory_peak"]),
+        cpu,
+        row["cgroup"] or "-",
+    )
+
+
+def _reason(last: dict[str, Any]) -> str:
+    if last["code"] is not None:
+        return f"{last['reason']} {last['code']}"
+    return f"{last['reason']} signal {last['signal']}" if last["signal"] is not None else str(last["reason"])
+
+
+def _size(value: int | None) -> str:
+    return "-" if value is None else format_bytes(value)

@@ -1,0 +1,44 @@
+"""`circus-cg`: the verbs, and how an error becomes one line and an exit status."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from circus_cg import __version__
+from circus_cg.cli.lazy import LazyGroup
+from circus_cg.errors import CircusCgError
+
+EXITS = """
+Exit status: 0 done, 1 failed or refused, 2 bad configuration or usage, 3 the host lacks something,
+4 already running, 5 not running, 6 no answer in time.
+"""
+
+
+class Main(LazyGroup):
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().main(*args, **kwargs)
+        except CircusCgError as refused:
+            for line in str(refused).splitlines():
+                click.echo(f"circus-cg: {line}", err=True)
+            sys.exit(refused.exit_status)
+
+
+@click.command(
+    cls=Main,
+    rooms={
+        "run": "circus_cg.cli.run:run",
+        "check": "circus_cg.cli.check:check",
+        "doctor": "circus_cg.cli.doctor:doctor",
+        "ctl": "circus_cg.cli.ctl:ctl",
+    },
+    help="A process supervisor that puts every worker into a cgroup of its own.",
+    epilog=EXITS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, prog_name="circus-cg")
+def main() -> None:
+    pass

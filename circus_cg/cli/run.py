@@ -1,0 +1,95 @@
+"""`circus-cg run`: check everything while nothing runs, then become the keeper."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import uuid
+from pathlib import Path
+
+import click
+import msgspec
+
+from circus_cg.arbiter.boot import ArbiterBoot
+from circus_cg.cgroup import hierarchy, limits
+from circus_cg.cgroup.hierarchy import Layout
+from circus_cg.cgroup.tree import Tree
+from circus_cg.config import loader
+from circus_cg.errors import HostError
+from circus_cg.host import dirs, identity
+from circus_cg.keeper.boot import become_keeper, sealed
+from circus_cg.spec import ArbiterSpec
+
+HIDDEN = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
+
+
+@click.command()
+@click.argument("config", type=click.Path(dir_okay=False))
+@click.option("--name", envvar="CIRCUS_CG_NAME", help="The daemon's name, instead of the configuration's.")
+@click.option("--cgroup-root", envvar="CIRCUS_CG_ROOT", help="Path below each hierarchy's mount, `/` for its root.")
+def run(config: str, name: str | None, cgroup_root: str | None) -> None:
+    """Run a configuration in the foreground; SIGTERM and SIGINT stop it. Example: circus-cg run shop.yaml"""
+    spec = loader.load(Path(config))
+    spec = loader.override(spec, name=name, cgroup_root=cgroup_root)
+    identities = {watcher.name: identity.resolve(watcher) for watcher in spec.watchers}
+    layout = hierarchy.find(spec.cgroup_root)
+    _refuse_what_the_host_lacks(spec, layout)
+    places = dirs.of(spec.name)
+    dirs.make(places)
+    lock = dirs.lock(places, spec.name)
+    tree = Tree(layout, spec.name)
+    tree.kill_stale()
+    wanted = [limits.controllers(which) for w in spec.watchers for which in (w.limits, w.watcher_limits)]
+    tree.prepare(frozenset({"memory"}).union(*wanted))
+    tree.enter_daemon()
+    nofile = _raise_nofile()
+    record = ArbiterBoot(
+        spec=spec,
+        layout=layout,
+        identities=identities,
+        environment=_clean_environment(),
+        nofile=nofile,
+        runtime=str(places.runtime),
+        state=str(places.state),
+    )
+    boot = sealed("circus-cg-arbiter-boot", msgspec.json.encode(record))
+    become_keeper(
+        {
+            "instance": uuid.uuid4().hex,
+            "arbiter": {
+                "argv": [sys.executable, "-m", "circus_cg.arbiter.main", str(boot)],
+                "env": _clean_environment(),
+            },
+            "pass_fds": [boot],
+            "keep_fds": [lock],
+            "launcher": os.environ.get("CIRCUS_CG_LAUNCHER"),
+            "places": tree.places(),
+        }
+    )
+
+
+def _refuse_what_the_host_lacks(spec: ArbiterSpec, layout: Layout) -> None:
+    errors = []
+    for watcher in spec.watchers:
+        for which, wanted in (("limits", watcher.limits), ("watcher_limits", watcher.watcher_limits)):
+            for finding in limits.check(layout, wanted):
+                text = f"{watcher.name}.{which}: {finding.text}"
+                if finding.severity == "error" and spec.on_missing == "refuse":
+                    errors.append(text)
+                else:
+                    click.echo(f"circus-cg: warning: {text}", err=True)
+    if errors:
+        raise HostError("\n".join([*errors, "`on_missing: warn` runs without what this host can't enforce"]))
+
+
+def _clean_environment() -> dict[str, str]:
+    """systemd's words are for the keeper alone."""
+    return {key: value for key, value in os.environ.items() if key not in HIDDEN}
+
+
+def _raise_nofile() -> tuple[int, int]:
+    """A descriptor or two a worker: ask for all we may have; workers get back what we were given."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return soft, hard

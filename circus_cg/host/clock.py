@@ -1,0 +1,6 @@
+"""The one place that reads the time, for everything but the keeper."""
+
+import time
+
+now = time.monotonic  # the loop's clock and the keeper's too: exits and deadlines compare
+wall = time.time

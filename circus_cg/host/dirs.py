@@ -1,0 +1,79 @@
+"""Where a daemon lives on disk: runtime and state directories, and the lock that makes its name unique."""
+
+import fcntl
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from circus_cg.errors import AlreadyRunning, HostError
+
+SOCKET_PATH_MAX = 107  # sun_path less its NUL
+
+
+@dataclass(frozen=True, slots=True)
+class Dirs:
+    """`runtime` (0711) holds what lives, `state` (0700) what outlasts the process."""
+
+    runtime: Path
+    state: Path
+
+    @property
+    def endpoint(self) -> str:
+        return f"ipc://{self.runtime / 'control.sock'}"
+
+
+def of(name: str) -> Dirs:
+    """Below CIRCUS_CG_RUNTIME_DIR and CIRCUS_CG_STATE_DIR; as root /run and /var/lib, else the user's own."""
+    if os.geteuid() == 0:
+        runtime, state = "/run/circus-cg", "/var/lib/circus-cg"
+    else:
+        home = os.path.expanduser("~")
+        runtime = os.path.join(os.environ.get("XDG_RUNTIME_DIR", f"/tmp/circus-cg-{os.geteuid()}"), "circus-cg")
+        state = os.path.join(os.environ.get("XDG_STATE_HOME", f"{home}/.local/state"), "circus-cg")
+    runtime = os.environ.get("CIRCUS_CG_RUNTIME_DIR", runtime)
+    state = os.environ.get("CIRCUS_CG_STATE_DIR", state)
+    return Dirs(Path(runtime) / name, Path(state) / name)
+
+
+def make(dirs: Dirs) -> None:
+    """Create both; refuse a directory that somebody else owns or can write."""
+    for path, mode in ((dirs.runtime, 0o711), (dirs.state, 0o700)):
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        try:
+            path.mkdir(mode=mode)
+        except FileExistsError:
+            pass
+        found = os.lstat(path)
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            raise HostError(f"cannot use {path}: not a directory of this user; remove it or set CIRCUS_CG_RUNTIME_DIR")
+        path.chmod(mode)
+    length = len(str(dirs.runtime / "control.sock"))
+    if length > SOCKET_PATH_MAX:
+        raise HostError(f"cannot use {dirs.runtime}: its socket's path would have {length} characters, over 107")
+
+
+def lock(dirs: Dirs, name: str) -> int:
+    """Hold `name` as long as the returned descriptor is open (it survives exec). Raises AlreadyRunning."""
+    fd = os.open(dirs.runtime / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as held:
+        os.close(fd)
+        raise AlreadyRunning(
+            f"cannot run {name!r}: another daemon of that name is running; stop it"
+            f" (circus-cg ctl --name {name} quit) or choose another --name"
+        ) from held
+    return fd
+
+
+def wait_unlocked(dirs: Dirs) -> None:
+    """Return when no daemon holds this name: the kernel wakes us, nothing polls."""
+    try:
+        fd = os.open(dirs.runtime / "lock", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH)
+    finally:
+        os.close(fd)

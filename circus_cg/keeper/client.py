@@ -1,0 +1,68 @@
+"""The arbiter's side of the keeper's channel: typed requests out, messages in."""
+
+import select
+import socket
+
+from circus_cg.keeper.messages import Key, Message
+from circus_cg.keeper.wire import Channel
+
+HELLO_TIMEOUT = 30.0  # seconds; the pages were queued before we were started
+
+
+class KeeperClient:
+    def __init__(self, fd: int) -> None:
+        self._channel = Channel(socket.socket(fileno=fd))
+
+    def fileno(self) -> int:
+        return self._channel.fileno()
+
+    @property
+    def wants_write(self) -> bool:
+        return self._channel.wants_write
+
+    def flush(self) -> None:
+        self._channel.flush()
+
+    def receive(self) -> list[Message]:
+        """What is there now; raises wire.Closed when the keeper is gone."""
+        return self._channel.receive()
+
+    def hello(self) -> Message:
+        """Wait for the whole inventory: {"instance", "stopping", "note", "slots": [...], "news": [...]}.
+
+        `news` are messages that followed the inventory. Raises TimeoutError, wire.Closed.
+        """
+        slots: list[Message] = []
+        while True:
+            if not select.select([self._channel], [], [], HELLO_TIMEOUT)[0]:
+                raise TimeoutError("the keeper sent no inventory")
+            messages = self._channel.receive()
+            for position, message in enumerate(messages):
+                slots += message["slots"]
+                if message["last"]:
+                    return {**message, "slots": slots, "news": messages[position + 1 :]}
+
+    def spawn(self, key: Key, request: Message, note: str) -> None:
+        """One life: answered by spawned, exited or refused. Acknowledges the previous life's exit."""
+        self._channel.send({**request, "op": "spawn", "key": key, "note": note})
+
+    def signal(self, key: Key, signum: int) -> None:
+        self._channel.send({"op": "signal", "key": key, "signum": signum})
+
+    def ack(self, key: Key, note: str) -> None:
+        self._channel.send({"op": "ack", "key": key, "note": note})
+
+    def note(self, slot: tuple[str, int] | None, note: str) -> None:
+        self._channel.send({"op": "note", "slot": slot, "note": note})
+
+    def forget(self, slot: tuple[str, int]) -> None:
+        self._channel.send({"op": "forget", "slot": slot})
+
+    def ready(self, status: str) -> None:
+        self._channel.send({"op": "ready", "status": status})
+
+    def pong(self) -> None:
+        self._channel.send({"op": "pong"})
+
+    def quit(self, code: int) -> None:
+        self._channel.send({"op": "quit", "code": code})

@@ -1,0 +1,88 @@
+"""The keeper's own last resort over cgroups: look into a group, kill it, remove it. Nothing of policy."""
+
+import os
+import signal
+
+
+def members(request: dict[str, object]) -> list[int]:
+    """The pids in the groups of one life (the unified group if there is one, else the first v1 group)."""
+    for directory in _directories(request):
+        try:
+            with open(f"{directory}/cgroup.procs") as procs:
+                return [int(pid) for pid in procs.read().split()]
+        except OSError:
+            continue
+    return []
+
+
+def child_in(request: dict[str, object]) -> int | None:
+    """Our own child in the groups of one life, if the launcher died after making it."""
+    me = os.getpid()
+    return next((pid for pid in members(request) if _parent(pid) == me), None)
+
+
+def populated(request: dict[str, object]) -> bool:
+    unified = request.get("v2")
+    if isinstance(unified, str):
+        try:
+            with open(f"{unified}/cgroup.events") as events:
+                return "populated 1" in events.read()
+        except OSError:
+            return False
+    return bool(members(request))
+
+
+def kill(request: dict[str, object]) -> None:
+    """One round; the caller repeats it while `populated`."""
+    unified = request.get("v2")
+    if isinstance(unified, str):
+        try:
+            with open(f"{unified}/cgroup.kill", "w") as file:
+                file.write("1")
+            return
+        except OSError:
+            pass  # before Linux 5.14 there is no cgroup.kill
+    for pid in members(request):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def remove(request: dict[str, object]) -> None:
+    for directory in _directories(request):
+        try:
+            os.rmdir(directory)
+        except OSError:
+            continue  # the next start clears what is left
+
+
+def leave(places: list[dict[str, object]]) -> None:
+    """Move this process out of its own leaf and remove what the daemon made: [{"procs": file, "dirs": [...]}]."""
+    for place in places:
+        try:
+            with open(str(place["procs"]), "w") as procs:
+                procs.write("0")
+        except OSError:
+            pass  # a delegated v2 root takes no members; its owner removes the rest
+        dirs = place["dirs"]
+        assert isinstance(dirs, list)
+        for directory in dirs:
+            try:
+                os.rmdir(directory)
+            except OSError:
+                break
+
+
+def _directories(request: dict[str, object]) -> list[str]:
+    unified, v1 = request.get("v2"), request.get("v1")
+    first = [unified] if isinstance(unified, str) else []
+    return first + (list(v1) if isinstance(v1, list) else [])
+
+
+def _parent(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return int(stat.read().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0

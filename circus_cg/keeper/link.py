@@ -1,0 +1,117 @@
+"""The arbiter as the keeper sees it: a child that may die at any instant, a channel made anew for each, a ping."""
+
+import os
+import signal
+import socket
+from collections.abc import Callable
+from math import inf
+
+from circus_cg.keeper.messages import Message
+from circus_cg.keeper.wire import Channel, Closed, pair
+
+ARBITER_FD = 3  # where every arbiter finds its channel
+PING_EVERY = 10.0  # seconds of silence before a ping
+SILENCE_LIMIT = 30.0  # seconds without any word: killed and replaced
+GIVE_UP_AFTER = 3  # starts in a row that never got ready, with nothing to supervise yet
+
+
+def restart_delay(failures: int) -> float:
+    """Seconds before the next arbiter: the first death is answered at once, a series is slowed to 10 s."""
+    return 0.0 if failures <= 1 else min(10.0, 0.1 * 2.0 ** (failures - 2))
+
+
+class ArbiterLink:
+    """At most one arbiter. `deadline` is when `on_deadline` wants to be called."""
+
+    def __init__(self, argv: list[str], env: dict[str, str], pass_fds: list[int]) -> None:
+        self._argv, self._env, self._pass_fds = argv, env, pass_fds
+        self.channel: Channel | None = None
+        self.pid: int | None = None
+        self.failures = 0  # deaths since an arbiter last became ready
+        self.was_ready = False
+        self._heard = 0.0
+        self._pinged = False
+        self._restart_at = inf
+
+    @property
+    def deadline(self) -> float:
+        if self.pid is None:
+            return self._restart_at
+        return self._heard + (SILENCE_LIMIT if self._pinged else PING_EVERY)
+
+    def start(self, inventory: list[Message], now: float) -> None:
+        """The inventory waits in the channel before the arbiter's first instruction: no request can be stale."""
+        ours, theirs = pair()
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        self.channel = Channel(ours)
+        self._restart_at, self._heard, self._pinged = inf, now, False
+        try:
+            for message in inventory:
+                self.channel.send(message)
+            self.pid = self._spawn(theirs.fileno())
+        finally:
+            theirs.close()
+
+    def send(self, message: Message) -> None:
+        """Dropped when no arbiter lives: the next one gets the inventory instead."""
+        if self.channel is not None:
+            try:
+                self.channel.send(message)
+            except Closed:
+                pass  # its death is on the way to us; records stay until acknowledged
+
+    def heard(self, now: float) -> None:
+        self._heard, self._pinged = now, False
+
+    def ready(self) -> None:
+        self.was_ready, self.failures = True, 0
+
+    def on_deadline(self, now: float, restart: Callable[[], None]) -> None:
+        if now < self.deadline:
+            return
+        if self.pid is None:
+            restart()
+        elif self._pinged:
+            os.kill(self.pid, signal.SIGKILL)  # ours and not yet reaped, so the pid is safe
+            self._heard = now
+        else:
+            self.send({"op": "ping"})
+            self._pinged = True
+
+    def died(self, now: float) -> None:
+        self.close()
+        self.pid = None
+        self.failures += 1
+        self._restart_at = now + restart_delay(self.failures)
+
+    def close(self) -> None:
+        if self.channel is not None:
+            self.channel.close()
+            self.channel = None
+
+    def _spawn(self, their_fd: int) -> int:
+        high = os.dup(their_fd)  # posix_spawn's dup2 onto the same number would keep close-on-exec
+        try:
+            actions = [(os.POSIX_SPAWN_DUP2, high, ARBITER_FD)]
+            for fd in self._pass_fds:
+                os.set_inheritable(fd, True)
+            argv = self._argv
+            return os.posix_spawn(
+                argv[0],
+                argv,
+                self._env,
+                file_actions=actions,
+                setsid=True,
+                setsigdef=[
+                    signal.SIGPIPE,
+                    signal.SIGTERM,
+                    signal.SIGINT,
+                    signal.SIGHUP,
+                    signal.SIGCHLD,
+                ],
+            )
+        finally:
+            os.close(high)
+            for fd in self._pass_fds:
+                os.set_inheritable(fd, False)

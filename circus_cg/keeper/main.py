@@ -1,0 +1,308 @@
+"""The parent of all: spawns, signals, reaps; decides nothing about policy. Single thread, standard library only.
+
+Its law is docs/explanation/keeper.md. What it was given at start (the boot record, in a memfd) is all it believes.
+"""
+
+import json
+import os
+import select
+import signal
+import sys
+import time
+from math import inf
+
+from circus_cg.keeper import groups, launch
+from circus_cg.keeper.ledger import Ledger
+from circus_cg.keeper.link import GIVE_UP_AFTER, ArbiterLink
+from circus_cg.keeper.log import say
+from circus_cg.keeper.messages import Key, Message, hello
+from circus_cg.keeper.spawning import Spawning
+from circus_cg.keeper.stopping import LastResort
+from circus_cg.keeper.wire import Closed
+
+SWEEP_AFTER = 1.0  # seconds from a SIGCHLD to the sweep for adopted orphans: one O(n) scan for many deaths
+HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+
+
+class Keeper:
+    def __init__(self, boot: Message) -> None:
+        self._boot = boot
+        self._ledger = Ledger()
+        arbiter = boot["arbiter"]
+        self._arbiter = ArbiterLink(arbiter["argv"], arbiter["env"], boot["pass_fds"])
+        self._epoll = select.epoll()
+        self._signals, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        for signum in HANDLED:
+            signal.signal(signum, lambda *_: None)
+        self._spawning = Spawning(self._ledger, launch.make_launcher(boot.get("launcher")), self._settled)
+        self._pidfds: dict[int, tuple[int, int]] = {}  # pidfd -> (pid, pidfd)
+        self._requests = {
+            "spawn": self._on_spawn, "signal": self._on_signal, "ack": self._on_ack, "note": self._on_note,
+            "forget": self._on_forget, "ready": self._on_ready, "pong": lambda _: None, "quit": self._on_quit,
+        }  # fmt: skip
+        self._arbiter_note = ""
+        self._arbiter_pidfd = -1
+        self._writing = False
+        self._sweep_at = inf
+        self._stopping = False  # SIGTERM was seen
+        self._last_resort: LastResort | None = None
+        self._exit: int | None = None
+
+    def run(self) -> int:
+        self._epoll.register(self._signals, select.EPOLLIN)
+        self._epoll.register(self._spawning.fileno(), select.EPOLLIN)
+        self._start_arbiter()
+        while self._exit is None:
+            self._wait()
+        self._leave()
+        return self._exit
+
+    def _wait(self) -> None:
+        deadline = min(self._arbiter.deadline if self._last_resort is None else inf, self._sweep_at)
+        if self._last_resort is not None:
+            deadline = min(deadline, self._last_resort.deadline)
+        timeout = -1.0 if deadline == inf else max(0.0, deadline - time.monotonic())
+        for fd, event in self._epoll.poll(timeout, 64):
+            self._dispatch(fd, event)
+        self._on_deadlines()
+        self._watch_writability()
+
+    def _dispatch(self, fd: int, event: int) -> None:
+        if fd in self._pidfds:
+            self._reap(*self._pidfds[fd])
+        elif fd == self._signals:
+            self._on_signals(os.read(fd, 4096))
+        elif fd == self._spawning.fileno():
+            self._spawning.on_readable()
+        elif fd == self._arbiter_pidfd:
+            self._on_arbiter_death()
+        elif self._arbiter.channel is not None and fd == self._arbiter.channel.fileno():
+            self._on_channel(event)
+
+    def _on_deadlines(self) -> None:
+        now = time.monotonic()
+        if self._last_resort is not None:
+            self._last_resort.on_deadline(now)
+            if self._last_resort.done:
+                self._exit = self._last_resort.status
+        else:
+            self._arbiter.on_deadline(now, self._start_arbiter)
+        if now >= self._sweep_at:
+            self._sweep_at = inf if self._sweep() else now + SWEEP_AFTER
+
+    # -- the arbiter ---------------------------------------------------------------------------
+
+    def _start_arbiter(self) -> None:
+        note, instance = self._arbiter_note, self._boot["instance"]
+        pages = hello(self._ledger.inventory(), instance=instance, note=note, stopping=self._stopping)
+        self._arbiter.start(pages, time.monotonic())
+        assert self._arbiter.channel is not None and self._arbiter.pid is not None
+        self._writing = False
+        self._epoll.register(self._arbiter.channel.fileno(), select.EPOLLIN)
+        self._arbiter_pidfd = os.pidfd_open(self._arbiter.pid)
+        self._epoll.register(self._arbiter_pidfd, select.EPOLLIN)
+
+    def _on_channel(self, event: int) -> None:
+        channel = self._arbiter.channel
+        assert channel is not None
+        try:
+            if event & select.EPOLLOUT:
+                channel.flush()
+            if event & (select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR):
+                for message in channel.receive():
+                    self._arbiter.heard(time.monotonic())
+                    self._on_request(message)
+        except Closed:
+            # A live arbiter that closed its channel can't be talked to: same as dead.
+            self._epoll.unregister(channel.fileno())
+            self._arbiter.close()
+            if self._arbiter.pid is not None:
+                os.kill(self._arbiter.pid, signal.SIGKILL)
+
+    def _on_request(self, message: Message) -> None:
+        """A bad request is refused in the log and harms nobody: the arbiter parses network bytes."""
+        try:
+            self._requests[message["op"]](message)
+        except (KeyError, TypeError, ValueError, IndexError) as bad:
+            log(f"cannot serve a request of the arbiter: {type(bad).__name__}: {bad}")
+
+    def _on_arbiter_death(self) -> None:
+        assert self._arbiter.pid is not None
+        _, status = os.waitpid(self._arbiter.pid, 0)
+        self._epoll.unregister(self._arbiter_pidfd)
+        os.close(self._arbiter_pidfd)
+        self._arbiter_pidfd = -1
+        if self._arbiter.channel is not None:
+            self._drain_channel()
+            if self._arbiter.channel is not None:
+                self._epoll.unregister(self._arbiter.channel.fileno())
+        self._arbiter.died(time.monotonic())
+        if self._exit is not None:
+            return
+        log(f"arbiter died ({describe(status)}); {len(self._pidfds)} workers stay")
+        hopeless = not self._arbiter.was_ready and self._arbiter.failures >= GIVE_UP_AFTER
+        if self._stopping or hopeless:
+            self._begin_last_resort(1 if hopeless else 0)
+
+    def _drain_channel(self) -> None:
+        """What it asked before it died still counts: a note or an acknowledgement may be among it."""
+        channel = self._arbiter.channel
+        assert channel is not None
+        try:
+            while messages := channel.receive():
+                for message in messages:
+                    self._on_request(message)
+        except Closed:
+            return
+
+    def _watch_writability(self) -> None:
+        channel = self._arbiter.channel
+        if channel is not None and channel.wants_write != self._writing:
+            self._writing = channel.wants_write
+            self._epoll.modify(channel.fileno(), select.EPOLLIN | (select.EPOLLOUT if self._writing else 0))
+
+    # -- requests ------------------------------------------------------------------------------
+
+    def _on_spawn(self, message: Message) -> None:
+        message["key"] = Key(*message["key"])
+        if self._last_resort is not None:
+            return  # we are leaving; nobody waits for an answer
+        refusal = self._ledger.spawn(message)
+        if refusal is not None:
+            self._arbiter.send(refusal)
+        elif "failed" in message:  # the arbiter could not prepare it; filed here, so that generations stay in step
+            self._settled(self._ledger.failed(message["key"], message["failed"], time.monotonic()), None)
+        else:
+            self._spawning.begin(message)
+
+    def _on_signal(self, message: Message) -> None:
+        pid = self._ledger.pid_of(Key(*message["key"]))
+        if pid is not None:
+            os.kill(pid, int(message["signum"]))  # our child, not reaped yet: the pid can't have been reused
+
+    def _on_ack(self, message: Message) -> None:
+        self._ledger.ack(Key(*message["key"]), message.get("note"))
+
+    def _on_note(self, message: Message) -> None:
+        if message["slot"] is None:
+            self._arbiter_note = message["note"]
+        else:
+            watcher, wid = message["slot"]
+            self._ledger.note((watcher, wid), message["note"])
+
+    def _on_forget(self, message: Message) -> None:
+        watcher, wid = message["slot"]
+        self._ledger.forget((watcher, wid))
+
+    def _on_ready(self, message: Message) -> None:
+        self._arbiter.ready()
+
+    def _on_quit(self, message: Message) -> None:
+        self._begin_last_resort(int(message["code"]))  # with nothing left this ends at once
+
+    # -- workers -------------------------------------------------------------------------------
+
+    def _settled(self, messages: list[Message], started: int | None) -> None:
+        """News from the launcher: a pid to watch, answers to pass on."""
+        if started is not None:
+            pidfd = os.pidfd_open(started)
+            self._pidfds[pidfd] = (started, pidfd)
+            self._epoll.register(pidfd, select.EPOLLIN)
+            if self._last_resort is not None:
+                self._last_resort.reset()
+        for message in messages:
+            self._arbiter.send(message)
+
+    def _reap(self, pid: int, pidfd: int) -> None:
+        result = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
+        if result is None:
+            return
+        self._epoll.unregister(pidfd)
+        del self._pidfds[pidfd]
+        os.close(pidfd)
+        exited = result.si_code == os.CLD_EXITED
+        code, signum = (result.si_status, None) if exited else (None, result.si_status)
+        for message in self._ledger.exited(pid, code, signum, time.monotonic()):
+            self._arbiter.send(message)
+        if self._last_resort is not None:
+            self._last_resort.reset()
+
+    def _sweep(self) -> bool:
+        """Reap adopted orphans. False: not now, a child whose pid we don't know yet may be among them."""
+        if self._spawning.in_flight:
+            return False
+        while True:
+            try:
+                peek = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return True
+            if peek is None:
+                return True
+            pidfd = next((entry for entry in self._pidfds.values() if entry[0] == peek.si_pid), None)
+            if pidfd is not None:
+                self._reap(*pidfd)
+            elif peek.si_pid == self._arbiter.pid:
+                self._on_arbiter_death()
+            else:
+                os.waitpid(peek.si_pid, os.WNOHANG)
+
+    # -- signals and the end -------------------------------------------------------------------
+
+    def _on_signals(self, numbers: bytes) -> None:
+        for signum in set(numbers):
+            if signum == signal.SIGCHLD:
+                self._sweep_at = min(self._sweep_at, time.monotonic() + SWEEP_AFTER)
+            elif signum in (signal.SIGTERM, signal.SIGINT):
+                self._terminate(signum)
+            elif signum == signal.SIGHUP:
+                self._arbiter.send({"op": "hangup"})
+
+    def _terminate(self, signum: int) -> None:
+        again = self._stopping and signum == signal.SIGINT
+        self._stopping = True
+        if self._last_resort is not None:
+            if again:
+                self._last_resort.hurry()
+        elif self._arbiter.pid is None:
+            self._begin_last_resort(0)
+        elif again:
+            self._begin_last_resort(0)  # the second Ctrl-C: the operator won't wait
+            assert self._last_resort is not None
+            self._last_resort.hurry()
+        else:
+            self._arbiter.send({"op": "terminate", "signal": signum})
+
+    def _begin_last_resort(self, status: int) -> None:
+        if self._last_resort is None:
+            self._last_resort = LastResort(self._ledger, status, time.monotonic())
+            self._last_resort.on_deadline(time.monotonic())
+            if self._last_resort.done:
+                self._exit = status
+
+    def _leave(self) -> None:
+        if self._arbiter.pid is not None:
+            self._arbiter.close()  # it sees the end of the stream and goes
+            if not select.select([self._arbiter_pidfd], [], [], 5.0)[0]:
+                os.kill(self._arbiter.pid, signal.SIGKILL)
+            os.waitpid(self._arbiter.pid, 0)
+        self._spawning.close()
+        groups.leave(self._boot.get("places", []))
+
+
+def describe(status: int) -> str:
+    code = os.waitstatus_to_exitcode(status)
+    return f"exit {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+
+
+def log(text: str) -> None:
+    say("keeper", text)
+
+
+def main() -> None:
+    boot_fd = int(sys.argv[1])
+    boot = json.loads(os.pread(boot_fd, os.fstat(boot_fd).st_size, 0))
+    os.close(boot_fd)
+    for fd in (*boot["pass_fds"], *boot["keep_fds"]):
+        os.set_inheritable(fd, False)  # it came through our exec; nothing else may hold it
+    sys.exit(Keeper(boot).run())

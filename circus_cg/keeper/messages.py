@@ -1,0 +1,53 @@
+"""What may be asked of the keeper and what it answers: plain dictionaries, JSON on the wire. Pure.
+
+Eight requests (arbiter -> keeper); each names its operation in "op":
+    spawn   one life: key, argv, env, cwd, groups, identity, limits, stop rule, note   (compare-and-swap on the key)
+    signal  key, signum
+    ack     key[, note]      the exit of that life was understood
+    note    slot|null, note  opaque text, given back at hello (null: the arbiter's own)
+    forget  slot             an empty slot's memory is dropped
+    ready   status           every watcher that starts by itself was asked to
+    pong                     the answer to ping
+    quit    code             nothing is left to supervise; leave
+Answers and news (keeper -> arbiter): hello (paged), spawned, exited, refused, terminate, ping.
+
+A key is [watcher, wid, generation], a slot [watcher, wid]. Unknown fields are ignored: either side may be one version ahead.
+"""
+
+from typing import Any, NamedTuple
+
+VERSION = 1
+PAGE = 64  # slots a hello page: well below the 64 kB that travel inline
+
+Message = dict[str, Any]
+
+
+class Key(NamedTuple):
+    """One life of one worker: spawn key, cgroup name and attribution in one."""
+
+    watcher: str
+    wid: int
+    generation: int
+
+    @property
+    def slot(self) -> tuple[str, int]:
+        return self.watcher, self.wid
+
+
+def hello(slots: list[Message], *, instance: str, note: str, stopping: bool) -> list[Message]:
+    """The inventory in pages; the last one says so."""
+    pages = [slots[i : i + PAGE] for i in range(0, len(slots), PAGE)] or [[]]
+    last = len(pages) - 1
+    head = {"op": "hello", "version": VERSION, "instance": instance, "stopping": stopping}
+    return [
+        head | {"slots": page, "last": i == last, "note": note if i == last else ""} for i, page in enumerate(pages)
+    ]
+
+
+def spawned(key: Key, pid: int) -> Message:
+    return {"op": "spawned", "key": key, "pid": pid}
+
+
+def refused(key: Key, why: str, *, generation: int, pid: int | None) -> Message:
+    """The slot is not what the arbiter believed; what is there comes along."""
+    return {"op": "refused", "key": key, "why": why, "generation": generation, "pid": pid}

@@ -1,0 +1,138 @@
+"""From a spawn request to a settled child: opens its files, asks the launcher, files the answers in the ledger."""
+
+import errno
+import os
+import time
+from collections.abc import Callable
+
+from circus_cg.keeper import groups
+from circus_cg.keeper.launch import Failed, ForkLauncher, Gone, NativeLauncher, Running, SpawnRequest, Started
+from circus_cg.keeper.ledger import Ledger
+from circus_cg.keeper.messages import Key, Message
+
+# What happened, told to the keeper: messages for the arbiter, and a new child to watch.
+Settled = Callable[[list[Message], int | None], None]
+
+
+class Spawning:
+    def __init__(self, ledger: Ledger, launcher: NativeLauncher | ForkLauncher, settled: Settled) -> None:
+        self._ledger, self._launcher, self._settled = ledger, launcher, settled
+        self._asked: dict[int, Key] = {}  # ident -> life, until exec is known
+        self._unstarted: dict[int, Key] = {}  # those of them whose pid we don't know yet
+        self._next = 0
+
+    def fileno(self) -> int:
+        return self._launcher.fileno()
+
+    @property
+    def in_flight(self) -> bool:
+        """A child whose pid we don't know may exist."""
+        return bool(self._unstarted)
+
+    def begin(self, message: Message) -> None:
+        key: Key = message["key"]
+        fds: dict[int, int] = {}
+        try:
+            for target, field in ((1, "stdout"), (2, "stderr")):
+                fd = _open_output(message.get(field, "inherit"))
+                if fd is not None:
+                    fds[target] = fd
+            self._next += 1
+            self._asked[self._next] = self._unstarted[self._next] = key
+            self._launcher.submit(_request(self._next, message, fds))
+        except OSError as refused:
+            self._drop(self._next, key)
+            self._fail(key, "output", refused.errno or errno.EIO)
+        except (KeyError, TypeError, ValueError) as bad:
+            self._drop(self._next, key)
+            self._fail(key, "request", errno.EINVAL, str(bad))
+        finally:
+            for fd in fds.values():
+                os.close(fd)
+
+    def on_readable(self) -> None:
+        for answer in self._launcher.receive():
+            match answer:
+                case Started():
+                    self._on_started(answer.ident, answer.pid)
+                case Running():
+                    self._on_running(answer.ident)
+                case Failed():
+                    key = self._asked.pop(answer.ident, None)
+                    self._unstarted.pop(answer.ident, None)
+                    if key is not None:
+                        self._fail(key, answer.stage, answer.errno)
+                case Gone():
+                    self._on_gone(answer.unsettled)
+
+    def close(self) -> None:
+        self._launcher.close()
+
+    def _on_started(self, ident: int, pid: int) -> None:
+        key = self._unstarted.pop(ident, None)
+        if key is not None:
+            self._ledger.started(key, pid)
+            self._settled([], pid)
+
+    def _on_running(self, ident: int) -> None:
+        key = self._asked.pop(ident, None)
+        if key is not None:
+            self._settled(self._ledger.running(key), None)
+
+    def _fail(self, key: Key, stage: str, number: int, text: str = "") -> None:
+        error = {"stage": stage, "errno": number, "text": text or os.strerror(number)}
+        self._settled(self._ledger.failed(key, error, time.monotonic()), None)
+
+    def _drop(self, ident: int, key: Key) -> None:
+        if self._asked.get(ident) == key:
+            del self._asked[ident]
+            self._unstarted.pop(ident, None)
+
+    def _on_gone(self, unsettled: list[int]) -> None:
+        """The launcher died. Each life still in flight: a child in its group is adopted, else it is asked for again."""
+        for ident in unsettled:
+            self._on_running(ident)  # its exec can't be told any more; its exit will be
+        self._launcher.restart()
+        waiting, self._unstarted, self._asked = self._unstarted, {}, {}
+        for ident, key in waiting.items():
+            request = self._ledger.request_of(key)
+            if request is None:
+                continue
+            pid = groups.child_in(request)
+            if pid is None:
+                self.begin(request)
+                continue
+            self._asked[ident] = self._unstarted[ident] = key
+            self._on_started(ident, pid)
+            self._on_running(ident)
+
+
+def _request(ident: int, message: Message, fds: dict[int, int]) -> SpawnRequest:
+    return SpawnRequest(
+        ident=ident,
+        argv=message["argv"],
+        env=message["env"],
+        cwd=message["cwd"],
+        v2=message["v2"],
+        v1=message["v1"],
+        umask=message.get("umask"),
+        nice=message.get("nice"),
+        rlimits=[(which, soft, hard) for which, soft, hard in message.get("rlimits", ())],
+        uid=message.get("uid"),
+        gid=message.get("gid"),
+        groups=message.get("groups"),
+        oom_score_adj=message.get("oom_score_adj"),
+        fds=fds,
+    )
+
+
+def _open_output(target: str) -> int | None:
+    """`inherit` (None), `null`, or a file: appended to, made 0640, never through a symbolic link."""
+    if target == "inherit":
+        return None
+    if target == "null":
+        return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+    fd = os.open(target, flags, 0o640)  # O_NONBLOCK: a FIFO without a reader must not stop the keeper
+    os.set_blocking(fd, True)
+    return fd

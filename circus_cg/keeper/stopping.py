@@ -1,0 +1,61 @@
+"""The last-resort stop: what the keeper does itself when it must end and no arbiter can: signal, wait, group kill."""
+
+import os
+from math import inf
+
+from circus_cg.keeper import groups
+from circus_cg.keeper.ledger import Held, Ledger, State
+from circus_cg.keeper.log import say
+
+LOOK_EVERY = 0.2  # seconds; a group's end has no descriptor of ours to wait on, and this phase is short
+KILL_LIMIT = 10.0  # seconds of group kills before what is stuck in the kernel is left behind
+
+
+class LastResort:
+    """`deadline` is when `on_deadline` wants to be called; `done` when nothing is left (or nothing can be done)."""
+
+    def __init__(self, ledger: Ledger, status: int, now: float) -> None:
+        self._ledger = ledger
+        self.status = status
+        self.done = False
+        self.deadline = now
+        self._patience = now
+        for held in ledger.occupied():
+            signum, timeout = held.request["stop"]
+            self._patience = max(self._patience, now + float(timeout))
+            if held.pid is not None:
+                os.kill(held.pid, int(signum))
+
+    def reset(self) -> None:
+        """Something ended: look again at once."""
+        self.deadline = 0.0
+
+    def hurry(self) -> None:
+        self._patience = self.deadline = 0.0
+
+    def on_deadline(self, now: float) -> None:
+        if now < self.deadline:
+            return
+        left = [held for held in self._held() if self._alive(held)]
+        if not left:
+            self.done, self.deadline = True, inf
+            for held in self._held():
+                groups.remove(held.request)
+            return
+        self.deadline = now + LOOK_EVERY
+        if self._patience == 0.0:
+            self._patience = now
+        for held in left:
+            # Once the worker itself is gone, nobody is left to ask its leftovers to leave.
+            if now >= self._patience or held.state not in (State.LAUNCHING, State.RUNNING):
+                groups.kill(held.request)
+        if now >= self._patience + KILL_LIMIT:
+            names = ", ".join(f"{held.slot[0]}.{held.slot[1]}" for held in left)
+            say("keeper", f"cannot end {names}: still in the kernel after SIGKILL")
+            self.done, self.deadline = True, inf
+
+    def _held(self) -> list[Held]:
+        return [held for held in self._ledger.all() if held.request]
+
+    def _alive(self, held: Held) -> bool:
+        return held.state in (State.LAUNCHING, State.RUNNING) or groups.populated(held.request)

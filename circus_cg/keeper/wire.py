@@ -1,0 +1,121 @@
+"""Messages over a SOCK_SEQPACKET pair: JSON, one a packet; over 64 kB in a memfd. Nonblocking on both sides."""
+
+import array
+import json
+import os
+import socket
+from collections import deque
+
+from circus_cg.keeper.messages import Message
+
+INLINE = 65536  # a packet over about 213 kB is EMSGSIZE; larger bodies travel by descriptor
+MAX_FDS = 200  # the kernel refuses more than 253
+INLINE_MARK, MEMFD_MARK = b"\x00", b"\x01"
+
+
+class Closed(Exception):
+    """The other side is gone."""
+
+
+class Channel:
+    """One end. `send` never blocks: what the socket won't take waits here until `flush`."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._sock = sock
+        self._queue: deque[tuple[bytes, list[int], bool]] = deque()
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    @property
+    def wants_write(self) -> bool:
+        return bool(self._queue)
+
+    def send(self, message: Message) -> None:
+        """Raises Closed when nobody is there any more."""
+        body = json.dumps(message, separators=(",", ":")).encode()
+        if len(body) < INLINE:
+            self._queue.append((INLINE_MARK + body, [], False))
+        else:
+            self._queue.append((MEMFD_MARK, [_memfd(body)], True))
+        if len(self._queue) == 1:
+            self.flush()
+
+    def flush(self) -> None:
+        while self._queue:
+            data, fds, ours = self._queue[0]
+            try:
+                if fds:
+                    socket.send_fds(self._sock, [data], fds)
+                else:
+                    self._sock.send(data)
+            except BlockingIOError:
+                return
+            except (BrokenPipeError, ConnectionError) as cause:
+                raise Closed from cause
+            self._queue.popleft()
+            if ours:
+                for fd in fds:
+                    os.close(fd)
+
+    def receive(self, limit: int = 64) -> list[Message]:
+        """Up to `limit` messages that are there now; raises Closed at the end of the stream."""
+        messages: list[Message] = []
+        while len(messages) < limit:
+            try:
+                data, fds = self._receive_one()
+            except BlockingIOError:
+                break
+            except ConnectionError as cause:
+                raise Closed from cause
+            if not data:
+                if messages:
+                    break  # the end is seen again next time
+                raise Closed
+            body = data[1:] if data[:1] == INLINE_MARK else _slurp(fds[0])
+            for fd in fds:
+                os.close(fd)
+            messages.append(json.loads(body))
+        return messages
+
+    def close(self) -> None:
+        self._sock.close()
+        for _, fds, ours in self._queue:
+            if ours:
+                for fd in fds:
+                    os.close(fd)
+        self._queue.clear()
+
+    def _receive_one(self) -> tuple[bytes, list[int]]:
+        data, ancillary, _, _ = self._sock.recvmsg(INLINE + 1, socket.CMSG_SPACE(4 * MAX_FDS), socket.MSG_CMSG_CLOEXEC)
+        fds = array.array("i")
+        for level, kind, payload in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
+        return data, list(fds)
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+
+
+def _memfd(body: bytes) -> int:
+    fd = os.memfd_create("circus-cg-message", os.MFD_CLOEXEC)
+    view = memoryview(body)
+    while view:
+        view = view[os.write(fd, view) :]
+    return fd
+
+
+def _slurp(fd: int) -> bytes:
+    size = os.fstat(fd).st_size
+    parts = []
+    offset = 0
+    while offset < size:
+        part = os.pread(fd, size - offset, offset)
+        if not part:
+            break
+        parts.append(part)
+        offset += len(part)
+    return b"".join(parts)

@@ -1,0 +1,35 @@
+"""The synchronous client that `circus-cg ctl` uses."""
+
+import os
+import uuid
+from typing import Any
+
+import msgspec
+import zmq
+
+from circus_cg.errors import CommandRefused, NotRunning, TimedOut
+
+
+class Client:
+    def __init__(self, endpoint: str, timeout: float = 5.0) -> None:
+        self._endpoint, self._timeout = endpoint, timeout
+
+    def call(self, command: str, timeout: float | None = None, **properties: Any) -> dict[str, Any]:
+        """The reply's fields. Raises NotRunning, TimedOut, CommandRefused."""
+        path = self._endpoint.removeprefix("ipc://")
+        if not os.path.exists(path):
+            raise NotRunning(f"cannot reach the daemon: no socket {path}; start it with `circus-cg run CONFIG`")
+        if not os.access(path, os.W_OK):
+            raise NotRunning(f"cannot reach the daemon: {path} is not yours; use the user that runs it")
+        wait = self._timeout if timeout is None else timeout
+        request = {"id": uuid.uuid4().hex, "command": command, "properties": properties}
+        with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
+            socket.setsockopt(zmq.LINGER, 0)
+            socket.connect(self._endpoint)
+            socket.send(msgspec.json.encode(request))
+            if not socket.poll(-1 if wait < 0 else int(wait * 1000)):
+                raise TimedOut(f"cannot {command}: no answer in {wait:g} s; `--timeout` waits longer")
+            reply: dict[str, Any] = msgspec.json.decode(socket.recv())
+        if reply.get("status") != "ok":
+            raise CommandRefused(str(reply.get("reason", "refused without a reason")))
+        return reply

@@ -1,0 +1,79 @@
+"""What every measured system shares: the compiled target and floor, the FIFO on which workers report their first instruction."""
+
+from __future__ import annotations
+
+import os
+import select
+import struct
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+RECORD = struct.Struct("=QQ")  # pid, CLOCK_MONOTONIC ns
+PATIENCE = 120.0  # seconds for anything to happen
+
+
+class World:
+    def __init__(self) -> None:
+        self.scratch = Path(tempfile.mkdtemp(prefix="circus-cg-bench-"))
+        self.target = self._compile("target")
+        self.floor = self._compile("floor")
+
+    def _compile(self, name: str) -> Path:
+        program = self.scratch / name
+        subprocess.run(["cc", "-O2", "-static", "-o", program, HERE / f"{name}.c"], check=True)
+        return program
+
+    def births(self, label: str) -> Births:
+        return Births(self.scratch / f"{label}.fifo")
+
+
+class Births:
+    """The first instructions of one system's workers, in the order they came."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        os.mkfifo(path, 0o600)
+        self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)  # never at its end
+        self.pids: list[int] = []
+
+    def wait(self, count: int) -> list[int]:
+        """Instants (ns, CLOCK_MONOTONIC) of the next `count` births."""
+        instants: list[int] = []
+        end = time.monotonic() + PATIENCE
+        while len(instants) < count:
+            if not select.select([self._fd], [], [], max(0.0, end - time.monotonic()))[0]:
+                raise TimeoutError(f"{self.path.stem}: {len(instants)} of {count} workers began in {PATIENCE:g} s")
+            for pid, instant in RECORD.iter_unpack(os.read(self._fd, RECORD.size * min(256, count - len(instants)))):
+                self.pids.append(pid)
+                instants.append(instant)
+        return instants
+
+    def drain(self) -> None:
+        try:
+            while data := os.read(self._fd, RECORD.size * 256):
+                self.pids += [pid for pid, _ in RECORD.iter_unpack(data)]
+        except BlockingIOError:
+            return
+
+
+def pss_kb(pid: int) -> int:
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except (OSError, ProcessLookupError):
+        return 0
+    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def children(pid: int) -> list[int]:
+    try:
+        return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []

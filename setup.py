@@ -1,6 +1,6 @@
 """What pyproject.toml can't say: the launcher, a static C program, becomes package data beside its source.
 
-Without a compiler the build goes on: the keeper then forks in Python, three to five times slower (`circus-cg doctor` says so).
+Without a compiler the build goes on: the keeper then forks in Python, three to five times slower.
 """
 
 from __future__ import annotations

@@ -1,0 +1,30 @@
+"""Functional tests need root and a cgroup file system they may write to; elsewhere they are skipped, saying why."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.functional.daemon import Daemon
+from tests.scratch_groups import mounts
+
+StartDaemon = Callable[..., Daemon]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _host_can_run_this() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("functional tests need root")
+    if not any(os.access(mount, os.W_OK) for mount in mounts()):
+        pytest.skip("functional tests need a writable cgroup file system below /sys/fs/cgroup")
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, scratch_name: str) -> Iterator[StartDaemon]:
+    """`daemon(watchers={...}, **top_level)` starts one that is stopped and checked when the test is over."""
+    with ExitStack() as running:
+        yield lambda **configuration: running.enter_context(Daemon(tmp_path, scratch_name, configuration))

@@ -1,0 +1,113 @@
+"""Run the functional tests in a User Mode Linux guest: `python tests/guest/uml.py v2|v1 [PYTEST ARGUMENTS]`.
+
+The guest sees the host's files, read-only, has /tmp and /run of its own, and one cgroup layout: pure v2 or pure v1.
+Standard library only. The exit status is pytest's; 124 when the guest didn't end in time, 125 when it never ran.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+MEMORY = "2G"  # taken as it is used
+DEADLINE = float(os.environ.get("CIRCUS_CG_GUEST_DEADLINE", "1200"))  # seconds for the whole run
+SLOWNESS = os.environ.get("CIRCUS_CG_TEST_SLOWNESS", "4")  # a system call costs many times the host's
+TIMED_OUT, NEVER_RAN = 124, 125
+
+
+def main(arguments: list[str]) -> int:
+    match arguments:
+        case ["v1" | "v2" as layout, *pytest_arguments]:
+            pass
+        case _:
+            print(__doc__, file=sys.stderr)
+            return 2
+    kernel = shutil.which("linux.uml")
+    if kernel is None:
+        print("cannot boot a guest: no linux.uml; install user-mode-linux", file=sys.stderr)
+        return NEVER_RAN
+    with tempfile.TemporaryDirectory(prefix="circus-cg-guest-", dir=_without_blanks()) as results:
+        return _boot(kernel, layout, pytest_arguments or ["tests/functional"], Path(results))
+
+
+def _boot(kernel: str, layout: str, pytest_arguments: list[str], results: Path) -> int:
+    (results / "command").write_text(_command(layout, pytest_arguments))
+    command = [
+        kernel,
+        f"mem={MEMORY}",
+        "rootfstype=hostfs",
+        "ro",
+        f"init={PROJECT / 'tests/guest/init.sh'}",
+        f"LAYOUT={layout}",
+        f"PROJECT={PROJECT}",
+        f"RESULTS={results}",
+        "con=null",
+        "con0=fd:0,fd:1",
+        "quiet",
+    ]
+    console = results / "console"
+    with console.open("wb") as out:
+        guest = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+    in_time = _follow(guest, results / "log", time.monotonic() + DEADLINE)
+    status = results / "status"
+    if status.exists() and (text := status.read_text().strip()):
+        return int(text)
+    sys.stdout.write(console.read_text(errors="replace"))
+    print(f"the {layout} guest " + ("ended without a result" if in_time else f"was still running after {DEADLINE:g} s"))
+    return NEVER_RAN if in_time else TIMED_OUT
+
+
+def _command(layout: str, pytest_arguments: list[str]) -> str:
+    """What the guest's shell runs; a file, since a kernel parameter can't hold blanks."""
+    exported = {
+        "CIRCUS_CG_EXPECT_LAYOUT": layout,
+        "CIRCUS_CG_STRICT": os.environ.get("CIRCUS_CG_STRICT", ""),
+        "CIRCUS_CG_TEST_SLOWNESS": SLOWNESS,
+    }
+    python = PROJECT / ".venv/bin/python"
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in exported.items()]
+    lines.append(shlex.join(["exec", str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *pytest_arguments]))
+    return "\n".join(lines) + "\n"
+
+
+def _follow(guest: subprocess.Popen[bytes], log: Path, deadline: float) -> bool:
+    """Copy the growing log to our output until the guest has gone; False: it had to be killed at the deadline."""
+    seen = 0
+    try:
+        while True:
+            ended = guest.poll() is not None
+            if log.exists():
+                with log.open("rb") as lines:
+                    lines.seek(seen)
+                    new = lines.read()
+                seen += len(new)
+                sys.stdout.write(new.decode(errors="replace"))
+                sys.stdout.flush()
+            if ended or time.monotonic() > deadline:
+                return ended
+            time.sleep(0.2)
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # its helper processes live in its session
+            os.killpg(guest.pid, signal.SIGKILL)
+        guest.wait()
+
+
+def _without_blanks() -> str:
+    """A directory for the results whose path may stand in a kernel parameter."""
+    for path in (tempfile.gettempdir(), "/tmp"):
+        if not any(map(str.isspace, path)):
+            return path
+    return "/tmp"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -73,9 +73,8 @@ def _command(layout: str, pytest_arguments: list[str]) -> str:
         "CIRCUS_CG_STRICT": os.environ.get("CIRCUS_CG_STRICT", ""),
         "CIRCUS_CG_TEST_SLOWNESS": SLOWNESS,
     }
-    python = PROJECT / ".venv/bin/python"
     lines = [f"export {name}={shlex.quote(value)}" for name, value in exported.items()]
-    lines.append(shlex.join(["exec", str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *pytest_arguments]))
+    lines.append(shlex.join(["exec", sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *pytest_arguments]))
     return "\n".join(lines) + "\n"
 
 

@@ -1,0 +1,74 @@
+"""How a slot outlives its arbiter: as a note that the keeper stores, made a slot again by the next arbiter."""
+
+from dataclasses import dataclass
+from math import inf
+from typing import Any, Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from circus_cg.core.state import Exit, Phase, Slot
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the keeper has in a slot; its last life is `generation` (0: none was ever asked of it)."""
+
+    generation: int
+    state: Literal["empty", "launching", "running", "exited"]  # exited: not acknowledged yet
+    pid: int | None
+
+
+def to_note(slot: Slot) -> str:
+    """JSON; a deadline of infinity is null."""
+    return msgspec.json.encode(slot).decode()
+
+
+def from_note(text: str) -> Slot:
+    """Reads notes one version older or newer: missing fields have their defaults, unknown ones are dropped.
+
+    Raises msgspec.DecodeError for anything else.
+    """
+    fields: dict[str, Any] = msgspec.json.decode(text, type=dict[str, Any])
+    if fields.get("deadline") is None:
+        fields["deadline"] = inf
+    return msgspec.convert(fields, Slot)
+
+
+def rebuild(noted: Slot | None, wid: int, held: Held, now: float) -> Slot:
+    """The slot as a new arbiter must see it: the keeper's word on what lives, the note's on all else.
+
+    An exit still unacknowledged comes afterwards as an ordinary event. What the dead arbiter may have failed to do
+    or hear is due at once: the returned deadline has come.
+    """
+    slot = Slot(wid=wid, wanted=held.state != "empty") if noted is None else replace(noted, wid=wid)
+    if held.state == "empty":
+        return _without_process(slot, held, now)
+    if slot.generation != held.generation or not slot.alive:
+        if held.state == "exited" and slot.generation == held.generation:
+            return _without_process(slot, held, now)  # the note already knows of that exit
+        slot = _life(slot, held)
+    running = held.state == "running"
+    slot = replace(slot, pid=held.pid if running else None)
+    if running and slot.started is None:
+        slot = replace(slot, started=now)
+    if slot.phase is Phase.STOPPING or not slot.wanted:
+        due = slot.deadline if slot.phase is Phase.STOPPING and (slot.signalled or not running) else now
+        return replace(slot, phase=Phase.STOPPING, asked=True, deadline=due)
+    return replace(slot, phase=Phase.READY) if running else slot
+
+
+def _without_process(slot: Slot, held: Held, now: float) -> Slot:
+    """Its group may be populated still, and the notice of its emptiness may be lost: look again."""
+    known = replace(slot, generation=held.generation, alive=False, pid=None)
+    if slot.alive:
+        known = replace(known, last_exit=Exit(None, None, "unknown", "", 0.0, now))
+    if slot.phase in (Phase.IDLE, Phase.BACKOFF, Phase.FAILED):
+        return known
+    return replace(known, phase=Phase.STOPPING, deadline=now)
+
+
+def _life(slot: Slot, held: Held) -> Slot:
+    """A life the note does not know."""
+    begun = replace(slot, generation=held.generation, alive=True, started=None, asked=False, signalled=False)
+    return replace(begun, phase=Phase.STARTING, deadline=inf, kills=0, stuck=False)

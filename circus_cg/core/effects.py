@@ -1,0 +1,51 @@
+"""Everything a slot can ask for. `cause` is the id of the event that led to it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["ready", "exit", "backoff", "flapping", "failed", "stuck", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    """Begin this life in a group of its own; Spawned, LaunchFailed, Exited or Refused answers."""
+
+    generation: int
+    cause: int
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """To the life's main process."""
+
+    generation: int
+    signum: int
+    cause: int
+
+
+@dataclass(frozen=True, slots=True)
+class KillGroup:
+    """SIGKILL to all that is in the life's group; once its process is gone, Emptied tells when all are."""
+
+    generation: int
+    cause: int
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveGroup:
+    """The life is over: its group is empty and no longer needed."""
+
+    generation: int
+    cause: int
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Tell whoever listens; `detail` is for people."""
+
+    kind: Kind
+    detail: str
+    cause: int
+
+
+Effect = Spawn | Signal | KillGroup | RemoveGroup | Publish

@@ -1,0 +1,89 @@
+"""Everything that can happen to a slot. `id` tells events apart; what follows from one carries it as its cause.
+
+A generation is one life of a slot; events of another life than the slot's present one are ignored.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The operator wants a worker here; also the way out of `failed`, and past a delay."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The operator wants nothing here."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """The operator wants a new life here, whatever there is now."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spawned:
+    """The life's exec happened."""
+
+    id: int
+    generation: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchFailed:
+    """The life ended before its exec and left no process. `stage` is what failed, `text` the errno in words."""
+
+    id: int
+    generation: int
+    stage: str
+    errno: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """The life's process is gone. One of `code` and `signal` is set; `populated`: others remain in its group."""
+
+    id: int
+    generation: int
+    code: int | None
+    signal: int | None
+    oom: Literal["own", "host"] | None  # the OOM killer did it: at our own limit, or for want of memory on the host
+    detail: str
+    populated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Emptied:
+    """The life's group holds no process any more."""
+
+    id: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The keeper did not do the spawn: its last life here is `generation`, running as `pid` (None: not running)."""
+
+    id: int
+    generation: int
+    pid: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlineReached:
+    """The time the slot asked to be woken at has come."""
+
+    id: int
+
+
+Command = Start | Stop | Restart
+Event = Command | Spawned | LaunchFailed | Exited | Emptied | Refused | DeadlineReached

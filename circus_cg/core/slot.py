@@ -1,0 +1,291 @@
+"""One slot's state machine. `step` reads no clock and touches nothing: time and chance come in, wishes go out.
+
+A life is over when its process is gone and its group is empty; only then may the next begin.
+"""
+
+from math import inf
+from signal import SIGKILL
+from typing import NamedTuple, assert_never
+
+from msgspec.structs import replace
+
+from circus_cg.core import backoff
+from circus_cg.core.adoption import Held, from_note, rebuild, to_note
+from circus_cg.core.effects import Effect, KillGroup, Kind, Publish, RemoveGroup, Signal, Spawn
+from circus_cg.core.events import (
+    DeadlineReached,
+    Emptied,
+    Event,
+    Exited,
+    LaunchFailed,
+    Refused,
+    Restart,
+    Spawned,
+    Start,
+    Stop,
+)
+from circus_cg.core.state import Exit, Phase, Slot
+from circus_cg.spec import WatcherSpec
+
+__all__ = ["Exit", "Held", "Phase", "Slot", "from_note", "rebuild", "step", "to_note"]
+
+KILL_AGAIN = 1.0  # seconds between two kills of a group that will not empty
+STUCK_AFTER = 5  # such kills
+ASK_AGAIN = 0.1  # seconds, after the keeper refused a spawn though nothing runs
+
+Step = tuple[Slot, tuple[Effect, ...]]
+
+
+class _Moment(NamedTuple):
+    """What every decision may look at besides the slot."""
+
+    spec: WatcherSpec
+    now: float
+    draw: float
+    cause: int
+
+
+def step(spec: WatcherSpec, slot: Slot, event: Event, now: float, draw: float) -> Step:
+    """The slot after `event`, and what is to be done; the same slot when nothing follows. `draw`: chance in [0, 1)."""
+    after, effects = _react(_Moment(spec, now, draw, event.id), slot, event)
+    if after is slot:
+        return slot, ()
+    since = slot.since if after.phase is slot.phase else now
+    return replace(after, since=since, cause=event.id), effects
+
+
+def _react(at: _Moment, slot: Slot, event: Event) -> Step:
+    match event:
+        case Start() | Stop() | Restart():
+            return _COMMANDS[type(event)](at, slot)
+        case Refused():
+            return _on_refused(at, slot, event)
+        case DeadlineReached():
+            return _on_deadline(at, slot)
+        case Spawned() | LaunchFailed() | Exited() | Emptied():
+            if event.generation != slot.generation:
+                return slot, ()  # news of an earlier life
+            return _on_news(at, slot, event)
+        case _:
+            assert_never(event)
+
+
+def _on_start(at: _Moment, slot: Slot) -> Step:
+    match slot.phase:
+        case Phase.IDLE | Phase.BACKOFF | Phase.FAILED:
+            return _begin(at, slot, asked=True)
+        case Phase.STARTING | Phase.READY:
+            return slot, ()
+        case Phase.STOPPING:  # once it is down
+            return (slot if slot.wanted else replace(slot, wanted=True)), ()
+        case _:
+            assert_never(slot.phase)
+
+
+def _on_stop(at: _Moment, slot: Slot) -> Step:
+    match slot.phase:
+        case Phase.IDLE:
+            return slot, ()
+        case Phase.BACKOFF | Phase.FAILED:
+            return _rest(at, slot)
+        case Phase.STARTING | Phase.READY:
+            return _ask(at, replace(slot, wanted=False))
+        case Phase.STOPPING:
+            return replace(slot, wanted=False, asked=True), ()
+        case _:
+            assert_never(slot.phase)
+
+
+def _on_restart(at: _Moment, slot: Slot) -> Step:
+    match slot.phase:
+        case Phase.IDLE | Phase.BACKOFF | Phase.FAILED:
+            return _begin(at, slot, asked=True)
+        case Phase.STARTING | Phase.READY:
+            return _ask(at, slot)
+        case Phase.STOPPING:
+            return replace(slot, wanted=True, asked=True), ()
+        case _:
+            assert_never(slot.phase)
+
+
+_COMMANDS = {Start: _on_start, Stop: _on_stop, Restart: _on_restart}
+
+
+def _on_news(at: _Moment, slot: Slot, event: Spawned | LaunchFailed | Exited | Emptied) -> Step:
+    """Of the slot's present life. News is told at least once, so the second telling must change nothing."""
+    match event:
+        case Spawned() if slot.alive and slot.pid is None:
+            return _on_spawned(at, slot, event.pid)
+        case LaunchFailed() if slot.alive:
+            return _on_launch_failed(at, slot, event)
+        case Exited() if slot.alive:
+            return _on_exited(at, slot, event)
+        case Emptied() if slot.phase is Phase.STOPPING and not slot.alive:
+            return _over(at, slot)
+        case Spawned() | LaunchFailed() | Exited() | Emptied():
+            return slot, ()
+        case _:
+            assert_never(event)
+
+
+def _on_spawned(at: _Moment, slot: Slot, pid: int) -> Step:
+    delay = None if slot.exec_failures else slot.delay  # those delays were the exec's, not the worker's
+    born = replace(slot, pid=pid, started=at.now, exec_failures=0, delay=delay)
+    if slot.phase is Phase.STOPPING:  # asked for before the stop, born after it
+        return _ask(at, born)
+    return replace(born, phase=Phase.READY), (Publish("ready", f"pid {pid}", at.cause),)
+
+
+def _on_launch_failed(at: _Moment, slot: Slot, event: LaunchFailed) -> Step:
+    end = Exit(None, None, "exec", f"{event.stage}: {event.text}", 0.0, at.now)
+    gone = replace(slot, alive=False, pid=None, last_exit=end, exec_failures=slot.exec_failures + 1)
+    return _over(at, gone, Publish("exit", str(end), at.cause))
+
+
+def _on_exited(at: _Moment, slot: Slot, event: Exited) -> Step:
+    end = _end_of(slot, event, at.now)
+    gone = replace(slot, alive=False, pid=None, last_exit=end)
+    news = Publish("exit", str(end), at.cause)
+    if not event.populated:
+        return _over(at, gone, news)
+    killing, effects = _kill(at, replace(gone, phase=Phase.STOPPING))
+    return killing, (*effects, news)
+
+
+def _on_refused(at: _Moment, slot: Slot, event: Refused) -> Step:
+    """The keeper's truth wins: one spawn at most is in flight, so this answers ours."""
+    if not slot.alive or slot.pid is not None:
+        return slot, ()
+    unused = () if event.generation == slot.generation else (RemoveGroup(slot.generation, at.cause),)
+    there = replace(slot, generation=event.generation)
+    if event.pid is not None:
+        after, effects = _on_spawned(at, there, event.pid)
+    elif slot.phase is Phase.STOPPING:
+        after, effects = _over(at, replace(there, alive=False))
+    else:
+        after, effects = _wait(at, replace(there, alive=False), ASK_AGAIN, "backoff", "the keeper refused the spawn")
+    return after, (*effects, *unused)
+
+
+def _on_deadline(at: _Moment, slot: Slot) -> Step:
+    if at.now < slot.deadline:
+        return slot, ()
+    match slot.phase:
+        case Phase.BACKOFF:
+            return _begin(at, slot, asked=False)
+        case Phase.STOPPING if slot.pid is not None and not slot.signalled:  # adopted before it was asked to leave
+            return _ask(at, slot)
+        case Phase.STOPPING:
+            return _kill(at, slot)
+        case Phase.IDLE | Phase.STARTING | Phase.READY | Phase.FAILED:
+            return replace(slot, deadline=inf), ()
+        case _:
+            assert_never(slot.phase)
+
+
+def _begin(at: _Moment, slot: Slot, *, asked: bool) -> Step:
+    """The next life; an operator's wish also forgets the record of the earlier ones."""
+    if asked:
+        slot = replace(slot, delay=None, exits=(), retries=0, exec_failures=0)
+    begun = replace(
+        slot,
+        wanted=True,
+        phase=Phase.STARTING,
+        generation=slot.generation + 1,
+        deadline=inf,
+        pid=None,
+        alive=True,
+        asked=False,
+        signalled=False,
+        started=None,
+        restarts=slot.restarts + (not asked),
+        kills=0,
+        stuck=False,
+    )
+    return begun, (Spawn(begun.generation, at.cause),)
+
+
+def _ask(at: _Moment, slot: Slot) -> Step:
+    """Ask the life to end; one still in flight is asked when it is there, and has the same deadline."""
+    there = slot.pid is not None
+    asking = replace(
+        slot, phase=Phase.STOPPING, asked=True, signalled=there, deadline=at.now + at.spec.graceful_timeout
+    )
+    return asking, (Signal(slot.generation, at.spec.stop_signal, at.cause),) if there else ()
+
+
+def _kill(at: _Moment, slot: Slot) -> Step:
+    """Kill the group, and again until it is empty."""
+    kill = KillGroup(slot.generation, at.cause)
+    killing = replace(slot, kills=slot.kills + 1, deadline=at.now + KILL_AGAIN)
+    if slot.stuck or slot.kills < STUCK_AFTER:
+        return killing, (kill,)
+    news = Publish("stuck", f"not gone after {slot.kills} kills of its group", at.cause)
+    return replace(killing, stuck=True), (kill, news)
+
+
+def _over(at: _Moment, slot: Slot, *news: Publish) -> Step:
+    """The life is over. A spawn comes first in the answer: a restart is the hot path."""
+    if not slot.wanted:
+        after, effects = _rest(at, slot)
+    elif slot.asked:
+        after, effects = _begin(at, slot, asked=True)
+    elif slot.last_exit is None or slot.last_exit.reason == "exec":
+        after, effects = _after_launch_failure(at, slot)
+    else:
+        after, effects = _after_exit(at, slot, slot.last_exit)
+    spawns = tuple(effect for effect in effects if isinstance(effect, Spawn))
+    rest = tuple(effect for effect in effects if not isinstance(effect, Spawn))
+    return after, (*spawns, RemoveGroup(slot.generation, at.cause), *news, *rest)
+
+
+def _after_launch_failure(at: _Moment, slot: Slot) -> Step:
+    if backoff.is_exhausted(slot.exec_failures, at.spec.max_retry):
+        return _fail(at, slot, f"could not be started {slot.exec_failures} times in a row")
+    delay = backoff.exec_delay(at.spec.backoff, slot.delay if slot.exec_failures > 1 else None)
+    return _wait(at, replace(slot, delay=delay), delay, "backoff", f"{slot.exec_failures} failed starts in a row")
+
+
+def _after_exit(at: _Moment, slot: Slot, end: Exit) -> Step:
+    """An exit nobody asked for."""
+    spec, flapping = at.spec, at.spec.flapping
+    short = end.uptime < spec.min_uptime
+    exits = backoff.counted_exits(flapping, (*slot.exits, end.at) if short else slot.exits, at.now)
+    retries = 0 if backoff.is_stable(slot.delay, end.uptime, spec.min_uptime) else slot.retries
+    delay = backoff.next_delay(spec.backoff, slot.delay, end.uptime, spec.min_uptime)
+    judged = replace(slot, exits=exits, retries=retries, delay=delay)
+    if not short or not backoff.is_flapping(flapping, exits):
+        return _wait(at, judged, delay, "backoff", f"{len(exits)} short lives in {flapping.window:g} s")
+    burst = f"{len(exits)} short lives in {flapping.window:g} s"
+    if backoff.is_exhausted(retries + 1, flapping.max_retry):
+        return _fail(at, judged, f"{burst}, after {retries} waits")
+    waiting = replace(judged, exits=(), retries=retries + 1)
+    return _wait(at, waiting, flapping.retry_in, "flapping", burst)
+
+
+def _wait(at: _Moment, slot: Slot, delay: float, kind: Kind, why: str) -> Step:
+    pause = backoff.jittered(at.spec.backoff, delay, at.draw)
+    if pause <= 0:
+        return _begin(at, slot, asked=False)
+    news = Publish(kind, f"restart in {pause:.2f} s ({why})", at.cause)
+    return replace(slot, phase=Phase.BACKOFF, deadline=at.now + pause), (news,)
+
+
+def _rest(at: _Moment, slot: Slot) -> Step:
+    idle = replace(slot, wanted=False, phase=Phase.IDLE, deadline=inf)
+    return idle, (Publish("stopped", "", at.cause),)
+
+
+def _fail(at: _Moment, slot: Slot, why: str) -> Step:
+    return replace(slot, phase=Phase.FAILED, deadline=inf), (Publish("failed", why, at.cause),)
+
+
+def _end_of(slot: Slot, event: Exited, now: float) -> Exit:
+    if event.oom is not None:
+        reason = "oom" if event.oom == "own" else "oom-host"
+    elif event.signal is None:
+        reason = "exited"
+    else:
+        reason = "killed" if event.signal == SIGKILL and slot.kills else "signal"
+    uptime = 0.0 if slot.started is None else now - slot.started
+    return Exit(event.code, event.signal, reason, event.detail, uptime, now)

@@ -1,0 +1,71 @@
+"""What is known of one slot: the place of a worker, which outlives each of its processes."""
+
+import enum
+from dataclasses import dataclass
+from math import inf
+
+import msgspec
+
+
+class Phase(enum.StrEnum):
+    IDLE = "idle"  # nothing wanted, nothing left
+    STARTING = "starting"  # asked for; the exec has not been reported
+    READY = "ready"
+    BACKOFF = "backoff"  # nothing left; the next life begins at the deadline
+    STOPPING = "stopping"  # until the process is gone and its group is empty
+    FAILED = "failed"  # nothing left; given up until the operator says otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a life ended. `reason`: exited, signal, killed (by us), oom, oom-host, exec (never came to it), unknown."""
+
+    code: int | None
+    signal: int | None
+    reason: str
+    detail: str
+    uptime: float  # seconds since the exec
+    at: float
+
+    def __str__(self) -> str:
+        more = f": {self.detail}" if self.detail else ""
+        match self.reason:
+            case "exec":
+                return f"could not be started{more}"
+            case "unknown":
+                return f"ended while no arbiter watched{more}"
+            case "oom":
+                how = "OOM-killed at its own limit"
+            case "oom-host":
+                how = "OOM-killed, the host being short of memory"
+            case _:
+                how = f"exited with status {self.code}" if self.signal is None else f"killed by signal {self.signal}"
+        return f"{how} after {self.uptime:.2f} s{more}"
+
+
+class Slot(msgspec.Struct, frozen=True):
+    """Times are seconds on the monotonic clock. `step` alone makes a new one of an old one.
+
+    A struct rather than a dataclass: several copies are made in the course of a restart, and these are ten times cheaper.
+    """
+
+    wid: int
+    wanted: bool = False  # what the operator asked for; `phase` is where we are
+    phase: Phase = Phase.IDLE
+    generation: int = 0  # the last life asked for; 0: never
+    deadline: float = inf
+    pid: int | None = None
+    alive: bool = False  # the life was asked for and its process is not reported gone
+    asked: bool = False  # this life's end was asked for: no failure, and no delay after it
+    signalled: bool = False  # the stop signal went out
+    since: float = 0.0  # when it entered this phase
+    started: float | None = None  # when the exec was reported
+    restarts: int = 0  # lives begun without being asked for
+    delay: float | None = None  # the last backoff, without jitter
+    exits: tuple[float, ...] = ()  # ends of the short lives that count for flapping
+    retries: int = 0  # flapping waits used up
+    exec_failures: int = 0  # in a row
+    last_exit: Exit | None = None
+    kills: int = 0  # times the group was killed in this life
+    stuck: bool = False  # killed again and again, and still not gone
+    cause: int = 0  # id of the event that last changed it

@@ -1,0 +1,74 @@
+"""A watcher is a set of slots and how many are wanted. Decisions for the whole set; `slot.step` carries them on.
+
+Commands cost O(slots); nothing here is called for an ordinary event.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from circus_cg.core.events import Command, Restart, Start, Stop
+from circus_cg.core.state import Phase, Slot
+
+Decisions = tuple[tuple[int, type[Command]], ...]
+
+# The first phase that any slot is in names the watcher's status, in circus's words.
+_WHEN_WANTED = (
+    (Phase.STARTING, "starting"),
+    (Phase.READY, "active"),
+    (Phase.BACKOFF, "starting"),
+    (Phase.STOPPING, "stopping"),
+    (Phase.FAILED, "stopped"),
+    (Phase.IDLE, "active"),  # none is wanted: as active as it can be
+)
+_WHEN_UNWANTED = (
+    (Phase.STARTING, "stopping"),
+    (Phase.READY, "stopping"),
+    (Phase.BACKOFF, "stopping"),
+    (Phase.STOPPING, "stopping"),
+)
+# Who leaves first when the set shrinks.
+_LEAST_MISSED = (Phase.FAILED, Phase.BACKOFF, Phase.STARTING, Phase.STOPPING, Phase.IDLE, Phase.READY)
+
+
+def reconcile(wanted: bool, numprocesses: int, slots: Mapping[int, Slot]) -> Decisions:
+    """Whom to start or stop (by wid) so that `numprocesses` slots are wanted, or none.
+
+    Growth takes the lowest wids that are not wanted, so that they stay dense and a worker on its way out is never
+    doubled; what shrinks is not ready, or else youngest. A failed slot keeps its place.
+    """
+    there = [slot for slot in slots.values() if slot.wanted]
+    target = numprocesses if wanted else 0
+    if len(there) < target:
+        taken = {slot.wid for slot in there}
+        free = (wid for wid in range(1, target + 1) if wid not in taken)
+        return tuple((wid, Start) for wid, _ in zip(free, range(target - len(there)), strict=False))
+    leaving = sorted(there, key=_missed)[: len(there) - target]
+    return tuple((wid, Stop) for wid in sorted(slot.wid for slot in leaving))
+
+
+def start(numprocesses: int, slots: Mapping[int, Slot]) -> Decisions:
+    """The operator's start: as reconcile(), and whoever waits or has failed tries again now."""
+    decided = reconcile(True, numprocesses, slots)
+    held_up = (s.wid for s in slots.values() if s.phase in (Phase.BACKOFF, Phase.FAILED))
+    return decided + _others(decided, held_up, Start)
+
+
+def restart(numprocesses: int, slots: Mapping[int, Slot]) -> Decisions:
+    """A new life for every wanted slot, whatever its phase; missing ones start, surplus ones stop."""
+    decided = reconcile(True, numprocesses, slots)
+    return decided + _others(decided, (s.wid for s in slots.values() if s.wanted), Restart)
+
+
+def status(wanted: bool, phases: Mapping[Phase, int]) -> str:
+    """active, starting, stopping or stopped; `phases` counts the slots in each phase."""
+    if wanted:
+        return next((word for phase, word in _WHEN_WANTED if phases.get(phase)), "active")
+    return next((word for phase, word in _WHEN_UNWANTED if phases.get(phase)), "stopped")
+
+
+def _others(decided: Decisions, wids: Iterable[int], kind: type[Command]) -> Decisions:
+    done = {wid for wid, _ in decided}
+    return tuple((wid, kind) for wid in sorted(set(wids) - done))
+
+
+def _missed(slot: Slot) -> tuple[int, float, int]:
+    return _LEAST_MISSED.index(slot.phase), -(slot.since if slot.started is None else slot.started), -slot.wid

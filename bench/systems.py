@@ -136,7 +136,7 @@ class Ours(System):
         document = {"name": name, "cgroup_root": "/", "watchers": {"w": watcher}}
         config.write_text(json.dumps(document))  # JSON is YAML
         config.chmod(0o600)
-        return [sys.executable, "-m", "circus_cg.cli.main", "run", str(config)]
+        return [sys.executable, "-m", "circus_cg", "run", str(config)]
 
     def environment(self) -> dict[str, str]:
         own = {"CIRCUS_CG_RUNTIME_DIR": str(self.home / "run"), "CIRCUS_CG_STATE_DIR": str(self.home / "state")}

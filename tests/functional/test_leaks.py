@@ -1,0 +1,43 @@
+"""A thousand lives leave no descriptor, group or process behind."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import SLOWNESS, until
+from tests.functional.conftest import StartDaemon
+from tests.functional.evidence import arbiter_of, children_of, launcher_of
+from tests.scratch_groups import left_of
+
+CYCLES = 1000
+
+
+def descriptors(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+@pytest.mark.timeout(300)
+def test_a_thousand_lives_leak_nothing(daemon: StartDaemon, tmp_path: Path) -> None:
+    unheld = {"min_uptime": 0, "backoff": {"initial": 0}, "flapping": {"attempts": 0}}
+    watchers = {"brief": {"cmd": "/bin/true", "numprocesses": 4, **unheld}, "calm": {"cmd": ["sleep", "1000"]}}
+    running = daemon(watchers=watchers)
+    running.wait_phase("calm")
+    running.ctl("stop", "brief")
+    arbiter, launcher = arbiter_of(running.pid), launcher_of(running.pid)
+    assert arbiter is not None and launcher is not None
+    before = [descriptors(pid) for pid in (running.pid, arbiter, launcher)]
+    groups = len(left_of(running.name))
+    generation = highest_generation(running.ctl("start", "brief", "--no-wait") and running.workers("brief"))
+    until(lambda: highest_generation(running.workers("brief")) >= generation + CYCLES // 4, 200 * SLOWNESS)
+    running.ctl("stop", "brief")
+    assert arbiter_of(running.pid) == arbiter
+    until(lambda: [descriptors(pid) for pid in (running.pid, arbiter, launcher)] == before, why=f"descriptors {before}")
+    until(lambda: len(left_of(running.name)) == groups, why="the groups of a quiet daemon")
+    until(lambda: len(children_of(running.pid)) == 3, why="arbiter, launcher and one worker")
+
+
+def highest_generation(rows: list[dict[str, int]]) -> int:
+    return max((row["generation"] for row in rows), default=0)

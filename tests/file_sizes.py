@@ -10,7 +10,7 @@ CEILING = 400  # lines
 
 
 def main() -> int:
-    command = ["git", "ls-files", "-co", "--exclude-standard", "*.py", "*.c", "*.sh", "dev"]
+    command = ["git", "ls-files", "-co", "--exclude-standard", "*.py", "*.[ch]", "*.sh", "dev"]
     listed = subprocess.run(command, check=True, capture_output=True, text=True)
     files = map(Path, listed.stdout.splitlines())
     sizes = {file: len(file.read_text().splitlines()) for file in files if file.exists()}

@@ -89,7 +89,7 @@ class Control:
         self._refuse_while_stopping()
         for runner in runners:
             self._arbiter.intents.want(runner.spec.name, True)
-            runner.want(True, runner.numprocesses)
+            runner.start()
         return await self._wait(target.waiting, runners, WatcherRunner.is_up)
 
     async def _stop(self, request: rpc.Request) -> Fields:
@@ -106,10 +106,7 @@ class Control:
         self._refuse_while_stopping()
         for runner in runners:
             self._arbiter.intents.want(runner.spec.name, True)
-            if runner.wanted:
-                runner.restart()
-            else:
-                runner.want(True, runner.numprocesses)
+            runner.restart()
         return await self._wait(target.waiting, runners, WatcherRunner.is_up)
 
     async def _incr(self, request: rpc.Request) -> Fields:

@@ -19,8 +19,8 @@ from circus_cg.cgroup.group import WatcherGroup, WorkerGroup
 from circus_cg.cgroup.watch import EventHub
 from circus_cg.core import effects as do
 from circus_cg.core import events as ev
+from circus_cg.core import watcher
 from circus_cg.core.slot import Phase, Slot, step, to_note
-from circus_cg.core.watcher import reconcile, restart
 from circus_cg.errors import CgroupError
 from circus_cg.host import clock
 from circus_cg.keeper.client import KeeperClient
@@ -57,12 +57,17 @@ class WatcherRunner:
     # -- what the operator asks ------------------------------------------------------------------
 
     def want(self, wanted: bool, numprocesses: int) -> None:
-        """Start, stop, grow, shrink: the set's decision, then an event for each slot concerned."""
+        """Stop, grow, shrink, or take up again: the set's decision, then an event for each slot concerned."""
         self.wanted, self.numprocesses = wanted, numprocesses
-        self._tell(reconcile(wanted, numprocesses, self.slots))
+        self._tell(watcher.reconcile(wanted, numprocesses, self.slots))
+
+    def start(self) -> None:
+        self.wanted = True
+        self._tell(watcher.start(self.numprocesses, self.slots))
 
     def restart(self) -> None:
-        self._tell(restart(self.numprocesses, self.slots))
+        self.wanted = True
+        self._tell(watcher.restart(self.numprocesses, self.slots))
 
     def adopt(self, slot: Slot) -> None:
         """A slot that lived before this arbiter did."""
@@ -112,16 +117,16 @@ class WatcherRunner:
     def deliver(self, wid: int, event: ev.Event) -> None:
         before = self.slots.get(wid) or Slot(wid=wid)
         after, effects = step(self.spec, before, event, clock.now(), random.random())
+        if after is before:
+            if isinstance(event, ev.Exited | ev.LaunchFailed):  # told twice: acknowledged twice
+                self._keeper.ack(self._key(wid, event.generation), to_note(before))
+            return
         self._put(after)
         note = to_note(after)
-        spawned = False
         for effect in effects:
-            spawned |= isinstance(effect, do.Spawn)
             self._perform(after, effect, note)
-        if not spawned and after != before:
+        if not any(isinstance(effect, do.Spawn) for effect in effects):  # a spawn carries the note itself
             self._remember(event, after, note)
-        elif not spawned and isinstance(event, ev.Exited | ev.LaunchFailed):
-            self._remember(event, after, note)  # a stale exit still needs its acknowledgement
         self._schedule(after)
         self._wake()
 
@@ -228,7 +233,7 @@ class WatcherRunner:
         else:
             self._keeper.note((self.spec.name, slot.wid), note)
 
-    def _tell(self, decisions: tuple[tuple[int, type[ev.Start | ev.Stop | ev.Restart]], ...]) -> None:
+    def _tell(self, decisions: watcher.Decisions) -> None:
         for wid, kind in decisions:
             self.deliver(wid, kind(id=self._journal.next_id()))
 

@@ -63,7 +63,6 @@ def run(config: str, name: str | None, cgroup_root: str | None) -> None:
             },
             "pass_fds": [boot],
             "keep_fds": [lock],
-            "launcher": os.environ.get("CIRCUS_CG_LAUNCHER"),
             "places": tree.places(),
         }
     )

@@ -24,7 +24,7 @@ def sealed(name: str, body: bytes) -> int:
 
 
 def become_keeper(boot: Message) -> NoReturn:
-    """Replace this process. `boot`: instance, arbiter {argv, env}, pass_fds (for arbiters), keep_fds, launcher, places.
+    """Replace this process. `boot`: instance, arbiter {argv, env}, pass_fds (for arbiters), keep_fds, places.
 
     The subreaper flag survives execve (prctl(2)), so the keeper itself never loads ctypes.
     """

@@ -35,7 +35,7 @@ class Keeper:
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         for signum in HANDLED:
             signal.signal(signum, lambda *_: None)
-        self._spawning = Spawning(self._ledger, launch.make_launcher(boot.get("launcher")), self._settled)
+        self._spawning = Spawning(self._ledger, launch.make_launcher(), self._settled)
         self._pidfds: dict[int, tuple[int, int]] = {}  # pidfd -> (pid, pidfd)
         self._requests = {
             "spawn": self._on_spawn, "signal": self._on_signal, "ack": self._on_ack, "note": self._on_note,

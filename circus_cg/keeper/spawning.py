@@ -117,7 +117,7 @@ def _request(ident: int, message: Message, fds: dict[int, int]) -> SpawnRequest:
         v1=message["v1"],
         umask=message.get("umask"),
         nice=message.get("nice"),
-        rlimits=[(which, soft, hard) for which, soft, hard in message.get("rlimits", ())],
+        rlimits=message.get("rlimits", ()),
         uid=message.get("uid"),
         gid=message.get("gid"),
         groups=message.get("groups"),

@@ -35,7 +35,12 @@ def main(arguments: list[str]) -> int:
     if kernel is None:
         print("cannot boot a guest: no linux.uml; install user-mode-linux", file=sys.stderr)
         return NEVER_RAN
-    with tempfile.TemporaryDirectory(prefix="circus-cg-guest-", dir=_without_blanks()) as results:
+    if any(map(str.isspace, f"{PROJECT}{tempfile.gettempdir()}")):
+        print(
+            "cannot boot a guest: a kernel parameter holds no blanks; move the project or set TMPDIR", file=sys.stderr
+        )
+        return NEVER_RAN
+    with tempfile.TemporaryDirectory(prefix="circus-cg-guest-") as results:
         return _boot(kernel, layout, pytest_arguments or ["tests/functional"], Path(results))
 
 
@@ -74,7 +79,9 @@ def _command(layout: str, pytest_arguments: list[str]) -> str:
         "CIRCUS_CG_TEST_SLOWNESS": SLOWNESS,
     }
     lines = [f"export {name}={shlex.quote(value)}" for name, value in exported.items()]
-    lines.append(shlex.join(["exec", sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *pytest_arguments]))
+    lines.append(
+        shlex.join(["exec", sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *pytest_arguments])
+    )
     return "\n".join(lines) + "\n"
 
 
@@ -98,14 +105,6 @@ def _follow(guest: subprocess.Popen[bytes], log: Path, deadline: float) -> bool:
         with contextlib.suppress(ProcessLookupError):  # its helper processes live in its session
             os.killpg(guest.pid, signal.SIGKILL)
         guest.wait()
-
-
-def _without_blanks() -> str:
-    """A directory for the results whose path may stand in a kernel parameter."""
-    for path in (tempfile.gettempdir(), "/tmp"):
-        if not any(map(str.isspace, path)):
-            return path
-    return "/tmp"
 
 
 if __name__ == "__main__":

@@ -296,10 +296,11 @@ static void receive(void)
 /* What every child is to inherit is arranged once, here: default signals, /dev/null as input, nothing else open. */
 static void settle_in(void)
 {
+    static const uint64_t defaults[8]; /* the kernel's own sigaction: libc's wrapper leaves 32 and 33 ignored */
     sigset_t none;
     setsid();
     for (int signum = 1; signum < NSIG; signum++)
-        signal(signum, SIG_DFL);
+        syscall(SYS_rt_sigaction, signum, defaults, NULL, sizeof(uint64_t));
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     close(STDIN_FILENO);

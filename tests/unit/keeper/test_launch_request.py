@@ -27,12 +27,14 @@ TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])
 
 
 def request(**changes: Any) -> SpawnRequest:
-    return SpawnRequest(**({"ident": 1, "argv": ["true"], "env": {}} | changes))
+    properties: dict[str, Any] = {"ident": 1, "argv": ["true"], "env": {}}
+    return SpawnRequest(**(properties | changes))
 
 
 def fields(body: bytes) -> dict[int, bytes]:
     """tag -> value, read as launcher.c reads them."""
-    found, at = {}, 0
+    found: dict[int, bytes] = {}
+    at = 0
     while at < len(body):
         tag, length = FIELD.unpack_from(body, at)
         at += FIELD.size

@@ -1,8 +1,7 @@
-"""The five measures. Each returns {"ours", "floor", "bare_floor", "peers"} in seconds (medians) and what else it saw."""
+"""The five measures. Each returns {"ours", "floor", "bare_floor", "peers"}: medians in seconds, and the ratios."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from statistics import median
@@ -127,7 +126,6 @@ def _summary(times: dict[str, list[float]], slow: list[s.System]) -> Result:
         "ratio_to_peer": peers["circus"] / ours if "circus" in peers else None,
         "samples": {name: len(values) for name, values in times.items()},
     }
-
 
 
 MEASURES: dict[str, tuple[Callable[[World, int, int], Result], int, int]] = {

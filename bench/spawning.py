@@ -107,5 +107,3 @@ def _floor(world: World, dirs: list[Path], rounds: int) -> list[float]:
         process.wait()
         times.append((born - begun) / 1e9)
     return times
-
-

@@ -1,4 +1,4 @@
-"""The systems under measure, each with the same few verbs. A system keeps N targets running and restarts them when killed."""
+"""The systems under measure, with the same few verbs: each keeps N targets running and restarts those that die."""
 
 from __future__ import annotations
 
@@ -214,7 +214,9 @@ def peers_bin(program: str) -> Path:
 
 def _scratch_groups(name: str) -> list[Path]:
     """The unified group first, then the v1 controllers that ours joins for LIMITS."""
-    unified = next(Path(m) for m in UNIFIED if (Path(m) / "cgroup.procs").exists() and (Path(m) / "cgroup.controllers").exists())
+    unified = next(
+        Path(m) for m in UNIFIED if (Path(m) / "cgroup.procs").exists() and (Path(m) / "cgroup.controllers").exists()
+    )
     v1 = [Path("/sys/fs/cgroup") / c for c in ("memory", "pids")]
     dirs = [mount / name for mount in [unified, *v1] if (mount / "cgroup.procs").exists()]
     for directory in dirs:

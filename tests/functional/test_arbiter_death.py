@@ -1,4 +1,4 @@
-"""The arbiter may die at any instant: no worker is lost or doubled, every exit status arrives, what the operator did stays."""
+"""The arbiter may die at any instant: no worker is lost or doubled, each exit arrives, what the operator did stays."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_two_hundred_deaths_under_churn_lose_nothing(daemon: StartDaemon, tmp_pa
     log = tmp_path / "lives"
     log.touch()
     churn = (
-        f"echo \"$$ $(cut -d: -f3 /proc/self/cgroup | head -1)\" >> {quoted(log)}; "
+        f'echo "$$ $(cut -d: -f3 /proc/self/cgroup | head -1)" >> {quoted(log)}; '
         "i=$(($$ % 7)); while [ $i -gt 0 ]; do sleep 0.05; i=$((i-1)); done; exit $(($$ % 50 + 1))"
     )
     watchers = {

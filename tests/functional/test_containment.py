@@ -1,4 +1,4 @@
-"""Every worker in a group of its own before its first instruction; the kernel enforces its limits; nobody else suffers."""
+"""Every worker is in its own group before its first instruction; limits are enforced, and nobody else suffers."""
 
 from __future__ import annotations
 
@@ -109,7 +109,12 @@ def test_a_group_oom_kill_takes_the_whole_worker_and_never_the_keeper(daemon: St
     if not memory_is_on_v2():
         pytest.skip("the memory controller is not on v2 here")
     helper = tmp_path / "helper"
-    code = f"import os\np = os.fork()\nif p == 0:\n    os.setsid(); open({str(helper)!r}, 'w').write(str(os.getpid()))\n    import time; time.sleep(1000)\n{HOG}"
+    code = (
+        "import os, time\n"
+        "if os.fork() == 0:\n"
+        f"    os.setsid(); open({str(helper)!r}, 'w').write(str(os.getpid())); time.sleep(1000)\n"
+        f"{HOG}"
+    )
     limits = {"memory_max": "48M", "memory_swap_max": 0, "memory_oom_group": True}
     running = daemon(watchers={"hog": {"cmd": python(code), "limits": limits}})
     keeper = running.pid

@@ -37,7 +37,8 @@ def test_a_killed_worker_is_replaced_and_its_end_is_on_record(daemon: StartDaemo
 
 def test_setsid_grandchildren_are_gone_after_a_stop(daemon: StartDaemon, tmp_path: Path, way_to_spawn: None) -> None:
     pids = tmp_path / "pids"
-    script = f"setsid sh -c 'echo $$ >> {quoted(pids)}; exec sleep 1000' & setsid sleep 1000 & echo $! >> {quoted(pids)}; wait"
+    first = f"setsid sh -c 'echo $$ >> {quoted(pids)}; exec sleep 1000'"
+    script = f"{first} & setsid sleep 1000 & echo $! >> {quoted(pids)}; wait"
     running = daemon(watchers={"w": {"cmd": sh(script)}})
     until(lambda: len(lines_of(pids)) == 2, why="the grandchildren")
     found = [int(line) for line in lines_of(pids)]
@@ -46,7 +47,9 @@ def test_setsid_grandchildren_are_gone_after_a_stop(daemon: StartDaemon, tmp_pat
     assert running.ctl("status", "w") == {"statuses": {"w": "stopped"}}
 
 
-def test_what_a_crashed_worker_leaves_is_gone_before_its_replacement_begins(daemon: StartDaemon, tmp_path: Path) -> None:
+def test_what_a_crashed_worker_leaves_is_gone_before_its_replacement_begins(
+    daemon: StartDaemon, tmp_path: Path
+) -> None:
     log = tmp_path / "log"
     leftover = tmp_path / "leftover"
     script = (
@@ -137,7 +140,8 @@ def test_a_worker_is_what_its_configuration_says(daemon: StartDaemon, tmp_path: 
     code = (
         "import os, resource, json\n"
         "document = dict(uid=os.getresuid(), gid=os.getresgid(), groups=os.getgroups(), cwd=os.getcwd(),\n"
-        "  umask=os.umask(0), nice=os.nice(0), nofile=resource.getrlimit(resource.RLIMIT_NOFILE), env=dict(os.environ),\n"
+        "  umask=os.umask(0), nice=os.nice(0), nofile=resource.getrlimit(resource.RLIMIT_NOFILE),\n"
+        "  env=dict(os.environ),\n"
         "  core=resource.getrlimit(resource.RLIMIT_CORE), session=os.getsid(0) == os.getpid(),\n"
         "  oom=int(open('/proc/self/oom_score_adj').read()), fds=sorted(map(int, os.listdir('/proc/self/fd'))),\n"
         "  stdin=os.readlink('/proc/self/fd/0'), blocked=[l.split()[1] for l in open('/proc/self/status')\n"
@@ -229,4 +233,3 @@ def test_the_worker_sees_its_environment_and_nothing_of_the_daemons(
     daemon(watchers={"w": {"cmd": ["/usr/bin/env"], "stdout": str(seen), "env": {"A": "1"}}})
     until(lambda: "A=1" in lines_of(seen), why="the environment")
     assert not any("SECRET" in line for line in lines_of(seen))
-

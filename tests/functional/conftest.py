@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
 from tests.functional.daemon import Daemon
-from tests.scratch_groups import mounts
+from tests.scratch_groups import PARENT, mounts
 
 StartDaemon = Callable[..., Daemon]
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _host_can_run_this() -> None:
+def _host_can_run_this() -> Iterator[None]:
     if os.geteuid() != 0:
         pytest.skip("functional tests need root")
     if not any(os.access(mount, os.W_OK) for mount in mounts()):
         pytest.skip("functional tests need a writable cgroup file system below /sys/fs/cgroup")
+    yield
+    for mount in mounts():
+        with suppress(OSError):  # somebody else's daemon lives there
+            (mount / PARENT).rmdir()
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ class Exit:
 class Slot(msgspec.Struct, frozen=True):
     """Times are seconds on the monotonic clock. `step` alone makes a new one of an old one.
 
-    A struct rather than a dataclass: several copies are made in the course of a restart, and these are ten times cheaper.
+    A struct rather than a dataclass: a restart makes several copies, and copying a struct is far cheaper.
     """
 
     wid: int

@@ -1,0 +1,149 @@
+"""The arbiter's loop as the real runner has it, in the simulated host: slots in a dict, `step`, effects."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import inf
+from typing import assert_never
+
+from circus_cg.core import effects as do
+from circus_cg.core import events as ev
+from circus_cg.core.slot import Slot, from_note, rebuild, step, to_note
+from circus_cg.core.watcher import Decisions, reconcile
+from circus_cg.spec import WatcherSpec
+from tests.simulation.host import Host, Key, News, Place
+
+
+class ArbiterDied(Exception):
+    """In the middle of what it was doing."""
+
+
+@dataclass
+class Intent:
+    """What the operator last wanted of a watcher; outlives the arbiter."""
+
+    wanted: bool
+    numprocesses: int
+
+
+@dataclass
+class Arbiter:
+    specs: dict[str, WatcherSpec]
+    intents: dict[str, Intent]
+    host: Host
+    clock: Callable[[], float]
+    draw: Callable[[], float]
+    fuse: int | None = None  # effects until it dies
+    slots: dict[Place, Slot] = field(default_factory=dict)
+    story: list[str] = field(default_factory=list)
+    _watched: set[Key] = field(default_factory=set)
+    _ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    def boot(self) -> None:
+        """Rebuild from the keeper's inventory, hear the exits nobody acknowledged, then see to what is wanted."""
+        self.host.news.clear()
+        exits = []
+        for place, entry in self.host.entries.items():
+            noted = from_note(entry.note) if entry.note else None
+            self.slots[place] = rebuild(noted, place[1], entry.held(), self.clock())
+            if entry.end is not None:
+                exits.append(News((*place, entry.generation), "exited", entry.held(), entry.end))
+        for key, group in list(self.host.groups.items()):
+            slot = self.slots.get(key[:2])
+            if not group.populated and (slot is None or (slot.generation, slot.alive) != (key[2], True)):
+                self.host.remove(key)
+        for news in exits:
+            self.hear(news)
+        for name in self.specs:
+            self.tell(name, reconcile(self.intents[name].wanted, self.intents[name].numprocesses, self.of(name)))
+        self.fire_deadlines()
+
+    def of(self, name: str) -> dict[int, Slot]:
+        return {wid: slot for (watcher, wid), slot in self.slots.items() if watcher == name}
+
+    def tell(self, name: str, decisions: Decisions) -> None:
+        for wid, kind in decisions:
+            self.deliver((name, wid), kind(id=next(self._ids)))
+
+    def fire_deadlines(self) -> None:
+        for place, slot in list(self.slots.items()):
+            if slot.deadline <= self.clock():
+                self.deliver(place, ev.DeadlineReached(next(self._ids)))
+        self.look()
+
+    def look(self) -> None:
+        """At the watched groups; while a worker lives, its exit will tell. A group that was removed is empty."""
+        for key in sorted(self._watched):
+            slot, group = self.slots[key[:2]], self.host.groups.get(key)
+            if slot.generation != key[2]:
+                self._watched.discard(key)
+            elif not slot.alive and (group is None or not group.populated):
+                self._watched.discard(key)
+                self.deliver(key[:2], ev.Emptied(next(self._ids), key[2]))
+
+    def hear(self, news: News) -> None:
+        number, generation = next(self._ids), news.key[2]
+        match news.what:
+            case "spawned":
+                assert news.held.pid is not None
+                event: ev.Event = ev.Spawned(number, generation, news.held.pid)
+            case "refused":
+                event = ev.Refused(number, news.held.generation, news.held.pid)
+            case "exited":
+                event = self._exit_event(number, news)
+        self.deliver(news.key[:2], event)
+
+    def deliver(self, place: Place, event: ev.Event) -> None:
+        before = self.slots.get(place) or Slot(wid=place[1])
+        now, draw = self.clock(), self.draw()
+        after, effects = step(self.specs[place[0]], before, event, now, draw)
+        assert (after, effects) == step(self.specs[place[0]], before, event, now, draw), "step must be pure"
+        assert all(effect.cause == event.id for effect in effects)
+        assert after is not before or effects == ()
+        self.story.append(f"{now:9.2f} {place} {before.phase} -> {after.phase}: {event} {effects}")
+        self.slots[place] = after
+        spawned = False
+        for effect in effects:
+            self._burn()
+            spawned |= isinstance(effect, do.Spawn)
+            self._perform(place, effect, after)
+        self._burn()
+        if isinstance(event, ev.Exited | ev.LaunchFailed) and not spawned:
+            self.host.ack((*place, event.generation), to_note(after))
+        elif after != before and not spawned:
+            self.host.note(place, to_note(after))
+
+    def next_deadline(self) -> float:
+        return min((slot.deadline for slot in self.slots.values()), default=inf)
+
+    def _burn(self) -> None:
+        if self.fuse is not None:
+            self.fuse -= 1
+            if self.fuse < 0:
+                raise ArbiterDied
+
+    def _perform(self, place: Place, effect: do.Effect, slot: Slot) -> None:
+        match effect:
+            case do.Spawn(generation):
+                self.host.spawn((*place, generation), to_note(slot))
+            case do.Signal(generation, signum):
+                self.host.signal((*place, generation), signum)
+            case do.KillGroup(generation):
+                self._watched.add((*place, generation))
+                self.host.kill((*place, generation))
+            case do.RemoveGroup(generation):
+                self.host.remove((*place, generation))
+            case do.Publish():
+                pass
+            case _:
+                assert_never(effect)
+
+    def _exit_event(self, number: int, news: News) -> ev.Event:
+        group, end = self.host.groups.get(news.key), news.end
+        assert end is not None
+        if end.error is not None:
+            return ev.LaunchFailed(number, news.key[2], "exec", 2, end.error)
+        populated = group is not None and group.populated
+        return ev.Exited(number, news.key[2], end.code, end.signal, end.oom, "", populated)

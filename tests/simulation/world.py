@@ -1,0 +1,261 @@
+"""A whole arbiter in a world of its own: every move is a method, every promise is checked after each, by seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+from random import Random
+from signal import SIGKILL, SIGSEGV
+
+from circus_cg.core.slot import Phase
+from circus_cg.core.watcher import reconcile, restart, start
+from circus_cg.spec import Backoff, Flapping, WatcherSpec
+from tests.simulation.arbiter import Arbiter, ArbiterDied, Intent
+from tests.simulation.host import End, Host, Key
+
+NOTHING_LEFT = (Phase.IDLE, Phase.BACKOFF, Phase.FAILED)
+ENDS = (
+    End(code=0),
+    End(code=1),
+    End(signal=SIGSEGV),
+    End(signal=SIGKILL),
+    End(signal=SIGKILL, oom="own"),
+    End(signal=SIGKILL, oom="host"),
+)
+
+
+class World:
+    def __init__(self, specs: tuple[WatcherSpec, ...], draw: Callable[[], float] = lambda: 0.5) -> None:
+        self.now = 0.0
+        self.host = Host()
+        self.specs = {spec.name: spec for spec in specs}
+        self.intents = {spec.name: Intent(spec.autostart, spec.numprocesses) for spec in specs}
+        self.arbiter: Arbiter | None = None
+        self.story: list[str] = []
+        self._draw = draw
+        self.arbiter_boots()
+
+    # -- the arbiter -------------------------------------------------------------------------------
+
+    def arbiter_boots(self) -> None:
+        self.arbiter = Arbiter(self.specs, self.intents, self.host, lambda: self.now, self._draw, story=self.story)
+        self._try(self.arbiter.boot)
+
+    def arbiter_dies(self, fuse: int = 0) -> None:
+        """At once, or after that many more effects."""
+        assert self.arbiter is not None
+        if fuse == 0:
+            self._bury()
+        else:
+            self.arbiter.fuse = fuse
+
+    def deliver(self) -> None:
+        """The oldest news; a dead arbiter's are lost."""
+        if self.host.news and self.arbiter is not None:
+            news = self.host.news.pop(0)
+            self._try(lambda: self._up().hear(news))
+        self._look()
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+        if self.arbiter is not None:
+            self._try(self.arbiter.fire_deadlines)
+
+    # -- the operator ------------------------------------------------------------------------------
+
+    def start(self, name: str) -> None:
+        intent = self.intents[name]
+        intent.wanted = True
+        self._try(lambda: self._up().tell(name, start(intent.numprocesses, self._up().of(name))))
+
+    def stop(self, name: str) -> None:
+        self.intents[name].wanted = False
+        self._reconcile(name)
+
+    def restart(self, name: str) -> None:
+        intent = self.intents[name]
+        intent.wanted = True
+        self._try(lambda: self._up().tell(name, restart(intent.numprocesses, self._up().of(name))))
+
+    def resize(self, name: str, numprocesses: int) -> None:
+        self.intents[name].numprocesses = numprocesses
+        self._reconcile(name)
+
+    # -- the kernel --------------------------------------------------------------------------------
+
+    def forks(self, key: Key) -> None:
+        self.host.groups[key].others += 1
+
+    def other_dies(self, key: Key) -> None:
+        self.host.groups[key].others -= 1
+        self._look()
+
+    def wedge(self, key: Key, wedged: bool) -> None:
+        self.host.groups[key].wedged = wedged
+
+    # -- promises ----------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Safety: holds after every move."""
+        for place, entry in self.host.entries.items():
+            lives = [key for key, group in self.host.groups.items() if key[:2] == place and group.populated]
+            assert len(lives) <= 1, f"two lives at once: {lives}"
+            if entry.state == "launching":
+                assert not lives, f"{lives} lives while the next life of {place} is launched"
+        if self.arbiter is not None:
+            self._check_slots(self.arbiter)
+
+    def _check_slots(self, arbiter: Arbiter) -> None:
+        for place, slot in arbiter.slots.items():
+            waits = slot.phase in (Phase.BACKOFF, Phase.STOPPING)
+            assert (slot.deadline < inf) == waits, f"{slot}"
+            populated = any(group.populated for key, group in self.host.groups.items() if key[:2] == place)
+            entry = self.host.entries.get(place)
+            running = entry is not None and entry.state in ("launching", "running")
+            known = entry is not None and slot.alive and slot.generation == entry.generation
+            assert not (slot.phase in NOTHING_LEFT and (populated or running)), f"something is left of {slot}"
+            assert known or not running, f"{slot} does not know {entry}"
+            assert slot.wanted == (slot.phase is not Phase.IDLE) or slot.phase is Phase.STOPPING, f"{slot}"
+        for name, intent in self.intents.items():
+            wanted = [slot for slot in arbiter.of(name).values() if slot.wanted]
+            assert len(wanted) == (intent.numprocesses if intent.wanted else 0), f"{name}: {wanted}"
+
+    def settle(self) -> None:
+        """Liveness: in a world without faults everybody arrives, and a stop ends with nothing left."""
+        if self.arbiter is None:
+            self.arbiter_boots()
+        self._up().fuse = None
+        self._calm()
+        for place, slot in self._up().slots.items():
+            settled = (Phase.READY, Phase.BACKOFF, Phase.FAILED) if slot.wanted else (Phase.IDLE,)
+            assert slot.phase in settled, f"{slot} does not settle"
+            self._check_end(place)
+        for name in self.specs:
+            self.stop(name)
+        self._calm()
+        assert all(slot.phase is Phase.IDLE for slot in self._up().slots.values())
+        assert not self.host.groups, f"groups left: {self.host.groups}"
+        assert all(entry.state == "empty" for entry in self.host.entries.values())
+
+    def _calm(self) -> None:
+        """Time passes and nothing goes wrong, until nobody is on the way."""
+        for _ in range(20):
+            for group in self.host.groups.values():
+                group.wedged = False
+            for key in self.host.launching():
+                self.host.launched(key)
+            while self.host.news:
+                self.deliver()
+                self.check()
+            self._look()
+            moving = [s for s in self._up().slots.values() if s.phase in (Phase.STARTING, Phase.STOPPING)]
+            if not moving:
+                return
+            due = min(slot.deadline for slot in moving)
+            if due < inf:
+                self.advance(max(0.0, due - self.now))
+            self.check()
+
+    def _check_end(self, place: tuple[str, int]) -> None:
+        """Every exit reaches its slot: at rest, the last one known is the last one that happened."""
+        slot = self._up().slots[place]
+        if place in self.host.ends:
+            _, end = self.host.ends[place]
+            last = slot.last_exit
+            assert last is not None, f"{slot} never heard of {end}"
+            assert (last.code, last.signal, last.reason == "exec") == (end.code, end.signal, end.error is not None)
+
+    # -- the moving parts --------------------------------------------------------------------------
+
+    def _up(self) -> Arbiter:
+        assert self.arbiter is not None
+        return self.arbiter
+
+    def _reconcile(self, name: str) -> None:
+        intent = self.intents[name]
+        self._try(lambda: self._up().tell(name, reconcile(intent.wanted, intent.numprocesses, self._up().of(name))))
+
+    def _look(self) -> None:
+        if self.arbiter is not None:
+            self._try(self.arbiter.look)
+
+    def _try(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except ArbiterDied:
+            self._bury()
+
+    def _bury(self) -> None:
+        self.story.append(f"{self.now:9.2f} the arbiter dies")
+        self.arbiter = None
+        self.host.news.clear()
+
+
+def random_specs(chance: Random) -> tuple[WatcherSpec, ...]:
+    return tuple(
+        WatcherSpec(
+            name=f"w{number}",
+            cmd=("true",),
+            numprocesses=chance.randint(0, 4),
+            autostart=chance.random() < 0.7,
+            graceful_timeout=chance.choice((0.0, 1.0, 30.0)),
+            max_retry=chance.choice((-1, 0, 2)),
+            backoff=Backoff(initial=chance.choice((0.0, 0.5)), jitter=chance.choice((0.0, 0.1))),
+            flapping=Flapping(
+                attempts=chance.choice((0, 1, 3)),
+                retry_in=chance.choice((0.0, 7.0)),
+                max_retry=chance.choice((-1, 0, 2)),
+            ),
+        )
+        for number in range(chance.randint(1, 4))
+    )
+
+
+def play(seed: int, steps: int) -> World:
+    """The world after `steps` moves and its end. Raises AssertionError, with the story so far, for a broken promise."""
+    chance = Random(seed)
+    world = World(random_specs(chance), chance.random)
+    try:
+        for _ in range(steps):
+            move(world, chance)
+            world.check()
+        world.settle()
+    except AssertionError as broken:
+        broken.add_note(f"seed {seed}; the last of its story:\n" + "\n".join(world.story[-40:]))
+        raise
+    return world
+
+
+def move(world: World, chance: Random) -> None:
+    """One thing that can happen now."""
+    host = world.host
+    moves: list[tuple[int, Callable[[], None]]] = [(10, lambda: world.advance(chance.choice((0.01, 0.2, 1.0, 40.0))))]
+    if launching := host.launching():
+        key = chance.choice(launching)
+        stubborn = chance.random() < 0.3
+        moves += [(20, lambda: host.launched(key, stubborn=stubborn)), (4, lambda: host.launch_fails(key))]
+    if living := host.living():
+        worker = chance.choice(living)
+        end = chance.choice(ENDS)
+        moves += [(12, lambda: host.dies(worker, end)), (4, lambda: world.forks(worker))]
+    if host.groups:
+        group = chance.choice(list(host.groups))
+        if host.groups[group].others:
+            moves.append((3, lambda: world.other_dies(group)))
+        wedged = not host.groups[group].wedged
+        moves.append((6 if not wedged else 1, lambda: world.wedge(group, wedged)))
+    if world.arbiter is None:
+        moves.append((15, world.arbiter_boots))
+    else:
+        name = chance.choice(list(world.specs))
+        moves += [
+            (4, lambda: world.start(name)),
+            (4, lambda: world.stop(name)),
+            (3, lambda: world.restart(name)),
+            (4, lambda: world.resize(name, chance.randint(0, 5))),
+            (3, lambda: world.arbiter_dies(chance.randint(0, 6))),
+        ]
+        if host.news:
+            moves.append((60, world.deliver))
+    weights = [weight for weight, _ in moves]
+    chance.choices([action for _, action in moves], weights)[0]()

@@ -20,6 +20,7 @@ from tests.scratch_groups import mounts
 
 V1 = [mount for mount in mounts() if mount.name in ("memory", "pids", "freezer")]
 NOBODY = 65534
+CAP_SYS_RESOURCE = 24
 
 
 @pytest.fixture(params=["native", "fork"])
@@ -146,6 +147,17 @@ def test_a_privilege_that_cannot_be_dropped_fails_the_spawn(driver: Driver) -> N
     ident = driver.submit("true", uid=(1 << 32) - 1)
     failed = driver.settled(ident)
     assert isinstance(failed, Failed) and failed.stage == "ids"
+    assert driver.status(ident) == 127
+
+
+@pytest.mark.host_may_lack("a kernel that refuses: root usually has CAP_SYS_RESOURCE")
+def test_an_oom_score_that_may_not_be_lowered_fails_the_spawn(driver: Driver) -> None:
+    status = Path("/proc/self/status").read_text().split()
+    if int(status[status.index("CapEff:") + 1], 16) & 1 << CAP_SYS_RESOURCE:
+        pytest.skip("this process may lower it")
+    ident = driver.submit("true", oom_score_adj=-900)
+    failed = driver.settled(ident)
+    assert isinstance(failed, Failed) and (failed.stage, failed.errno) == ("oom_score_adj", errno.EACCES)
     assert driver.status(ident) == 127
 
 

@@ -1,0 +1,293 @@
+"""A watcher's group and its workers' groups, each one directory in each hierarchy that is used.
+
+A worker's group is made anew for each life, in the course of a restart: everything that can be computed once a
+watcher is, and its writes are plain.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from msgspec.structs import replace
+
+from circus_cg.cgroup import files, v1
+from circus_cg.cgroup.check import check, device_number, weight_file
+from circus_cg.cgroup.hierarchy import Hierarchy
+from circus_cg.cgroup.limits import Setting, controllers, settings
+from circus_cg.cgroup.limits.cpuset import FILES as CPUSET_FILES
+from circus_cg.cgroup.limits.io import V1_WEIGHTS, V2_WEIGHTS
+from circus_cg.cgroup.tree import TOP, Tree
+from circus_cg.cgroup.usage import NEAR, Meter, OomVerdict, Usage
+from circus_cg.errors import CgroupError, HostError
+from circus_cg.spec import Limits
+
+# What takes a quota away before a kill: throttled processes die slowly (measured: ninefold at 20 %).
+UNTHROTTLED = {2: ("cpu.max", "max"), 1: ("cpu.cfs_quota_us", "-1")}
+
+
+class WatcherGroup:
+    def __init__(self, tree: Tree, name: str, limits: Limits, watcher_limits: Limits) -> None:
+        """Limits of each worker, and of their sum. What this host can't enforce is left out: `check` told of it."""
+        self.tree, self.name = tree, name
+        self._limits, self._sum = _enforceable(tree, limits), _enforceable(tree, watcher_limits)
+        self._controllers = frozenset(controllers(self._limits) | controllers(self._sum) | {"memory"})
+        self._places = [(h, f"{tree.directory(h)}/{name}") for h in tree.used(self._controllers)]
+        self._creation: list[tuple[str, list[tuple[str, bytes]]]] | None = None
+        self._meter = Meter(self._by_controller(""))
+        self._oom_hits = 0
+
+    def ensure(self) -> None:
+        """Make the directories, enable controllers for the workers, apply the watcher's own limits."""
+        for hierarchy, directory in self._places:
+            self.tree.make(hierarchy, directory)
+            if hierarchy.version == 2:
+                self.tree.enable(hierarchy, directory, self._controllers)
+            for setting in self._settings(hierarchy, self._sum):
+                if hierarchy.version == 1:
+                    v1.put(hierarchy, directory, setting)
+                else:
+                    files.write(directory, setting.file, setting.text)
+        self._oom_hits = self._meter.oom_counts()[1]
+        self._creation = [(directory, self._writes(h, directory)) for h, directory in self._places]
+
+    def worker(self, wid: int, generation: int) -> WorkerGroup:
+        return WorkerGroup(self, f"{wid}.{generation}")
+
+    def lives(self) -> set[tuple[int, int]]:
+        """(wid, generation) of every worker group there is."""
+        found = set()
+        for _, directory in self._places:
+            with suppress(OSError), os.scandir(directory) as entries:
+                for entry in entries:
+                    wid, dot, generation = entry.name.partition(".")
+                    if dot and wid.isdigit() and generation.isdigit():
+                        found.add((int(wid), int(generation)))
+        return found
+
+    def remove(self) -> bool:
+        self._meter.close()
+        return all([files.remove_tree(directory) for _, directory in self._places])
+
+    # -- what WorkerGroup builds on ------------------------------------------------------------------
+
+    @property
+    def creation(self) -> list[tuple[str, list[tuple[str, bytes]]]]:
+        """(watcher's directory, writes into a fresh worker group) for each hierarchy, the unified one first."""
+        if self._creation is None:
+            self._creation = [(directory, self._writes(h, directory)) for h, directory in self._places]
+        return self._creation
+
+    @property
+    def label(self) -> str:
+        return f"{'' if (root := self._places[0][0].root) == '/' else root}/{TOP}/{self.tree.name}/{self.name}"
+
+    @property
+    def unified(self) -> str | None:
+        hierarchy, directory = self._places[0]
+        return directory if hierarchy.version == 2 else None
+
+    @property
+    def v1_directories(self) -> list[str]:
+        return [directory for hierarchy, directory in self._places if hierarchy.version == 1]
+
+    @property
+    def quotas(self) -> list[tuple[str, str, str]]:
+        """(watcher's directory, file, text) that lift a worker's CPU quota."""
+        if self._limits.cpu_max is None:
+            return []
+        return [(d, *UNTHROTTLED[h.version]) for h, d in self._places if "cpu" in h.controllers]
+
+    def meter_of(self, life: str) -> Meter:
+        return Meter(self._by_controller(life))
+
+    def own_limit_hit(self) -> bool:
+        """The watcher's own memory limit was hit since the last look."""
+        _, hits = self._meter.oom_counts()
+        before, self._oom_hits = self._oom_hits, hits
+        if hits > before:
+            return True
+        _, peak, limit = self._meter.memory()
+        return self._meter.is_v1_memory() and _near(peak, limit)
+
+    # -- details ------------------------------------------------------------------------------------
+
+    def _by_controller(self, life: str) -> dict[str, tuple[Hierarchy, str]]:
+        found = {}
+        for hierarchy, directory in self._places:
+            place = (hierarchy, f"{directory}/{life}" if life else directory)
+            names = [c for c in hierarchy.controllers if hierarchy.version == 1 or c in self._controllers]
+            found |= dict.fromkeys(names, place)
+            if hierarchy.version == 2:
+                found[""] = place
+        return found
+
+    def _settings(self, hierarchy: Hierarchy, limits: Limits) -> list[Setting]:
+        """Those of `limits` that belong into this hierarchy."""
+        found = [s for s in settings(limits, hierarchy.version) if s.controller in hierarchy.controllers]
+        return [_with_weight_file(hierarchy, s) for s in found]
+
+    def _writes(self, hierarchy: Hierarchy, directory: str) -> list[tuple[str, bytes]]:
+        writes = {s.file: s.text for s in self._settings(hierarchy, self._limits)}
+        if hierarchy.version == 1 and "cpuset" in hierarchy.controllers:
+            for file in CPUSET_FILES:  # a fresh v1 cpuset is empty and can't be joined
+                writes.setdefault(file, files.read(directory, file).strip())
+        if not self._limits.io_max:
+            return [(file, text.encode()) for file, text in writes.items()]
+        return [(s.file, s.text.encode()) for s in self._settings(hierarchy, self._limits)] + [
+            (file, text.encode()) for file, text in writes.items() if file in CPUSET_FILES
+        ]
+
+
+class WorkerGroup:
+    """The group of one life. Nothing is done before it is asked for."""
+
+    def __init__(self, watcher: WatcherGroup, life: str) -> None:
+        self._watcher, self._life = watcher, life
+        self._meter: Meter | None = None
+
+    @property
+    def label(self) -> str:
+        """The path that users know, below the hierarchy's mount."""
+        return f"{self._watcher.label}/{self._life}"
+
+    @property
+    def v2(self) -> str | None:
+        unified = self._watcher.unified
+        return None if unified is None else f"{unified}/{self._life}"
+
+    @property
+    def v1(self) -> list[str]:
+        return [f"{directory}/{self._life}" for directory in self._watcher.v1_directories]
+
+    @property
+    def directories(self) -> list[str]:
+        return [f"{directory}/{self._life}" for directory, _ in self._watcher.creation]
+
+    def create(self) -> None:
+        """Make the directories and apply the limits; idempotent. Raises CgroupError, and leaves no group half-limited
+        behind for a worker to run in: the caller must not spawn then.
+        """
+        for parent, writes in self._watcher.creation:
+            directory = f"{parent}/{self._life}"
+            files.make(directory)
+            for file, text in writes:
+                path = f"{directory}/{file}"
+                try:
+                    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+                    try:
+                        os.write(fd, text)
+                    finally:
+                        os.close(fd)
+                except OSError as cause:
+                    raise CgroupError(f"write {text.decode()!r} to", path, cause) from cause
+
+    def populated(self) -> bool:
+        """Some process is in the group or below; False when it is gone."""
+        unified = self.v2
+        if unified is None:
+            return any(files.members(group) for group in files.walk(self.v1[0]))
+        try:
+            fd = os.open(f"{unified}/cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                return b"populated 1" in os.read(fd, 256)
+            except OSError:
+                return False  # it went while we looked
+            finally:
+                os.close(fd)
+        except OSError:
+            return False
+
+    def kill(self) -> None:
+        """One round of SIGKILL to everything in the group and below; the caller repeats it until it is empty."""
+        for parent, file, text in self._watcher.quotas:
+            with suppress(CgroupError):
+                files.write(f"{parent}/{self._life}", file, text)
+        unified = self.v2
+        if unified is not None and files.exists(unified, "cgroup.kill"):
+            with suppress(CgroupError):
+                files.write(unified, "cgroup.kill", "1")
+                return
+        top = unified or self.v1[0]
+        for directory in self.v1:
+            if files.exists(directory, "pids.max"):
+                with suppress(CgroupError):
+                    files.write(directory, "pids.max", "0")  # a bomb must not outgrow the loop
+        self.thaw()
+        for group in files.walk(top):
+            for pid in files.members(group):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, 9)
+
+    def freeze(self) -> None:
+        """Raises HostError where the worker is in no group that can freeze."""
+        directory, file, frozen, _ = self._freezer()
+        files.write(directory, file, frozen)
+
+    def thaw(self) -> None:
+        with suppress(HostError, CgroupError):
+            directory, file, _, thawed = self._freezer()
+            files.write(directory, file, thawed)
+
+    def frozen(self) -> bool:
+        try:
+            directory, file, frozen, _ = self._freezer()
+            text = files.read(directory, file).strip()
+        except (HostError, CgroupError):
+            return False
+        return text.startswith(frozen)
+
+    def remove(self) -> bool:
+        """False: not empty yet."""
+        if self._meter is not None:
+            self._meter.close()
+            self._meter = None
+        removed = True
+        for directory in self.directories:
+            removed &= files.remove(directory) or files.remove_tree(directory)
+        return removed
+
+    def usage(self) -> Usage:
+        return self._metered().usage()
+
+    def oom(self) -> OomVerdict:
+        """Read once more when the process is gone, before the group is removed."""
+        meter = self._metered()
+        kills, hits = meter.oom_counts()
+        if not kills:
+            return OomVerdict()
+        _, peak, limit = meter.memory()
+        own = hits > 0 or (meter.is_v1_memory() and _near(peak, limit)) or self._watcher.own_limit_hit()
+        return OomVerdict(kills=kills, own_limit=own, limit=limit, peak=peak)
+
+    def _metered(self) -> Meter:
+        if self._meter is None:
+            self._meter = self._watcher.meter_of(self._life)
+        return self._meter
+
+    def _freezer(self) -> tuple[str, str, str, str]:
+        if (unified := self.v2) is not None:
+            return unified, "cgroup.freeze", "1", "0"
+        for directory in self.v1:
+            if files.exists(directory, "freezer.state"):
+                return directory, "freezer.state", v1.FROZEN, "THAWED"
+        raise HostError(f"cannot freeze {self.label}: it is in no freezer group here; mount cgroup2 beside v1")
+
+
+def _enforceable(tree: Tree, limits: Limits) -> Limits:
+    """`limits` without what the host can't do, and with devices as MAJOR:MINOR."""
+    missing = {finding.limit for finding in check(tree.layout, limits) if finding.severity == "error"}
+    empty = Limits()
+    left = replace(limits, **{name: getattr(empty, name) for name in missing})
+    devices = tuple(replace(d, device=device_number(d.device) or d.device) for d in left.io_max)
+    return replace(left, io_max=devices)
+
+
+def _with_weight_file(hierarchy: Hierarchy, setting: Setting) -> Setting:
+    if setting.file not in (V1_WEIGHTS[0], V2_WEIGHTS[0]):
+        return setting
+    return setting._replace(file=weight_file(hierarchy) or setting.file)
+
+
+def _near(peak: int | None, limit: int | None) -> bool:
+    return peak is not None and limit is not None and peak + NEAR >= limit

@@ -1,0 +1,123 @@
+"""One sample of a group: memory, CPU, throttling, pids, pressure; and the OOM verdict. Reads over kept descriptors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from circus_cg.cgroup import parse
+from circus_cg.cgroup.files import Kept
+from circus_cg.cgroup.hierarchy import Hierarchy
+
+NEAR = 1 << 20  # bytes: v1 tells no `oom`; a peak this close to the limit means the limit did it
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """None where this host's kernel does not tell."""
+
+    memory_current: int | None = None  # bytes
+    memory_peak: int | None = None
+    memory_max: int | None = None
+    cpu_seconds: float | None = None
+    nr_periods: int | None = None
+    nr_throttled: int | None = None
+    throttled_seconds: float | None = None
+    pids: int | None = None
+    pressure: dict[str, dict[str, dict[str, float]]] | None = None  # by resource, as parse.pressure
+
+
+@dataclass(frozen=True, slots=True)
+class OomVerdict:
+    """`own_limit`: a limit of ours was hit; else the host was short of memory."""
+
+    kills: int = 0
+    own_limit: bool = False
+    limit: int | None = None
+    peak: int | None = None
+
+
+class Meter:
+    """The files of one group, over all hierarchies it is in."""
+
+    def __init__(self, directories: dict[str, tuple[Hierarchy, str]]) -> None:
+        """`directories`: controller ("" is the unified one) -> where its files are."""
+        self._kept = {directory: Kept(directory) for _, directory in directories.values()}
+        self._at = {name: (hierarchy.version, self._kept[path]) for name, (hierarchy, path) in directories.items()}
+
+    def usage(self) -> Usage:
+        current, peak, limit = self.memory()
+        cpu = self._cpu_stat()
+        throttled = cpu.get("throttled_usec")
+        if throttled is None and "throttled_time" in cpu:
+            throttled = cpu["throttled_time"] // 1000
+        return Usage(
+            memory_current=current,
+            memory_peak=peak,
+            memory_max=limit,
+            cpu_seconds=self._cpu_seconds(cpu),
+            nr_periods=cpu.get("nr_periods"),
+            nr_throttled=cpu.get("nr_throttled"),
+            throttled_seconds=None if throttled is None else throttled / 1e6,
+            pids=_number(self._read("pids", "pids.current")),
+            pressure=self._pressure(),
+        )
+
+    def memory(self) -> tuple[int | None, int | None, int | None]:
+        """Current, peak and limit in bytes."""
+        version, kept = self._at.get("memory", (0, None))
+        if kept is None:
+            return None, None, None
+        if version == 2:
+            limit = kept.read("memory.max")
+            found = kept.read("memory.current"), kept.read("memory.peak")
+            return _number(found[0]), _number(found[1]), None if limit is None else parse.limit(limit)
+        limit = kept.read("memory.limit_in_bytes")
+        found = kept.read("memory.usage_in_bytes"), kept.read("memory.max_usage_in_bytes")
+        return _number(found[0]), _number(found[1]), None if limit is None else parse.v1_bytes(limit)
+
+    def oom_counts(self) -> tuple[int, int]:
+        """(kills in the group and below, times a limit of this very group was hit; on v1 the latter is 0)."""
+        version, kept = self._at.get("memory", (0, None))
+        if kept is None:
+            return 0, 0
+        if version == 1:
+            return parse.flat_keyed(kept.read("memory.oom_control") or "").get("oom_kill", 0), 0
+        kills = parse.flat_keyed(kept.read("memory.events") or "").get("oom_kill", 0)
+        local = kept.read("memory.events.local") or kept.read("memory.events") or ""
+        return kills, parse.flat_keyed(local).get("oom", 0)
+
+    def is_v1_memory(self) -> bool:
+        return self._at.get("memory", (0, None))[0] == 1
+
+    def close(self) -> None:
+        for kept in self._kept.values():
+            kept.close()
+
+    def _cpu_stat(self) -> dict[str, int]:
+        """The unified group's usage (hybrid gives it without a controller) and the cpu controller's throttling."""
+        found = parse.flat_keyed(self._read("", "cpu.stat") or "")
+        if "cpu" in self._at:
+            found |= parse.flat_keyed(self._read("cpu", "cpu.stat") or "")
+        return found
+
+    def _cpu_seconds(self, cpu: dict[str, int]) -> float | None:
+        if "usage_usec" in cpu:
+            return cpu["usage_usec"] / 1e6
+        nanoseconds = _number(self._read("cpuacct", "cpuacct.usage"))
+        return None if nanoseconds is None else nanoseconds / 1e9
+
+    def _pressure(self) -> dict[str, dict[str, dict[str, float]]] | None:
+        found = {}
+        for resource in ("cpu", "memory", "io"):
+            text = self._read("", f"{resource}.pressure")
+            if text:
+                found[resource] = parse.pressure(text)
+        return found or None
+
+    def _read(self, controller: str, file: str) -> str | None:
+        place = self._at.get(controller)
+        return None if place is None else place[1].read(file)
+
+
+def _number(text: str | None) -> int | None:
+    return None if text is None else int(text)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from circus_cg.arbiter.boot import ArbiterBoot
 from circus_cg.arbiter.intent import Intents
 from circus_cg.arbiter.journal import Journal
-from circus_cg.arbiter.runner import WatcherRunner
+from circus_cg.arbiter.runner import Shared, WatcherRunner
 from circus_cg.cgroup.group import WatcherGroup
 from circus_cg.cgroup.tree import Tree
 from circus_cg.cgroup.watch import EventHub
@@ -41,10 +42,11 @@ class Arbiter:
         """Rebuild the slots from notes and inventory, then ask for what is missing."""
         loop = asyncio.get_running_loop()
         loop.add_reader(self.hub.fileno(), self.hub.dispatch)
+        shared = Shared(self.boot, self._keeper, self.hub, self.journal)
         for spec in self.boot.spec.watchers:
             group = WatcherGroup(self.tree, spec.name, spec.limits, spec.watcher_limits)
             group.ensure()
-            self.runners[spec.name] = WatcherRunner(spec, group, self.boot, self._keeper, self.hub, self.journal)
+            self.runners[spec.name] = WatcherRunner(spec, group, shared)
         exits = [news for slot in self._hello["slots"] if (news := self._adopt(slot)) is not None]
         for message in exits + self._hello["news"]:
             self._on_message(message)
@@ -122,10 +124,8 @@ class Arbiter:
             loop.add_writer(self._keeper.fileno(), self._on_writable)
 
     def _on_writable(self) -> None:
-        try:
+        with suppress(Closed):  # the reader sees it too
             self._keeper.flush()
-        except Closed:
-            pass  # the reader sees it too
         if not self._keeper.wants_write:
             self._writing = False
             asyncio.get_running_loop().remove_writer(self._keeper.fileno())

@@ -1,6 +1,6 @@
 """What the operator did at run time: kept in intent.json and merged over the configuration by the next arbiter.
 
-It lasts as long as this daemon: `instance` names the keeper it belongs to, and a fresh start begins from the configuration.
+It lasts as long as this daemon: `instance` names the keeper it belongs to. A fresh start begins from the configuration.
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ import asyncio
 import importlib
 import signal
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 from circus_cg.arbiter import boot
 from circus_cg.arbiter.arbiter import Arbiter
@@ -23,7 +25,7 @@ async def serve(record: boot.ArbiterBoot) -> None:
     arbiter.begin()
     await asyncio.sleep(0)  # spawn requests that waited for the loop leave first
     control = importlib.import_module("circus_cg.arbiter.control")  # imports zmq: see the module's first lines
-    server = control.open_control(arbiter, dirs.Dirs(dirs.Path(record.runtime), dirs.Path(record.state)).endpoint)
+    server = control.open_control(arbiter, dirs.Dirs(Path(record.runtime), Path(record.state)).endpoint)
     try:
         await arbiter.gone
     finally:
@@ -33,11 +35,8 @@ async def serve(record: boot.ArbiterBoot) -> None:
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the keeper hears it and tells us
     record = boot.read(int(sys.argv[1]))
-    try:
+    with suppress(Closed):  # the keeper is gone, and with it our reason to be
         asyncio.run(serve(record))
-    except Closed:
-        pass  # the keeper is gone, and with it our reason to be
-    sys.exit(0)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from math import inf
-from typing import Any, assert_never
+from typing import Any, NamedTuple, assert_never
 
 from circus_cg.arbiter import life
 from circus_cg.arbiter.boot import ArbiterBoot
@@ -30,24 +31,25 @@ from circus_cg.spec import WatcherSpec
 REMOVE_AGAIN = 0.2  # seconds; a group that was just emptied can refuse rmdir for an instant
 
 
+class Shared(NamedTuple):
+    """What all runners of an arbiter use."""
+
+    boot: ArbiterBoot
+    keeper: KeeperClient
+    hub: EventHub
+    journal: Journal
+
+
 class WatcherRunner:
-    def __init__(
-        self,
-        spec: WatcherSpec,
-        group: WatcherGroup,
-        boot: ArbiterBoot,
-        keeper: KeeperClient,
-        hub: EventHub,
-        journal: Journal,
-    ) -> None:
+    def __init__(self, spec: WatcherSpec, group: WatcherGroup, shared: Shared) -> None:
         self.spec = spec
         self.wanted = False
         self.numprocesses = spec.numprocesses
         self.slots: dict[int, Slot] = {}
         self.phases: Counter[Phase] = Counter()
         self._group = group
-        self._template = life.template(spec, boot)
-        self._keeper, self._hub, self._journal = keeper, hub, journal
+        self._template = life.template(spec, shared.boot)
+        self._keeper, self._hub, self._journal = shared.keeper, shared.hub, shared.journal
         self._groups: dict[tuple[int, int], WorkerGroup] = {}  # (wid, generation): those not removed yet
         self._watches: dict[tuple[int, int], Any] = {}  # armed while leftovers outlive their worker
         self._timers: dict[int, asyncio.TimerHandle] = {}
@@ -176,9 +178,7 @@ class WatcherRunner:
         """Armed before the look, so that an end between the two is not missed."""
         if (wid, generation) not in self._watches:
             group = self.group_of(wid, generation)
-            self._watches[wid, generation] = self._hub.watch_populated(
-                group, lambda: self._loop.call_soon(self._look, wid, generation)
-            )
+            self._watches[wid, generation] = self._hub.watch_populated(group, partial(self._look, wid, generation))
         self._loop.call_soon(self._look, wid, generation)
 
     def _look(self, wid: int, generation: int) -> None:

@@ -113,7 +113,7 @@ class WatcherGroup:
     # -- details ------------------------------------------------------------------------------------
 
     def _by_controller(self, life: str) -> dict[str, tuple[Hierarchy, str]]:
-        found = {}
+        found: dict[str, tuple[Hierarchy, str]] = {}
         for hierarchy, directory in self._places:
             place = (hierarchy, f"{directory}/{life}" if life else directory)
             names = [c for c in hierarchy.controllers if hierarchy.version == 1 or c in self._controllers]

@@ -44,7 +44,7 @@ def find(cgroup_root: str | None, proc: str = "/proc") -> Layout:
     """
     mounts = parse.mounts(_read(f"{proc}/self/mountinfo"))
     memberships = parse.memberships(_read(f"{proc}/self/cgroup"))
-    hierarchies = []
+    hierarchies: list[Hierarchy] = []
     for mount in mounts:
         root = _checked(cgroup_root) if cgroup_root is not None else _own(mount, memberships)
         found = None if root is None else _hierarchy(mount, root)

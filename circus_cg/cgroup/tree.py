@@ -1,4 +1,4 @@
-"""One arbiter's subtree, `<root>/circus-cg/<name>`, in each hierarchy that it uses; `@daemon` holds the daemon itself."""
+"""One arbiter's subtree, `<root>/circus-cg/<name>`, in each hierarchy it uses; `@daemon` holds the daemon itself."""
 
 from __future__ import annotations
 

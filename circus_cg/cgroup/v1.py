@@ -6,6 +6,7 @@ its integers turn -1 into None, so only the files listed here go through it; all
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
@@ -22,7 +23,7 @@ from circus_cg.errors import CgroupError
 FROZEN = "FROZEN"
 
 
-class PidsController(Controller):
+class PidsController(Controller):  # type: ignore[misc]  # cgroupspy has no types
     """pids, which cgroupspy does not know. `max` is a number or "max", so it is read as text."""
 
     current = IntegerFile("pids.current", readonly=True)
@@ -36,7 +37,7 @@ class PidsController(Controller):
         self.set_property(b"pids.max", "max" if value is None else value)
 
 
-class FreezerController(Controller):
+class FreezerController(Controller):  # type: ignore[misc]
     """freezer, which cgroupspy does not know."""
 
     self_freezing = FlagFile("freezer.self_freezing", readonly=True)
@@ -52,7 +53,7 @@ class FreezerController(Controller):
 
 _BESIDE = {"pids": PidsController, "freezer": FreezerController}
 # file -> attribute of the typed controller; the text of a Setting becomes the attribute's type.
-_TYPED = {
+_TYPED: dict[str, tuple[str, Callable[[str], object]]] = {
     "cpu.cfs_period_us": ("cfs_period_us", int),
     "cpu.cfs_quota_us": ("cfs_quota_us", int),
     "cpu.shares": ("shares", int),

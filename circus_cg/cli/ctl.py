@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import click
 
 from circus_cg.cli.output import as_json, table
-from circus_cg.host import dirs
+from circus_cg.host import clock, dirs
 from circus_cg.rpc.client import Client
 from circus_cg.units import format_bytes, format_seconds
 
@@ -151,7 +150,7 @@ def _done(reply: dict[str, Any], json_: bool) -> None:
 
 def _ps_row(row: dict[str, Any]) -> tuple[str, ...]:
     last = row["last_exit"]
-    up = "-" if row["started"] is None else format_seconds(max(0.0, time.time() - row["started"]))
+    up = "-" if row["started"] is None else format_seconds(max(0.0, clock.wall() - row["started"]))
     cpu = "-" if row["cpu_seconds"] is None else f"{row['cpu_seconds']:.2f}s"
     return (
         row["watcher"],

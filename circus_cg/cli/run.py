@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from circus_cg.arbiter.boot import ArbiterBoot
-from circus_cg.cgroup import hierarchy, limits
+from circus_cg.cgroup import check, hierarchy, limits
 from circus_cg.cgroup.hierarchy import Layout
 from circus_cg.cgroup.tree import Tree
 from circus_cg.config import loader
@@ -41,8 +41,8 @@ def run(config: str, name: str | None, cgroup_root: str | None) -> None:
     tree = Tree(layout, spec.name)
     tree.kill_stale()
     wanted = [limits.controllers(which) for w in spec.watchers for which in (w.limits, w.watcher_limits)]
-    tree.prepare(frozenset({"memory"}).union(*wanted))
-    tree.enter_daemon()
+    controllers = frozenset({"memory"}).union(*wanted)
+    tree.prepare(controllers)
     nofile = _raise_nofile()
     record = ArbiterBoot(
         spec=spec,
@@ -63,7 +63,7 @@ def run(config: str, name: str | None, cgroup_root: str | None) -> None:
             },
             "pass_fds": [boot],
             "keep_fds": [lock],
-            "places": tree.places(),
+            "places": tree.places(controllers),
         }
     )
 
@@ -72,7 +72,7 @@ def _refuse_what_the_host_lacks(spec: ArbiterSpec, layout: Layout) -> None:
     errors = []
     for watcher in spec.watchers:
         for which, wanted in (("limits", watcher.limits), ("watcher_limits", watcher.watcher_limits)):
-            for finding in limits.check(layout, wanted):
+            for finding in check.check(layout, wanted):
                 text = f"{watcher.name}.{which}: {finding.text}"
                 if finding.severity == "error" and spec.on_missing == "refuse":
                     errors.append(text)

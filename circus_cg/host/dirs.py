@@ -3,6 +3,7 @@
 import fcntl
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,10 +41,8 @@ def make(dirs: Dirs) -> None:
     """Create both; refuse a directory that somebody else owns or can write."""
     for path, mode in ((dirs.runtime, 0o711), (dirs.state, 0o700)):
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        try:
+        with suppress(FileExistsError):
             path.mkdir(mode=mode)
-        except FileExistsError:
-            pass
         found = os.lstat(path)
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
             raise HostError(f"cannot use {path}: not a directory of this user; remove it or set CIRCUS_CG_RUNTIME_DIR")

@@ -5,6 +5,6 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from circus_cg.keeper.main import main  # noqa: E402 - the path must be there first
+from circus_cg.keeper.main import main
 
 main()

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from math import inf
 
 from circus_cg.keeper.messages import Message
@@ -56,10 +57,8 @@ class ArbiterLink:
     def send(self, message: Message) -> None:
         """Dropped when no arbiter lives: the next one gets the inventory instead."""
         if self.channel is not None:
-            try:
+            with suppress(Closed):  # its death is on the way to us; records stay until acknowledged
                 self.channel.send(message)
-            except Closed:
-                pass  # its death is on the way to us; records stay until acknowledged
 
     def heard(self, now: float) -> None:
         self._heard, self._pinged = now, False

@@ -11,7 +11,8 @@ Eight requests (arbiter -> keeper); each names its operation in "op":
     quit    code             nothing is left to supervise; leave
 Answers and news (keeper -> arbiter): hello (paged), spawned, exited, refused, terminate, ping.
 
-A key is [watcher, wid, generation], a slot [watcher, wid]. Unknown fields are ignored: either side may be one version ahead.
+A key is [watcher, wid, generation], a slot [watcher, wid]. Unknown fields are ignored: either side may be a version
+ahead.
 """
 
 from typing import Any, NamedTuple

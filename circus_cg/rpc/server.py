@@ -49,9 +49,12 @@ class Server:
         self._socket.close()
         self._context.term()
 
+    def _readable(self) -> bool:
+        return bool(int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
+
     def _on_readable(self) -> None:
         for _ in range(DRAIN):
-            if not self._socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+            if not self._readable():
                 return
             try:
                 frames = self._socket.recv_multipart(zmq.NOBLOCK)
@@ -71,7 +74,7 @@ class Server:
                 self._socket.send_multipart([*envelope, body], zmq.NOBLOCK)
             except zmq.ZMQError:
                 return  # that client doesn't read, or is gone
-            if self._socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+            if self._readable():
                 self._loop.call_soon(self._on_readable)
 
         return reply

@@ -1,4 +1,4 @@
-"""cpuset. Source: "Cpuset" in cgroup-v2.rst; cpusets.rst for v1, where a fresh group must be given both before it is joined."""
+"""cpuset. Source: "Cpuset" in cgroup-v2.rst; cpusets.rst for v1, where a fresh group needs both before it is joined."""
 
 from __future__ import annotations
 

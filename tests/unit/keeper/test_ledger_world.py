@@ -78,7 +78,7 @@ class KeeperWorld(RuleBasedStateMachine):
         key = self.alive.pop(pid)
         status = (code, None) if code is not None else (None, 9)
         self.ended[key] = status
-        self.news(self.ledger.exited(pid, *status, 0.0))
+        self.news(self.ledger.exited(pid, status[0], status[1], 0.0))
 
     @rule(slot=st.sampled_from(SLOTS), old=st.booleans())
     def acknowledge(self, slot: tuple[str, int], old: bool) -> None:

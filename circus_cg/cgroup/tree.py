@@ -6,7 +6,6 @@ import os
 import select
 import signal
 from contextlib import suppress
-from typing import Any
 
 from circus_cg.cgroup import files
 from circus_cg.cgroup.check import hierarchy_of
@@ -82,16 +81,14 @@ class Tree:
                 raise HostError(f"cannot clear {top}: its processes don't die (in the kernel?); end them or reboot")
             files.remove_tree(top)
 
-    def places(self, controllers: frozenset[str]) -> list[dict[str, Any]]:
+    def places(self, controllers: frozenset[str]) -> list[dict[str, str]]:
         """What the keeper leaves and removes at its end: it moves to the root it was given and removes our levels."""
         return [
             {
                 "procs": f"{hierarchy.directory}/cgroup.procs",
-                "dirs": [
-                    f"{self.directory(hierarchy)}/{DAEMON}",
-                    self.directory(hierarchy),
-                    f"{hierarchy.directory}/{TOP}",
-                ],
+                "daemon": f"{self.directory(hierarchy)}/{DAEMON}",
+                "tree": self.directory(hierarchy),
+                "top": f"{hierarchy.directory}/{TOP}",
             }
             for hierarchy in self.used(controllers)
         ]

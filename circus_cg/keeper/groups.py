@@ -57,21 +57,30 @@ def remove(request: dict[str, object]) -> None:
             continue  # the next start clears what is left
 
 
-def leave(places: list[dict[str, object]]) -> None:
-    """Move this process out of its own leaf and remove what the daemon made: [{"procs": file, "dirs": [...]}]."""
+def leave(places: list[dict[str, str]]) -> None:
+    """Move this process out of its own leaf and remove what the daemon made.
+
+    A place: {"procs": file to move into, "daemon": our leaf, "tree": the arbiter's group, "top": the one above}.
+    """
     for place in places:
         try:
-            with open(str(place["procs"]), "w") as procs:
+            with open(place["procs"], "w") as procs:
                 procs.write("0")
         except OSError:
             pass  # a delegated v2 root takes no members; its owner removes the rest
-        dirs = place["dirs"]
-        assert isinstance(dirs, list)
-        for directory in dirs:
+        watchers = _children(place["tree"])
+        for directory in [*watchers, place["daemon"], place["tree"], place["top"]]:
             try:
                 os.rmdir(directory)
             except OSError:
-                break
+                continue  # in use, or somebody else's
+
+
+def _children(directory: str) -> list[str]:
+    try:
+        return [entry.path for entry in os.scandir(directory) if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
 
 
 def _directories(request: dict[str, object]) -> list[str]:

@@ -85,7 +85,7 @@ class WatcherSpec(Spec):
     umask: int | None = None
     nice: int | None = None
     rlimits: dict[str, Rlimit] = {}  # "nofile" -> RLIMIT_NOFILE
-    oom_score_adj: int = 0
+    oom_score_adj: int | None = None  # None: 0, whatever the daemon's own is
     stdout: str = "inherit"  # inherit | null | an absolute path
     stderr: str = "inherit"
     stop_signal: int = SIGTERM

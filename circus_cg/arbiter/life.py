@@ -25,7 +25,7 @@ def template(spec: WatcherSpec, boot: ArbiterBoot) -> dict[str, Any]:
         "uid": identity.uid,
         "gid": identity.gid,
         "groups": identity.groups,
-        "oom_score_adj": spec.oom_score_adj,
+        "oom_score_adj": _oom_score_adj(spec, boot),
         "stdout": spec.stdout,
         "stderr": spec.stderr,
         "stop": [int(spec.stop_signal), spec.graceful_timeout],
@@ -34,6 +34,16 @@ def template(spec: WatcherSpec, boot: ArbiterBoot) -> dict[str, Any]:
 
 def request(fixed: dict[str, Any], group: WorkerGroup) -> dict[str, Any]:
     return {**fixed, "v2": group.v2, "v1": group.v1}
+
+
+def _oom_score_adj(spec: WatcherSpec, boot: ArbiterBoot) -> int | None:
+    """A protected daemon must not protect its workers: a limit could not be enforced on them (nomad#10663).
+
+    A daemon above 0 may lack the right to lower it; its workers then stay where it is.
+    """
+    if spec.oom_score_adj is not None:
+        return spec.oom_score_adj
+    return 0 if boot.oom_score_adj < 0 else None
 
 
 def _rlimit(name: str, soft: int | None, hard: int | None) -> tuple[int, int, int]:

@@ -50,6 +50,7 @@ def run(config: str, name: str | None, cgroup_root: str | None) -> None:
         identities=identities,
         environment=_clean_environment(),
         nofile=nofile,
+        oom_score_adj=int(Path("/proc/self/oom_score_adj").read_text()),
         runtime=str(places.runtime),
         state=str(places.state),
     )

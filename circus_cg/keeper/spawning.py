@@ -10,6 +10,8 @@ from circus_cg.keeper.launch import Failed, ForkLauncher, Gone, NativeLauncher, 
 from circus_cg.keeper.ledger import Ledger
 from circus_cg.keeper.messages import Key, Message
 
+RELAUNCHES = 20  # of one life; a launcher that others kill is no fault of the request's
+
 # What happened, told to the keeper: messages for the arbiter, and a new child to watch.
 Settled = Callable[[list[Message], int | None], None]
 
@@ -20,6 +22,7 @@ class Spawning:
         self._asked: dict[int, Key] = {}  # ident -> life, until exec is known
         self._unstarted: dict[int, Key] = {}  # those of them whose pid we don't know yet
         self._next = 0
+        self._relaunched: dict[Key, int] = {}  # launcher deaths that a life in flight has survived
 
     def fileno(self) -> int:
         return self._launcher.fileno()
@@ -77,11 +80,21 @@ class Spawning:
     def _on_running(self, ident: int) -> None:
         key = self._asked.pop(ident, None)
         if key is not None:
+            self._relaunched.pop(key, None)
             self._settled(self._ledger.running(key), None)
 
     def _fail(self, key: Key, stage: str, number: int, text: str = "") -> None:
         error = {"stage": stage, "errno": number, "text": text or os.strerror(number)}
         self._settled(self._ledger.failed(key, error, time.monotonic()), None)
+
+    def _ask_again(self, key: Key, request: Message) -> None:
+        """A request that kills each launcher it meets must not do so for ever."""
+        self._relaunched[key] = self._relaunched.get(key, 0) + 1
+        if self._relaunched[key] > RELAUNCHES:
+            del self._relaunched[key]
+            self._fail(key, "launcher", errno.EIO, "the launcher died of this request")
+        else:
+            self.begin(request)
 
     def _drop(self, ident: int, key: Key) -> None:
         if self._asked.get(ident) == key:
@@ -100,7 +113,7 @@ class Spawning:
                 continue
             pid = groups.child_in(request)
             if pid is None:
-                self.begin(request)
+                self._ask_again(key, request)
                 continue
             self._asked[ident] = self._unstarted[ident] = key
             self._on_started(ident, pid)

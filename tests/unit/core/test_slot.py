@@ -323,3 +323,35 @@ def test_the_last_exit_says_why(exit_: dict[str, object], reason: str, text: str
     life.exited(**exit_)  # type: ignore[arg-type]
     assert life.slot.last_exit is not None
     assert (life.slot.last_exit.reason, str(life.slot.last_exit)) == (reason, text)
+
+
+def test_a_restart_overrides_a_stop_under_way() -> None:
+    life = ready()
+    life.stop()
+    assert life.restart() == ()
+    assert life.exited() == (Spawn(2, cause=life.id), RemoveGroup(1, cause=life.id))
+
+
+def test_a_restart_while_leftovers_are_killed_begins_without_delay() -> None:
+    life = ready()
+    life.exited(1, populated=True)
+    assert life.restart() == ()
+    assert life.emptied() == (Spawn(2, cause=life.id), RemoveGroup(1, cause=life.id))
+
+
+def test_only_short_lives_count_for_flapping() -> None:
+    life = Life(flapping=Flapping(attempts=2))
+    life.start()
+    life.lives(2.0)
+    life.lives(0.1)
+    assert (life.published, life.slot.exits) == (["exit", "backoff"], (life.now,))
+
+
+def test_a_slot_knows_since_when_it_is_in_its_phase_and_what_brought_it_there() -> None:
+    life = ready()
+    life.stop()
+    life.now += 1
+    life.start()
+    assert (life.slot.since, life.slot.cause) == (100.0, life.id)
+    life.exited()
+    assert (life.slot.since, life.slot.cause) == (101.0, life.id)

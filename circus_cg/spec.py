@@ -10,12 +10,14 @@ from signal import SIGTERM
 
 import msgspec
 
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # a worker's, unless its env has another
+
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Base of all specs."""
 
 
-class IoMax(Spec):
+class IoMax(Spec, frozen=True, kw_only=True):
     """Bandwidth and operation limits of one block device; None leaves that direction unlimited."""
 
     device: str  # "MAJOR:MINOR" or a path such as /dev/sda, resolved when applied
@@ -25,7 +27,7 @@ class IoMax(Spec):
     wiops: int | None = None
 
 
-class Limits(Spec):
+class Limits(Spec, frozen=True, kw_only=True):
     """Kernel limits of one cgroup, named as the v2 files are with `_` for `.`; None leaves the kernel's default."""
 
     cpu_max: float | None = None  # CPUs: 1.5 is one and a half
@@ -42,7 +44,7 @@ class Limits(Spec):
     io_weight: int | None = None  # 1 to 10000
 
 
-class Backoff(Spec):
+class Backoff(Spec, frozen=True, kw_only=True):
     """Delay before a restart: `initial` doubling to `max` seconds, plus up to `jitter` (a fraction) of it."""
 
     initial: float = 0.5
@@ -50,7 +52,7 @@ class Backoff(Spec):
     jitter: float = 0.1
 
 
-class Flapping(Spec):
+class Flapping(Spec, frozen=True, kw_only=True):
     """`attempts` short lives inside `window` seconds: wait `retry_in`; after `max_retry` such waits the slot fails.
 
     `attempts` 0 switches the rule off; `max_retry` -1 never gives up.
@@ -62,14 +64,14 @@ class Flapping(Spec):
     max_retry: int = 5
 
 
-class Rlimit(Spec):
+class Rlimit(Spec, frozen=True, kw_only=True):
     """Soft and hard value of one resource limit; None is RLIM_INFINITY."""
 
     soft: int | None = None
     hard: int | None = None
 
 
-class WatcherSpec(Spec):
+class WatcherSpec(Spec, frozen=True, kw_only=True):
     """One command kept running as `numprocesses` workers."""
 
     name: str
@@ -98,10 +100,10 @@ class WatcherSpec(Spec):
     watcher_limits: Limits = Limits()  # of their sum
 
 
-class ArbiterSpec(Spec):
+class ArbiterSpec(Spec, frozen=True, kw_only=True):
     """A daemon's whole configuration."""
 
-    name: str
+    name: str = "default"
     cgroup_root: str | None = None  # path below each hierarchy's mount; None: found from /proc/self/cgroup
     on_missing: str = "refuse"  # refuse | warn: what to do about a limit this host can't enforce
     watchers: tuple[WatcherSpec, ...] = ()

@@ -1,0 +1,46 @@
+"""`circus-cg check`: is the text right, and does this host have what it asks for?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from circus_cg.cli.output import as_json
+from circus_cg.config import loader
+from circus_cg.errors import ConfigError
+from circus_cg.host.facts import host_warnings
+from circus_cg.spec import ArbiterSpec
+
+
+@click.command()
+@click.argument("config", type=click.Path())
+@click.option("--json", "json_", is_flag=True, help='Print {"ok", "problems", "warnings"} for a program.')
+@click.pass_context
+def check(ctx: click.Context, config: str, json_: bool) -> None:
+    """Tell all mistakes of a configuration; warn about this host. Example: circus-cg check shop.yaml
+
+    Exit status 0: the text is right, whatever the warnings say. 2: it is wrong.
+    """
+    try:
+        spec = loader.load(Path(config))
+    except ConfigError as wrong:
+        if not json_:
+            raise
+        as_json({"ok": False, "problems": wrong.problems, "warnings": []})
+        ctx.exit(wrong.exit_status)
+    warnings = host_warnings(spec)
+    if json_:
+        as_json({"ok": True, "problems": [], "warnings": warnings})
+        return
+    for line in warnings:
+        click.echo(f"circus-cg: warning: {line}", err=True)
+    click.echo(f"{config}: {_summary(spec)}, {len(warnings)} warning{'' if len(warnings) == 1 else 's'}")
+
+
+def _summary(spec: ArbiterSpec) -> str:
+    watchers, workers = len(spec.watchers), sum(watcher.numprocesses for watcher in spec.watchers)
+    return (
+        f"ok, daemon {spec.name!r} with {watchers} watcher{'' if watchers == 1 else 's'}"
+        f" and {workers} worker{'' if workers == 1 else 's'}"
+    )

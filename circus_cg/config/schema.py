@@ -1,0 +1,220 @@
+"""Every option: what it means, its unit, its range. Readers, validation and the reference read this one table.
+
+Types and defaults are the specs' own (`circus_cg.spec`); `kinds` gives them by name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import inspect
+
+from circus_cg import units
+from circus_cg.config.words import command_words
+from circus_cg.spec import ArbiterSpec, Backoff, Flapping, IoMax, Limits, Rlimit, WatcherSpec
+
+
+class Unit(NamedTuple):
+    """How an option is written as one text; `none` is the word for None."""
+
+    name: str
+    parse: Callable[[str], Any]
+    none: str | None = None
+
+
+class Option(NamedTuple):
+    """`least` and `most` include themselves, and `most` comes with `least`; `also` are other people's names for it, to guess what was meant."""
+
+    description: str
+    unit: Unit | None = None  # None: the type says how it is written
+    least: float | None = None
+    most: float | None = None
+    choices: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+
+
+BYTES = Unit("bytes such as 512M", units.parse_bytes, none="max")
+CPUS = Unit("CPUs such as 1.5", units.parse_cpus, none="max")
+COUNT = Unit("a whole number", units.parse_count, none="max")
+SECONDS = Unit("seconds such as 30s or 500ms", units.parse_seconds)
+SIGNAL = Unit("a signal such as TERM", units.signal_number)
+UMASK = Unit("an octal mask such as 022", units.parse_umask)
+RLIMIT = Unit("a number, a size or infinity", units.parse_rlimit)
+COMMAND = Unit("a command: a list or text", command_words)
+
+_NUMBER = re.compile("[0-9]{1,10}")
+
+MAX_SECONDS = 1e9  # 31 years; what is longer is a slip, and clocks should not overflow
+MAX_WORKERS = 100_000
+PAGE = 4096  # bytes: the kernel rounds a smaller limit down to nothing
+
+_WEIGHT = "1 to 10000; the kernel's default is 100"
+
+OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
+    ArbiterSpec: {
+        "name": Option("the daemon's name: its directories, groups and lock"),
+        "cgroup_root": Option("a path below each hierarchy's mount, `/` is the mount itself; without it, found"),
+        "on_missing": Option("what to do about a limit this host can't enforce", choices=("refuse", "warn")),
+        "watchers": Option("NAME: a mapping of the watcher's options", also=("services", "programs", "processes")),
+    },
+    WatcherSpec: {
+        "name": Option("one path component: letters, digits, `_`, `-`, `.`"),
+        "cmd": Option(
+            "a list, or a string split as a shell would; no shell runs, `$` stays as written",
+            COMMAND,
+            also=("command", "args", "exec", "program"),
+        ),
+        "numprocesses": Option(
+            "how many workers",
+            least=0,
+            most=MAX_WORKERS,
+            also=("processes", "workers", "numprocs", "replicas", "count"),
+        ),
+        "autostart": Option("start with the daemon"),
+        "env": Option("added to the workers' environment", also=("environment", "environ")),
+        "copy_env": Option("start from the daemon's environment instead of a clean one"),
+        "working_dir": Option("an absolute path", also=("cwd", "directory", "workdir", "chdir", "working_directory")),
+        "uid": Option("the workers' user, name or number", least=0, most=2**32 - 2, also=("user",)),
+        "gid": Option(
+            "their group, name or number; without it, the user's own", least=0, most=2**32 - 2, also=("group",)
+        ),
+        "groups": Option(
+            "their supplementary groups, names or numbers; without it, the user's own", least=0, most=2**32 - 2
+        ),
+        "umask": Option("file mode creation mask", UMASK, least=0, most=0o777),
+        "nice": Option("scheduling priority", least=-20, most=19, also=("priority",)),
+        "rlimits": Option("`nofile: 1024`, `core: [0, infinity]` (soft, hard)", also=("ulimits",)),
+        "oom_score_adj": Option("added to the kernel's OOM score", least=-1000, most=1000),
+        "stdout": Option("`inherit`, `null` or the absolute path of a file to append to", also=("stdout_logfile",)),
+        "stderr": Option("as `stdout`", also=("stderr_logfile",)),
+        "stop_signal": Option("the polite request", SIGNAL, 1, 64, also=("stopsignal", "kill_signal")),
+        "graceful_timeout": Option(
+            "then the whole group is killed",
+            SECONDS,
+            0,
+            MAX_SECONDS,
+            also=("stop_timeout", "stopwaitsecs", "kill_timeout"),
+        ),
+        "min_uptime": Option(
+            "a life at least this long is no crash at start", SECONDS, 0, MAX_SECONDS, also=("startsecs",)
+        ),
+        "max_retry": Option(
+            "failures to exec in a row before the slot fails; -1: never", least=-1, also=("startretries",)
+        ),
+        "backoff": Option("the delay before a restart", also=("restart_delay", "restart")),
+        "flapping": Option("what to do about short lives that follow each other"),
+        "limits": Option("of each worker", also=("resources",)),
+        "watcher_limits": Option("of the sum of the watcher's workers", also=("pool_limits", "group_limits")),
+    },
+    Backoff: {
+        "initial": Option("the first delay, doubled each time", SECONDS, 0, MAX_SECONDS, also=("min", "delay")),
+        "max": Option("the longest delay", SECONDS, 0, MAX_SECONDS, also=("maximum",)),
+        "jitter": Option("up to this fraction of the delay is added", least=0, most=1),
+    },
+    Flapping: {
+        "attempts": Option("this many short lives in `window`; 0 switches the rule off", least=0),
+        "window": Option("the time in which they are counted", SECONDS, 0, MAX_SECONDS),
+        "retry_in": Option("then wait so long", SECONDS, 0, MAX_SECONDS),
+        "max_retry": Option("after so many waits the slot fails; -1: never", least=-1),
+    },
+    Rlimit: {
+        "soft": Option("what the worker starts with", RLIMIT),
+        "hard": Option("what it may raise it to", RLIMIT),
+    },
+    Limits: {
+        "cpu_max": Option(
+            "CPU time a worker may use", CPUS, 0.01, 8192, also=("cpus", "cpu", "cpu_limit", "cpu_quota")
+        ),
+        "cpu_weight": Option(_WEIGHT, least=1, most=10000, also=("cpu_shares",)),
+        "cpuset_cpus": Option("the CPUs it may run on: `0-3,5`", also=("cpuset", "cpu_affinity")),
+        "cpuset_mems": Option("the memory nodes it may use: `0-1`"),
+        "memory_max": Option(
+            "the hard limit", BYTES, PAGE, also=("memory_limit", "memory", "mem_limit", "mem", "mem_max", "max_memory")
+        ),
+        "memory_high": Option("from here on it is slowed down and reclaimed", BYTES, PAGE),
+        "memory_low": Option("so much is spared by reclaim", BYTES, 0, also=("memory_reservation", "mem_reservation")),
+        "memory_swap_max": Option("swap alone", BYTES, 0, also=("swap", "swap_max", "memswap_limit", "swap_limit")),
+        "memory_oom_group": Option("an OOM kill takes the whole group"),
+        "pids_max": Option("processes and threads", COUNT, 1, also=("pids", "pids_limit", "tasks_max", "max_pids")),
+        "io_max": Option("DEVICE: a mapping of `rbps`, `wbps`, `riops`, `wiops`"),
+        "io_weight": Option(_WEIGHT, least=1, most=10000, also=("blkio_weight",)),
+    },
+    IoMax: {
+        "device": Option("MAJOR:MINOR or the path of a block device"),
+        "rbps": Option("bytes read a second", BYTES, 1, also=("read_bps",)),
+        "wbps": Option("bytes written a second", BYTES, 1, also=("write_bps",)),
+        "riops": Option("reads a second", COUNT, 1, also=("read_iops",)),
+        "wiops": Option("writes a second", COUNT, 1, also=("write_iops",)),
+    },
+}
+
+KEYS: dict[type[msgspec.Struct], str] = {WatcherSpec: "name", IoMax: "device"}  # written as the key of a mapping
+
+RLIMITS = (
+    "as", "core", "cpu", "data", "fsize", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "rttime",
+    "sigpending", "stack",
+)  # fmt: skip
+
+
+@functools.cache
+def fields(struct: type[msgspec.Struct]) -> dict[str, inspect.Field]:
+    """What an operator may write as keys of `struct`'s mapping: types and defaults."""
+    described = inspect.type_info(struct)
+    assert isinstance(described, inspect.StructType)
+    return {field.encode_name: field for field in described.fields if field.encode_name != KEYS.get(struct)}
+
+
+def expected(kind: inspect.Type, unit: Unit | None) -> str:
+    """What may be written, for messages."""
+    if unit is not None:
+        return unit.name
+    match kind:
+        case inspect.BoolType():
+            return "true or false"
+        case inspect.IntType():
+            return "a whole number"
+        case inspect.FloatType():
+            return "a number"
+        case inspect.VarTupleType():
+            return "a list"
+        case _:
+            return "text"
+
+
+def from_text(kind: inspect.Type, unit: Unit | None, text: str) -> Any:
+    """The value of an option whose type is no list, mapping or struct unless its unit reads one. Raises ValueError."""
+    if unit is not None:
+        return None if text == unit.none else unit.parse(text)
+    match kind:
+        case inspect.BoolType():
+            return units.parse_bool(text)
+        case inspect.IntType():
+            return units.parse_integer(text)
+        case inspect.FloatType():
+            return units.parse_float(text)
+        case inspect.StrType():
+            return text
+        case inspect.UnionType():  # a name or a number
+            return int(text) if _NUMBER.fullmatch(text) else text
+        case _:
+            raise ValueError(f"expected {expected(kind, unit)}")
+
+
+def nearest(struct: type[msgspec.Struct], key: str) -> str | None:
+    """The option that was probably meant by the unknown `key`; `limits.memory_max` if it belongs one level down."""
+    plain = key[:64].lower().replace("-", "_").replace(".", "_")
+    own = fields(struct)
+    for name in own:
+        if plain == name or plain in OPTIONS[struct][name].also:
+            return name
+    for parent, field in own.items():
+        if isinstance(field.type, inspect.StructType):
+            for name, option in OPTIONS[field.type.cls].items():
+                if plain == name or plain in option.also:
+                    return f"{parent}.{name}"
+    return next(iter(difflib.get_close_matches(plain, own, n=1)), None)

@@ -1,0 +1,173 @@
+"""What the types alone don't promise: names, ranges, paths, and what must fit together.
+
+Specs made by a program are judged here as those read from a file are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+from circus_cg.config.problems import Path
+from circus_cg.config.schema import KEYS, OPTIONS, RLIMITS, Option
+from circus_cg.spec import ArbiterSpec, Backoff, Limits, Rlimit, WatcherSpec
+
+MAX_NAME = 64  # characters
+MAX_CPU = 65535
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_KERNELS = re.compile(
+    r"(cgroup|cpu|cpuacct|cpuset|memory|pids|io|blkio|freezer|devices|hugetlb|rdma|misc|dmem|net_cls|net_prio"
+    r"|perf_event|irq)\..*|tasks|notify_on_release|release_agent"
+)
+_CPUS = re.compile(r"[0-9]{1,5}(?:-[0-9]{1,5})?(?:,[0-9]{1,5}(?:-[0-9]{1,5})?)*")
+_DEVICE = re.compile(r"[0-9]{1,7}:[0-9]{1,7}|/dev/.+")
+
+
+class Problem(NamedTuple):
+    path: Path
+    text: str
+
+
+def problems(spec: ArbiterSpec) -> Iterator[Problem]:
+    """All that is wrong with `spec`."""
+    yield from _ranges(spec, ())
+    yield from _name(spec.name, ("name",))
+    if spec.cgroup_root is not None:
+        yield from _cgroup_root(spec.cgroup_root)
+    seen: dict[str, str] = {}
+    for watcher in spec.watchers:
+        path = ("watchers", watcher.name)
+        if other := seen.get(watcher.name.casefold()):
+            yield Problem(path, f"collides with watcher {other!r}; choose names that differ in more than case")
+        seen[watcher.name.casefold()] = watcher.name
+        yield from watcher_problems(watcher, path)
+
+
+def watcher_problems(spec: WatcherSpec, path: Path = ()) -> Iterator[Problem]:
+    """All that is wrong with one watcher, whose place is `path`."""
+    yield from _name(spec.name, path)
+    if not spec.cmd or not spec.cmd[0]:
+        yield Problem((*path, "cmd"), "no program; expected its name or path, then its arguments")
+    if spec.working_dir is not None and not spec.working_dir.startswith("/"):
+        yield Problem((*path, "working_dir"), f"{spec.working_dir!r} is no absolute path; expected one such as /srv")
+    for stream in ("stdout", "stderr"):
+        target = getattr(spec, stream)
+        if target not in ("inherit", "null") and not target.startswith("/"):
+            yield Problem((*path, stream), f"{target!r} is wrong; expected inherit, null or an absolute path")
+    for name in spec.env:
+        if not name or "=" in name or "\0" in name:
+            yield Problem((*path, "env", name), "no name of a variable; expected one without '=' or NUL")
+    for key in ("uid", "gid"):
+        yield from _identity(getattr(spec, key), (*path, key))
+    for group in spec.groups or ():
+        yield from _identity(group, (*path, "groups"))
+    for name, limit in spec.rlimits.items():
+        yield from _rlimit(name, limit, (*path, "rlimits", name))
+    yield from _backoff(spec.backoff, (*path, "backoff"))
+    for key in ("limits", "watcher_limits"):
+        yield from _limits(getattr(spec, key), (*path, key))
+
+
+def _ranges(spec: msgspec.Struct, path: Path) -> Iterator[Problem]:
+    """Each option against the table, structs within structs included; no NUL in any text."""
+    for key, option in OPTIONS[type(spec)].items():
+        here = path if key == KEYS.get(type(spec)) else (*path, key)
+        yield from _range(getattr(spec, key), option, here)
+
+
+def _range(value: Any, option: Option, path: Path) -> Iterator[Problem]:
+    match value:
+        case None | bool():
+            return
+        case msgspec.Struct():
+            key = KEYS.get(type(value))
+            yield from _ranges(value, (*path, getattr(value, key)) if key else path)
+        case str():
+            if "\0" in value:
+                yield Problem(path, "a NUL can't be part of it; remove it")
+            elif option.choices and value not in option.choices:
+                yield Problem(path, f"{value!r} is wrong; expected {' or '.join(option.choices)}")
+        case tuple():
+            for one in value:
+                yield from _range(one, option, path)
+        case dict():
+            for key, one in value.items():
+                yield from _range(one, option, (*path, key))
+        case _:
+            yield from _number(value, option, path)
+
+
+def _number(value: float, option: Option, path: Path) -> Iterator[Problem]:
+    least, most = option.least, option.most
+    if least is None or (value >= least and (most is None or value <= most)):
+        return
+    bounds = f"at least {least:.12g}" if most is None else f"{least:.12g} to {most:.12g}"
+    yield Problem(path, f"{value} is out of range; expected {bounds}")
+
+
+def _name(name: str, path: Path) -> Iterator[Problem]:
+    if not _NAME.fullmatch(name) or len(name) > MAX_NAME:
+        yield Problem(
+            path,
+            f"{name[:MAX_NAME]!r} can't be a name; expected at most {MAX_NAME} of letters, digits, '_', '-' and '.',"
+            " beginning with none of '-' and '.'",
+        )
+    elif _KERNELS.fullmatch(name):
+        yield Problem(path, f"{name!r} is the name of a cgroup's file; put a '_' before it")
+
+
+def _cgroup_root(root: str) -> Iterator[Problem]:
+    inner = root.strip("/").split("/") if root.strip("/") else []
+    if not root.startswith("/") or any(part in ("", ".", "..") for part in inner):
+        yield Problem(
+            ("cgroup_root",),
+            f"{root!r} is no path below a hierarchy's mount; expected one such as / or /apps, without '.' and '..'",
+        )
+
+
+def _identity(value: str | int | None, path: Path) -> Iterator[Problem]:
+    if isinstance(value, str) and (not value or ":" in value or value.startswith("-")):
+        yield Problem(path, f"{value!r} is wrong; expected a name or a number")
+
+
+def _rlimit(name: str, limit: Rlimit, path: Path) -> Iterator[Problem]:
+    if name not in RLIMITS:
+        yield Problem(path, f"no such limit; expected one of {', '.join(RLIMITS)}")
+    if limit.hard is not None and (limit.soft is None or limit.soft > limit.hard):
+        yield Problem(path, "the soft limit is above the hard one; expected at most that")
+
+
+def _backoff(backoff: Backoff, path: Path) -> Iterator[Problem]:
+    if backoff.max < backoff.initial:
+        yield Problem(
+            (*path, "max"), f"{backoff.max:g} s is below initial ({backoff.initial:g} s); expected at least that"
+        )
+
+
+def _limits(limits: Limits, path: Path) -> Iterator[Problem]:
+    for key in ("memory_high", "memory_low"):
+        below = getattr(limits, key)
+        if below is not None and limits.memory_max is not None and below > limits.memory_max:
+            yield Problem((*path, key), f"{below} is above memory_max ({limits.memory_max}); expected at most that")
+    for key in ("cpuset_cpus", "cpuset_mems"):
+        text = getattr(limits, key)
+        if text is not None and not _is_list(text):
+            yield Problem((*path, key), f"{text[:MAX_NAME]!r} is no list; expected numbers and ranges such as 0-3,5")
+    for device, count in Counter(one.device for one in limits.io_max).items():
+        here = (*path, "io_max", device)
+        if not _DEVICE.fullmatch(device):
+            yield Problem(here, "no device; expected MAJOR:MINOR or a path such as /dev/sda")
+        if count > 1:
+            yield Problem(here, "limited more than once; expected one entry a device")
+
+
+def _is_list(text: str) -> bool:
+    if not _CPUS.fullmatch(text):
+        return False
+    ranges = [[int(end) for end in part.split("-")] for part in text.split(",")]
+    return all(ends[0] <= ends[-1] <= MAX_CPU for ends in ranges)

@@ -1,0 +1,61 @@
+"""What a valid configuration asks of this host and may not find: warnings, since the host may change before it runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from circus_cg.errors import HostError
+from circus_cg.host import identity
+from circus_cg.spec import DEFAULT_PATH, ArbiterSpec, Limits, WatcherSpec
+
+
+def host_warnings(spec: ArbiterSpec) -> list[str]:
+    """One line a finding: users, groups, programs, directories; watchers that run as root."""
+    found = [line for watcher in spec.watchers for line in _watcher(watcher)]
+    rooted = [watcher.name for watcher in spec.watchers if _runs_as_root(watcher) and _limited(watcher)]
+    if rooted:
+        who = "watcher" if len(rooted) == 1 else "watchers"
+        found.append(f"{who} {', '.join(rooted)}: runs as root, who can leave a group and lift its limits; set uid")
+    return found
+
+
+def _watcher(spec: WatcherSpec) -> Iterator[str]:
+    try:
+        identity.resolve(spec)
+    except HostError as missing:
+        yield str(missing)
+    directory = Path(spec.working_dir or "/")
+    if not directory.is_dir():
+        yield f"watcher {spec.name!r}: no working_dir {str(directory)!r}; create it"
+    yield from _program(spec, directory)
+    for stream, target in (("stdout", spec.stdout), ("stderr", spec.stderr)):
+        if target.startswith("/") and not Path(target).parent.is_dir():
+            yield f"watcher {spec.name!r}: no directory for {stream} {target!r}; create it"
+
+
+def _program(spec: WatcherSpec, directory: Path) -> Iterator[str]:
+    """Looked up as the launcher will: by the worker's own PATH, a path from its own directory."""
+    program = spec.cmd[0]
+    inherited = os.environ.get("PATH", DEFAULT_PATH) if spec.copy_env else DEFAULT_PATH
+    path = spec.env.get("PATH", inherited)
+    if "/" in program:
+        if not shutil.which(directory / program):
+            yield f"watcher {spec.name!r}: {program!r} is no program that can be run; correct cmd or install it"
+    elif not shutil.which(program, path=path):
+        yield f"watcher {spec.name!r}: no program {program!r} on its PATH ({path}); install it, or name it by its path"
+
+
+def _runs_as_root(spec: WatcherSpec) -> bool:
+    if spec.uid is None:
+        return os.geteuid() == 0
+    try:
+        return identity.resolve(spec).uid == 0
+    except HostError:
+        return False
+
+
+def _limited(spec: WatcherSpec) -> bool:
+    return spec.limits != Limits() or spec.watcher_limits != Limits()

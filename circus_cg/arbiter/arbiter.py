@@ -7,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from circus_cg.arbiter.boot import ArbiterBoot
 from circus_cg.arbiter.intent import Intents
 from circus_cg.arbiter.journal import Journal
@@ -14,7 +16,7 @@ from circus_cg.arbiter.runner import Shared, WatcherRunner
 from circus_cg.cgroup.group import WatcherGroup
 from circus_cg.cgroup.tree import Tree
 from circus_cg.cgroup.watch import EventHub
-from circus_cg.core.slot import Held, from_note, rebuild
+from circus_cg.core.slot import Held, Slot, from_note, rebuild
 from circus_cg.host import clock
 from circus_cg.keeper.client import KeeperClient
 from circus_cg.keeper.log import say
@@ -51,6 +53,8 @@ class Arbiter:
         for message in exits + self._hello["news"]:
             self._on_message(message)
         for runner in self.runners.values():
+            runner.sweep()
+        for runner in self.runners.values():
             if not self.stopping:
                 runner.want(self.intents.wanted(runner.spec), self.intents.numprocesses(runner.spec))
         loop.add_reader(self._keeper.fileno(), self._on_readable)
@@ -84,7 +88,7 @@ class Arbiter:
         if runner is None:
             say("arbiter", f"slot {name}.{wid} belongs to no watcher of the configuration; left as it is")
             return None
-        noted = from_note(held["note"]) if held["note"] else None
+        noted = _noted(held["note"], f"{name}.{wid}")
         there = Held(generation=held["generation"], state=held["state"], pid=held["pid"])
         runner.adopt(rebuild(noted, wid, there, clock.now()))
         found: Message | None = held["exit"]
@@ -139,3 +143,14 @@ class Arbiter:
         self._tasks.discard(task)
         if not task.cancelled() and (failed := task.exception()) is not None and not self.gone.done():
             self.gone.set_exception(failed)  # a broken arbiter is replaced, not kept
+
+
+def _noted(note: str, slot: str) -> Slot | None:
+    """An unreadable note costs its memory, not the worker: the keeper's inventory alone still says what lives."""
+    if not note:
+        return None
+    try:
+        return from_note(note)
+    except msgspec.DecodeError as bad:
+        say("arbiter", f"cannot read the note of {slot}: {bad}; its restart history is lost")
+        return None

@@ -28,6 +28,7 @@ from circus_cg.keeper.client import KeeperClient
 from circus_cg.keeper.messages import Key, Message
 from circus_cg.spec import WatcherSpec
 
+AT_REST = (Phase.IDLE, Phase.BACKOFF, Phase.FAILED)  # nothing lives in these
 REMOVE_AGAIN = 0.2  # seconds; a group that was just emptied can refuse rmdir for an instant
 
 
@@ -74,9 +75,13 @@ class WatcherRunner:
     def adopt(self, slot: Slot) -> None:
         """A slot that lived before this arbiter did."""
         self._put(slot)
-        if slot.generation and slot.phase not in (Phase.IDLE, Phase.FAILED, Phase.BACKOFF):
-            self.group_of(slot.wid, slot.generation)
         self._schedule(slot)
+
+    def sweep(self) -> None:
+        """Groups of lives that are over, whose removal a dead arbiter still owed."""
+        current = {(slot.wid, slot.generation) for slot in self.slots.values() if slot.phase not in AT_REST}
+        for wid, generation in self._group.lives() - current:
+            self._remove(wid, generation)
 
     def settled(self, condition: Callable[[], bool]) -> asyncio.Future[None]:
         """Done as soon as `condition` holds; it is looked at after each event of this watcher."""
@@ -111,14 +116,15 @@ class WatcherRunner:
             case "spawned":
                 self.deliver(key.wid, ev.Spawned(id=event_id, generation=generation, pid=message["pid"]))
             case "exited":
-                self.deliver(key.wid, self._exit_event(event_id, key, message))
+                # As of the death itself: while no arbiter lived, the worker was not up and its backoff has begun.
+                self.deliver(key.wid, self._exit_event(event_id, key, message), message["at"])
             case "refused":
                 held, pid = message["generation"], message["pid"]
                 self.deliver(key.wid, ev.Refused(id=event_id, generation=held, pid=pid))
 
-    def deliver(self, wid: int, event: ev.Event) -> None:
+    def deliver(self, wid: int, event: ev.Event, at: float | None = None) -> None:
         before = self.slots.get(wid) or Slot(wid=wid)
-        after, effects = step(self.spec, before, event, clock.now(), random.random())
+        after, effects = step(self.spec, before, event, clock.now() if at is None else at, random.random())
         if after is before:
             if isinstance(event, ev.Exited | ev.LaunchFailed):  # told twice: acknowledged twice
                 self._keeper.ack(self._key(wid, event.generation), to_note(before))
@@ -195,8 +201,7 @@ class WatcherRunner:
         handle = self._watches.pop((wid, generation), None)
         if handle is not None:
             self._hub.forget(handle)
-        group = self._groups.get((wid, generation))
-        if group is None or group.remove():
+        if self.group_of(wid, generation).remove():
             self._groups.pop((wid, generation), None)
         elif tries:
             self._loop.call_later(REMOVE_AGAIN, self._remove, wid, generation, tries - 1)

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from circus_cg.cli.output import as_json, table
+from circus_cg.errors import NotRunning
 from circus_cg.host import clock, dirs
 from circus_cg.rpc.client import Client
 from circus_cg.units import format_bytes, format_seconds
@@ -21,7 +22,17 @@ class Session:
     def __init__(self, name: str, timeout: float) -> None:
         self.name = name
         self.dirs = dirs.of(name)
-        self.client = Client(self.dirs.endpoint, timeout)
+        self._client = Client(self.dirs.endpoint, timeout)
+
+    def call(self, command: str, timeout: float | None = None, **properties: Any) -> dict[str, Any]:
+        """Raises NotRunning at once when nobody holds the name: a socket may outlive a killed daemon."""
+        try:
+            alive = dirs.is_locked(self.dirs)
+        except PermissionError as refused:
+            raise NotRunning(f"cannot reach daemon {self.name!r}: {self.dirs.runtime} is another user's") from refused
+        if not alive:
+            raise NotRunning(f"cannot {command}: no daemon {self.name!r} is running; start it: circus-cg run CONFIG")
+        return self._client.call(command, timeout, **properties)
 
 
 @click.group()
@@ -39,7 +50,7 @@ def ctl(context: click.Context, name: str, timeout: float) -> None:
 @click.pass_obj
 def ps(session: Session, watcher: str | None, json_: bool) -> None:
     """One row a worker. Example: circus-cg ctl ps web"""
-    workers = session.client.call("ps", name=watcher)["workers"]
+    workers = session.call("ps", name=watcher)["workers"]
     if json_:
         as_json({"workers": workers})
         return
@@ -66,7 +77,7 @@ def ps(session: Session, watcher: str | None, json_: bool) -> None:
 @click.pass_obj
 def status(session: Session, watcher: str | None, json_: bool) -> None:
     """active, starting, stopping or stopped, for one watcher or all. Example: circus-cg ctl status"""
-    reply = session.client.call("status", name=watcher)
+    reply = session.call("status", name=watcher)
     statuses = {watcher: reply["status"]} if watcher else reply["statuses"]
     if json_:
         as_json({"statuses": statuses})
@@ -81,7 +92,7 @@ def _verb(verb: str, does: str) -> None:
     @json_option
     @click.pass_obj
     def command(session: Session, watcher: str | None, wait: bool, json_: bool) -> None:
-        reply = session.client.call(verb, timeout=FOREVER if wait else None, name=watcher, waiting=wait)
+        reply = session.call(verb, timeout=FOREVER if wait else None, name=watcher, waiting=wait)
         _done(reply, json_)
 
 
@@ -99,7 +110,7 @@ def _counting(verb: str, does: str) -> None:
     @click.pass_obj
     def command(session: Session, watcher: str, nb: int, wait: bool, json_: bool) -> None:
         timeout = FOREVER if wait else None
-        reply = session.client.call(verb, timeout=timeout, name=watcher, nb=nb, waiting=wait)
+        reply = session.call(verb, timeout=timeout, name=watcher, nb=nb, waiting=wait)
         if json_:
             _done(reply, json_)
         else:
@@ -119,7 +130,7 @@ _counting("decr", "Take away")
 def send_signal(session: Session, watcher: str, signum: str, wid: int | None, json_: bool) -> None:
     """Send a signal to the workers of a watcher. Example: circus-cg ctl signal web HUP --wid 1"""
     number: int | str = int(signum) if signum.isdigit() else signum
-    reply = session.client.call("signal", name=watcher, signum=number, wid=wid)
+    reply = session.call("signal", name=watcher, signum=number, wid=wid)
     if json_:
         _done(reply, json_)
     else:
@@ -132,7 +143,7 @@ def send_signal(session: Session, watcher: str, signum: str, wid: int | None, js
 @click.pass_obj
 def quit_(session: Session, wait: bool, json_: bool) -> None:
     """Stop every watcher, then the daemon. Example: circus-cg ctl quit"""
-    reply = session.client.call("quit")
+    reply = session.call("quit")
     if wait:
         dirs.wait_unlocked(session.dirs)
     _done(reply, json_)

@@ -66,6 +66,21 @@ def lock(dirs: Dirs, name: str) -> int:
     return fd
 
 
+def is_locked(dirs: Dirs) -> bool:
+    """A daemon of this name lives (its arbiter may be between two lives)."""
+    try:
+        fd = os.open(dirs.runtime / "lock", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
 def wait_unlocked(dirs: Dirs) -> None:
     """Return when no daemon holds this name: the kernel wakes us, nothing polls."""
     try:

@@ -20,7 +20,7 @@ from circus_cg.keeper.spawning import Spawning
 from circus_cg.keeper.stopping import LastResort
 from circus_cg.keeper.wire import Closed
 
-SWEEP_AFTER = 1.0  # seconds from a SIGCHLD to the sweep for adopted orphans: one O(n) scan for many deaths
+SWEEP_AFTER = 1.0  # seconds from a worker's end to the sweep for orphans that may have died along: one O(n) scan
 HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
@@ -44,6 +44,8 @@ class Keeper:
         self._arbiter_note = ""
         self._arbiter_pidfd = -1
         self._writing = False
+        self._reaped = 0  # workers, so far
+        self._child_signal = False
         self._sweep_at = inf
         self._stopping = False  # SIGTERM was seen
         self._last_resort: LastResort | None = None
@@ -63,8 +65,14 @@ class Keeper:
         if self._last_resort is not None:
             deadline = min(deadline, self._last_resort.deadline)
         timeout = -1.0 if deadline == inf else max(0.0, deadline - time.monotonic())
+        reaped = self._reaped
         for fd, event in self._epoll.poll(timeout, 64):
             self._dispatch(fd, event)
+        if self._child_signal:
+            # A worker's end explains the signal; without one an adopted orphan's must, which nobody else will reap.
+            self._child_signal = False
+            explained = self._reaped > reaped
+            self._sweep_at = min(self._sweep_at, time.monotonic() + SWEEP_AFTER if explained else 0.0)
         self._on_deadlines()
         self._watch_writability()
 
@@ -218,6 +226,7 @@ class Keeper:
         result = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
         if result is None:
             return
+        self._reaped += 1
         self._epoll.unregister(pidfd)
         del self._pidfds[pidfd]
         os.close(pidfd)
@@ -252,7 +261,7 @@ class Keeper:
     def _on_signals(self, numbers: bytes) -> None:
         for signum in set(numbers):
             if signum == signal.SIGCHLD:
-                self._sweep_at = min(self._sweep_at, time.monotonic() + SWEEP_AFTER)
+                self._child_signal = True
             elif signum in (signal.SIGTERM, signal.SIGINT):
                 self._terminate(signum)
             elif signum == signal.SIGHUP:

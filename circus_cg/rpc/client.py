@@ -24,6 +24,6 @@ class Client:
             if not socket.poll(-1 if wait < 0 else int(wait * 1000)):
                 raise TimedOut(f"cannot {command}: no answer in {wait:g} s; `--timeout` waits longer")
             reply: dict[str, Any] = msgspec.json.decode(socket.recv())
-        if reply.get("status") != "ok":
+        if reply.get("status") == "error":  # `status NAME` answers with the watcher's own, as circus does
             raise CommandRefused(str(reply.get("reason", "refused without a reason")))
         return reply

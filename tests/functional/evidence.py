@@ -52,7 +52,7 @@ def arbiter_of(keeper: int) -> int | None:
 
 
 def launcher_of(keeper: int) -> int | None:
-    return next((pid for pid, line in children_of(keeper).items() if "keeper/launcher" in line), None)
+    return next((pid for pid, line in children_of(keeper).items() if "circus-cg-launcher" in line), None)
 
 
 def group_dirs(name: str, watcher: str, life: str = "") -> list[Path]:

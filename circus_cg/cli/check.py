@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from circus_cg.cgroup import hierarchy
+from circus_cg.cgroup.check import check as findings
 from circus_cg.cli.output import as_json
 from circus_cg.config import loader
-from circus_cg.errors import ConfigError
+from circus_cg.errors import ConfigError, HostError
 from circus_cg.host.facts import host_warnings
 from circus_cg.spec import ArbiterSpec
 
@@ -16,26 +18,41 @@ from circus_cg.spec import ArbiterSpec
 @click.command()
 @click.argument("config", type=click.Path())
 @click.option("--json", "json_", is_flag=True, help='Print {"ok", "problems", "warnings"} for a program.')
+@click.option("--cgroup-root", envvar="CIRCUS_CG_ROOT", help="Instead of the configuration's, as for `run`.")
 @click.pass_context
-def check(ctx: click.Context, config: str, json_: bool) -> None:
+def check(ctx: click.Context, config: str, json_: bool, cgroup_root: str | None) -> None:
     """Tell all mistakes of a configuration; warn about this host. Example: circus-cg check shop.yaml
 
     Exit status 0: the text is right, whatever the warnings say. 2: it is wrong.
     """
     try:
-        spec = loader.load(Path(config))
+        spec = loader.override(loader.load(Path(config)), name=None, cgroup_root=cgroup_root)
     except ConfigError as wrong:
         if not json_:
             raise
         as_json({"ok": False, "problems": wrong.problems, "warnings": []})
         ctx.exit(wrong.exit_status)
-    warnings = host_warnings(spec)
+    warnings = [*host_warnings(spec), *_limit_warnings(spec)]
     if json_:
         as_json({"ok": True, "problems": [], "warnings": warnings})
         return
     for line in warnings:
         click.echo(f"circus-cg: warning: {line}", err=True)
     click.echo(f"{config}: {_summary(spec)}, {len(warnings)} warning{'' if len(warnings) == 1 else 's'}")
+
+
+def _limit_warnings(spec: ArbiterSpec) -> list[str]:
+    """Limits that this host can't enforce, or only approximately: what `run` would refuse or warn about."""
+    try:
+        layout = hierarchy.find(spec.cgroup_root)
+    except HostError as missing:
+        return [str(missing)]
+    return [
+        f"watcher {watcher.name!r}: {which}: {finding.text}"
+        for watcher in spec.watchers
+        for which, limits in (("limits", watcher.limits), ("watcher_limits", watcher.watcher_limits))
+        for finding in findings(layout, limits)
+    ]
 
 
 def _summary(spec: ArbiterSpec) -> str:

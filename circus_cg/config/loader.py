@@ -48,14 +48,17 @@ def override(spec: ArbiterSpec, *, name: str | None, cgroup_root: str | None) ->
 def _read(path: Path) -> bytes:
     """Opened once; what is checked is what is read. NONBLOCK: a FIFO must not hold us up."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-    with os.fdopen(fd, "rb") as file:
+    try:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
             raise ConfigError([f"{path}: cannot read: not a regular file; name one"])
         _check_owner(str(path), str(path), found)
         if found.st_mode & _OTHERS:
             raise ConfigError([f"{path}: cannot trust it: writable by others; chmod go-w {path}"])
-        raw = file.read(MAX_SIZE + 1)
+        with open(fd, "rb", closefd=False) as file:
+            raw = file.read(MAX_SIZE + 1)
+    finally:
+        os.close(fd)
     if len(raw) > MAX_SIZE:
         raise ConfigError([f"{path}: cannot read: over {MAX_SIZE} bytes; split it"])
     return raw

@@ -28,7 +28,10 @@ class Unit(NamedTuple):
 
 
 class Option(NamedTuple):
-    """`least` and `most` include themselves, and `most` comes with `least`; `also` are other people's names for it, to guess what was meant."""
+    """`least` and `most` include themselves, and `most` comes with `least`.
+
+    `also` are other people's names for it, to guess what was meant.
+    """
 
     description: str
     unit: Unit | None = None  # None: the type says how it is written
@@ -202,7 +205,7 @@ def from_text(kind: inspect.Type, unit: Unit | None, text: str) -> Any:
         case inspect.UnionType():  # a name or a number
             return int(text) if _NUMBER.fullmatch(text) else text
         case _:
-            raise ValueError(f"expected {expected(kind, unit)}")
+            raise ValueError(f"{text[:60]!r} is wrong; expected {expected(kind, unit)}")
 
 
 def nearest(struct: type[msgspec.Struct], key: str) -> str | None:

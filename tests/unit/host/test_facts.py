@@ -1,0 +1,48 @@
+"""Facts: what a right configuration would miss on this host is told before it runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from circus_cg.host.facts import host_warnings
+from circus_cg.spec import ArbiterSpec, Limits, WatcherSpec
+
+
+def told(**options: Any) -> list[str]:
+    return host_warnings(ArbiterSpec(watchers=(WatcherSpec(**{"name": "web", "cmd": ("sh",), **options}),)))
+
+
+def test_what_is_there_is_not_mentioned(tmp_path: Path) -> None:
+    assert told(cmd=("/bin/sh", "-c", "true"), working_dir=str(tmp_path), stdout=str(tmp_path / "log")) == []
+
+
+def test_a_program_is_looked_for_on_the_worker_s_own_path(tmp_path: Path) -> None:
+    program = tmp_path / "serve-it"
+    program.touch(mode=0o700)
+    assert told(cmd=("serve-it",), env={"PATH": str(tmp_path)}) == []
+    assert told(cmd=("./serve-it",), working_dir=str(tmp_path)) == []
+    (line,) = told(cmd=("serve-it",))
+    assert line.startswith("watcher 'web': no program 'serve-it' on its PATH (/usr/local/sbin:")
+    program.chmod(0o600)
+    (line,) = told(cmd=(str(program),))
+    assert "is no program that can be run" in line
+
+
+def test_a_missing_user_group_or_directory_is_told() -> None:
+    lines = told(uid="no-such-user", working_dir="/no/such", stderr="/no/such/log", cmd=("/bin/sh",))
+    assert [line.partition(";")[0] for line in lines] == [
+        "cannot run watcher 'web': no user is named 'no-such-user'",
+        "watcher 'web': no working_dir '/no/such'",
+        "watcher 'web': no directory for stderr '/no/such/log'",
+    ]
+
+
+@pytest.mark.parametrize(("uid", "warns"), [(0, True), (None, os.geteuid() == 0), (1, False)])
+def test_a_limited_worker_that_can_lift_its_limits_is_told(uid: int | None, warns: bool) -> None:
+    lines = told(uid=uid, limits=Limits(pids_max=5))
+    assert [line.partition(",")[0] for line in lines] == ["watcher web: runs as root"] * warns
+    assert told(uid=uid) == []

@@ -5,9 +5,7 @@ from typing import Any
 
 from circus_cg.arbiter.boot import ArbiterBoot
 from circus_cg.cgroup.group import WorkerGroup
-from circus_cg.spec import Rlimit, WatcherSpec
-
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+from circus_cg.spec import DEFAULT_PATH, Rlimit, WatcherSpec
 
 
 def template(spec: WatcherSpec, boot: ArbiterBoot) -> dict[str, Any]:
@@ -17,7 +15,7 @@ def template(spec: WatcherSpec, boot: ArbiterBoot) -> dict[str, Any]:
     rlimits = {"nofile": Rlimit(soft=boot.nofile[0], hard=boot.nofile[1]), **spec.rlimits}
     return {
         "argv": list(spec.cmd),
-        "env": {"PATH": PATH, **environment, **spec.env},
+        "env": {"PATH": DEFAULT_PATH, **environment, **spec.env},
         "cwd": spec.working_dir or "/",
         "umask": spec.umask,
         "nice": spec.nice,

@@ -28,6 +28,7 @@ PROGRAM = [sys.executable, "-m", "circus_cg"]
 CONFIG = """\
 # Four watchers; each worker has a cgroup of its own, made before its first instruction.
 name: {name}
+cgroup_root: /              # our groups begin at the root of each hierarchy
 watchers:
   web:                      # a web server: up all the time, whatever the others do
     cmd: [{python}, -m, http.server, --bind, 127.0.0.1, "{port}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from statistics import median
@@ -32,6 +33,9 @@ def restart(world: World, workers: int, rounds: int) -> Result:
         if number % max(1, rounds // 12) == 0:
             for system in slow:
                 system.resume()
+                time.sleep(
+                    0.1 + random.random() * system.period
+                )  # an overdue look comes first; then any moment of its period
                 times[system.name].append(system.restart())
                 system.pause()
     for system in [*fast, *slow]:

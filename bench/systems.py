@@ -20,6 +20,7 @@ class System:
     """`daemon` is its main process; `own` lists all processes that are not workers."""
 
     name = "?"
+    period = 0.0  # seconds between its looks at the world, if it polls
 
     def __init__(self, world: World, workers: int, label: str | None = None) -> None:
         self.world, self.workers = world, workers
@@ -150,7 +151,7 @@ class OursForking(Ours):
 
 class Circus(System):
     name = "circus"
-    check_delay = 5.0
+    check_delay = period = 5.0
 
     def argv(self) -> list[str]:
         config = self.home / "circus.ini"
@@ -164,11 +165,12 @@ class Circus(System):
 
 class CircusFast(Circus):
     name = "circus_fast"
-    check_delay = 0.01
+    check_delay = period = 0.01
 
 
 class Supervisord(System):
     name = "supervisord"
+    period = 1.0
 
     def argv(self) -> list[str]:
         config = self.home / "supervisord.conf"

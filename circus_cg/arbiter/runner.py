@@ -53,6 +53,7 @@ class WatcherRunner:
         self._keeper, self._hub, self._journal = shared.keeper, shared.hub, shared.journal
         self._groups: dict[tuple[int, int], WorkerGroup] = {}  # (wid, generation): those not removed yet
         self._watches: dict[tuple[int, int], Any] = {}  # armed while leftovers outlive their worker
+        self._unsaid: dict[int, str] = {}  # notes that wait for the end of the turn
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._loop = asyncio.get_running_loop()
@@ -133,7 +134,9 @@ class WatcherRunner:
         note = to_note(after)
         for effect in effects:
             self._perform(after, effect, note)
-        if not any(isinstance(effect, do.Spawn) for effect in effects):  # a spawn carries the note itself
+        if any(isinstance(effect, do.Spawn) for effect in effects):
+            self._unsaid.pop(wid, None)  # a spawn carries the note itself
+        else:
             self._remember(event, after, note)
         self._schedule(after)
         self._wake()
@@ -233,10 +236,24 @@ class WatcherRunner:
         return ("own" if verdict.own_limit else "host"), f"memory_max {limit}, peak {peak}"
 
     def _remember(self, event: ev.Event, slot: Slot, note: str) -> None:
+        """With the keeper at once; but that a worker is ready the keeper knows itself, so those notes wait for the end
+        of the turn and go together.
+        """
+        if isinstance(event, ev.Spawned):
+            if not self._unsaid:
+                self._loop.call_soon(self._say_notes)
+            self._unsaid[slot.wid] = note
+            return
+        self._unsaid.pop(slot.wid, None)
         if isinstance(event, ev.Exited | ev.LaunchFailed):
             self._keeper.ack(self._key(slot.wid, event.generation), note)
         else:
-            self._keeper.note((self.spec.name, slot.wid), note)
+            self._keeper.note([((self.spec.name, slot.wid), note)])
+
+    def _say_notes(self) -> None:
+        if self._unsaid:
+            self._keeper.note([((self.spec.name, wid), note) for wid, note in self._unsaid.items()])
+            self._unsaid.clear()
 
     def _tell(self, decisions: watcher.Decisions) -> None:
         for wid, kind in decisions:

@@ -52,8 +52,9 @@ class KeeperClient:
     def ack(self, key: Key, note: str) -> None:
         self._channel.send({"op": "ack", "key": key, "note": note})
 
-    def note(self, slot: tuple[str, int] | None, note: str) -> None:
-        self._channel.send({"op": "note", "slot": slot, "note": note})
+    def note(self, notes: list[tuple[tuple[str, int] | None, str]]) -> None:
+        """(slot, note) each; None is the arbiter's own."""
+        self._channel.send({"op": "note", "notes": notes})
 
     def forget(self, slot: tuple[str, int]) -> None:
         self._channel.send({"op": "forget", "slot": slot})

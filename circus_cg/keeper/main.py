@@ -193,11 +193,12 @@ class Keeper:
         self._ledger.ack(Key(*message["key"]), message.get("note"))
 
     def _on_note(self, message: Message) -> None:
-        if message["slot"] is None:
-            self._arbiter_note = message["note"]
-        else:
-            watcher, wid = message["slot"]
-            self._ledger.note((watcher, wid), message["note"])
+        for slot, note in message["notes"]:
+            if slot is None:
+                self._arbiter_note = note
+            else:
+                watcher, wid = slot
+                self._ledger.note((watcher, wid), note)
 
     def _on_forget(self, message: Message) -> None:
         watcher, wid = message["slot"]

@@ -4,7 +4,7 @@ Eight requests (arbiter -> keeper); each names its operation in "op":
     spawn   one life: key, argv, env, cwd, groups, identity, limits, stop rule, note   (compare-and-swap on the key)
     signal  key, signum
     ack     key[, note]      the exit of that life was understood
-    note    slot|null, note  opaque text, given back at hello (null: the arbiter's own)
+    note    notes: [[slot|null, note], ...]  opaque texts, given back at hello (null: the arbiter's own)
     forget  slot             an empty slot's memory is dropped
     ready   status           every watcher that starts by itself was asked to
     pong                     the answer to ping

@@ -10,6 +10,7 @@ from circus_cg.keeper.messages import Message
 
 INLINE = 65536  # a packet over about 213 kB is EMSGSIZE; larger bodies travel by descriptor
 MAX_FDS = 200  # the kernel refuses more than 253
+ANCILLARY = socket.CMSG_SPACE(4 * MAX_FDS)
 INLINE_MARK, MEMFD_MARK = b"\x00", b"\x01"
 
 
@@ -23,6 +24,7 @@ class Channel:
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self._sock = sock
+        self._buffer = bytearray(INLINE + 1)  # one for all: a fresh 64 kB for each packet costs more than the packet
         self._queue: deque[tuple[bytes, list[int], bool]] = deque()
 
     def fileno(self) -> int:
@@ -88,7 +90,8 @@ class Channel:
         self._queue.clear()
 
     def _receive_one(self) -> tuple[bytes, list[int]]:
-        data, ancillary, _, _ = self._sock.recvmsg(INLINE + 1, socket.CMSG_SPACE(4 * MAX_FDS), socket.MSG_CMSG_CLOEXEC)
+        size, ancillary, _, _ = self._sock.recvmsg_into([self._buffer], ANCILLARY, socket.MSG_CMSG_CLOEXEC)
+        data = bytes(self._buffer[:size])
         fds = array.array("i")
         for level, kind, payload in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:

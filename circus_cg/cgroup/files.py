@@ -69,29 +69,48 @@ def walk(directory: str) -> list[str]:
     todo = [directory]
     while todo:
         path = todo.pop()
-        try:
-            with os.scandir(path) as entries:
-                todo += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
-        except OSError:
-            continue
-        found.append(path)
+        if os.path.isdir(path):
+            todo += children(path)
+            found.append(path)
     return found
 
 
-def members(directory: str) -> list[int]:
-    """The pids of one group (not of those below it); [] when it is gone."""
+def children(directory: str) -> list[str]:
+    """The groups right below; [] when it is gone. A group's link count spares the search where there are none."""
     try:
-        with open(f"{directory}/cgroup.procs") as procs:
-            return [int(line) for line in procs]
+        if os.stat(directory).st_nlink == 2:
+            return []
+        with os.scandir(directory) as entries:
+            return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
     except OSError:
         return []
+
+
+def members(directory: str) -> list[int]:
+    """The pids of one group (not of those below it); [] when it is gone.
+
+    Members of a foreign pid namespace, which the kernel lists as 0, are left out: signalling 0 would hit ourselves.
+    """
+    try:
+        with open(f"{directory}/cgroup.procs") as procs:
+            return [pid for pid in map(int, procs) if pid]
+    except OSError:
+        return []
+
+
+def occupied(directory: str) -> bool:
+    """Some process is in this very group, whether we can name it or not."""
+    try:
+        return bool(read(directory, "cgroup.procs"))
+    except CgroupError:
+        return False
 
 
 class Kept:
     """Descriptors of one group's files, opened at the first read and kept: 2 us a read instead of 11 (measured)."""
 
     def __init__(self, directory: str) -> None:
-        self._directory = directory
+        self.directory = directory
         self._fds: dict[str, int] = {}
 
     def read(self, name: str) -> str | None:
@@ -99,8 +118,8 @@ class Kept:
         fd = self._fds.get(name)
         try:
             if fd is None:
-                fd = self._fds[name] = os.open(f"{self._directory}/{name}", os.O_RDONLY | os.O_CLOEXEC)
-            return os.pread(fd, 1 << 16, 0).decode()
+                fd = self._fds[name] = os.open(f"{self.directory}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+            return os.pread(fd, 1 << 13, 0).decode()
         except OSError:
             return None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from signal import SIGKILL
 
 from msgspec.structs import replace
 
@@ -16,9 +17,9 @@ from circus_cg.cgroup.check import check, device_number, weight_file
 from circus_cg.cgroup.hierarchy import Hierarchy
 from circus_cg.cgroup.limits import Setting, controllers, settings
 from circus_cg.cgroup.limits.cpuset import FILES as CPUSET_FILES
-from circus_cg.cgroup.limits.io import V1_WEIGHTS, V2_WEIGHTS
+from circus_cg.cgroup.limits.io import V1_WEIGHTS, V2_WEIGHTS, bfq
 from circus_cg.cgroup.tree import TOP, Tree
-from circus_cg.cgroup.usage import NEAR, Meter, OomVerdict, Usage
+from circus_cg.cgroup.usage import Meter, OomVerdict, Usage
 from circus_cg.errors import CgroupError, HostError
 from circus_cg.spec import Limits
 
@@ -35,7 +36,6 @@ class WatcherGroup:
         self._places = [(h, f"{tree.directory(h)}/{name}") for h in tree.used(self._controllers)]
         self._creation: list[tuple[str, list[tuple[str, bytes]]]] | None = None
         self._meter = Meter(self._by_controller(""))
-        self._oom_hits = 0
 
     def ensure(self) -> None:
         """Make the directories, enable controllers for the workers, apply the watcher's own limits."""
@@ -48,8 +48,7 @@ class WatcherGroup:
                     v1.put(hierarchy, directory, setting)
                 else:
                     files.write(directory, setting.file, setting.text)
-        self._oom_hits = self._meter.oom_counts()[1]
-        self._creation = [(directory, self._writes(h, directory)) for h, directory in self._places]
+        self._creation = None
 
     def worker(self, wid: int, generation: int) -> WorkerGroup:
         return WorkerGroup(self, f"{wid}.{generation}")
@@ -79,6 +78,10 @@ class WatcherGroup:
         return self._creation
 
     @property
+    def directories(self) -> list[str]:
+        return [directory for _, directory in self._places]
+
+    @property
     def label(self) -> str:
         return f"{'' if (root := self._places[0][0].root) == '/' else root}/{TOP}/{self.tree.name}/{self.name}"
 
@@ -101,14 +104,16 @@ class WatcherGroup:
     def meter_of(self, life: str) -> Meter:
         return Meter(self._by_controller(life))
 
-    def own_limit_hit(self) -> bool:
-        """The watcher's own memory limit was hit since the last look."""
-        _, hits = self._meter.oom_counts()
-        before, self._oom_hits = self._oom_hits, hits
-        if hits > before:
-            return True
+    def oom_hits(self) -> int:
+        """How often the limit of the workers' sum was hit; 0 without one, and on v1, which doesn't count them."""
+        return 0 if self._sum.memory_max is None else self._meter.oom_hits(local=True)
+
+    def hit_limit(self, hits_before: int) -> tuple[int | None, int | None] | None:
+        """(limit, peak) of the workers' sum if it was hit since `hits_before`."""
+        if self._sum.memory_max is None:
+            return None
         _, peak, limit = self._meter.memory()
-        return self._meter.is_v1_memory() and _near(peak, limit)
+        return (limit, peak) if self.oom_hits() > hits_before or self._meter.at_v1_limit() else None
 
     # -- details ------------------------------------------------------------------------------------
 
@@ -128,15 +133,15 @@ class WatcherGroup:
         return [_with_weight_file(hierarchy, s) for s in found]
 
     def _writes(self, hierarchy: Hierarchy, directory: str) -> list[tuple[str, bytes]]:
-        writes = {s.file: s.text for s in self._settings(hierarchy, self._limits)}
-        if hierarchy.version == 1 and "cpuset" in hierarchy.controllers:
-            for file in CPUSET_FILES:  # a fresh v1 cpuset is empty and can't be joined
-                writes.setdefault(file, files.read(directory, file).strip())
-        if not self._limits.io_max:
-            return [(file, text.encode()) for file, text in writes.items()]
-        return [(s.file, s.text.encode()) for s in self._settings(hierarchy, self._limits)] + [
-            (file, text.encode()) for file, text in writes.items() if file in CPUSET_FILES
-        ]
+        limits = self._limits
+        if hierarchy.version == 1 and limits.cpu_max is not None and self._sum.cpu_max is not None:
+            # v1 refuses a quota above the parent's; on v2 the parent's holds all the same
+            limits = replace(limits, cpu_max=min(limits.cpu_max, self._sum.cpu_max))
+        writes = [(s.file, s.text.encode()) for s in self._settings(hierarchy, limits)]
+        if hierarchy.version == 1 and "cpuset" in hierarchy.controllers:  # a fresh one is empty and can't be joined
+            inherited = set(CPUSET_FILES) - {file for file, _ in writes}
+            writes += [(file, files.read(directory, file).strip().encode()) for file in sorted(inherited)]
+        return writes
 
 
 class WorkerGroup:
@@ -145,6 +150,7 @@ class WorkerGroup:
     def __init__(self, watcher: WatcherGroup, life: str) -> None:
         self._watcher, self._life = watcher, life
         self._meter: Meter | None = None
+        self._hits_before = 0  # of the watcher's limit, before this life
 
     @property
     def label(self) -> str:
@@ -162,12 +168,13 @@ class WorkerGroup:
 
     @property
     def directories(self) -> list[str]:
-        return [f"{directory}/{self._life}" for directory, _ in self._watcher.creation]
+        return [f"{directory}/{self._life}" for directory in self._watcher.directories]
 
     def create(self) -> None:
         """Make the directories and apply the limits; idempotent. Raises CgroupError, and leaves no group half-limited
         behind for a worker to run in: the caller must not spawn then.
         """
+        self._hits_before = self._watcher.oom_hits()
         for parent, writes in self._watcher.creation:
             directory = f"{parent}/{self._life}"
             files.make(directory)
@@ -186,7 +193,7 @@ class WorkerGroup:
         """Some process is in the group or below; False when it is gone."""
         unified = self.v2
         if unified is None:
-            return any(files.members(group) for group in files.walk(self.v1[0]))
+            return any(files.occupied(group) for group in files.walk(self.v1[0]))
         try:
             fd = os.open(f"{unified}/cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
             try:
@@ -213,11 +220,11 @@ class WorkerGroup:
             if files.exists(directory, "pids.max"):
                 with suppress(CgroupError):
                     files.write(directory, "pids.max", "0")  # a bomb must not outgrow the loop
-        self.thaw()
         for group in files.walk(top):
             for pid in files.members(group):
                 with suppress(ProcessLookupError):
-                    os.kill(pid, 9)
+                    os.kill(pid, SIGKILL)
+        self.thaw()  # now that the first thing it does is to die
 
     def freeze(self) -> None:
         """Raises HostError where the worker is in no group that can freeze."""
@@ -253,12 +260,16 @@ class WorkerGroup:
     def oom(self) -> OomVerdict:
         """Read once more when the process is gone, before the group is removed."""
         meter = self._metered()
-        kills, hits = meter.oom_counts()
+        kills = meter.oom_kills()
         if not kills:
             return OomVerdict()
         _, peak, limit = meter.memory()
-        own = hits > 0 or (meter.is_v1_memory() and _near(peak, limit)) or self._watcher.own_limit_hit()
-        return OomVerdict(kills=kills, own_limit=own, limit=limit, peak=peak)
+        if meter.oom_hits() or meter.at_v1_limit():
+            return OomVerdict(kills=kills, own_limit=True, limit=limit, peak=peak)
+        if (hit := self._watcher.hit_limit(self._hits_before)) is not None:
+            limit, peak = hit
+            return OomVerdict(kills=kills, own_limit=True, limit=limit, peak=peak)
+        return OomVerdict(kills=kills, own_limit=False, limit=limit, peak=peak)
 
     def _metered(self) -> Meter:
         if self._meter is None:
@@ -286,8 +297,6 @@ def _enforceable(tree: Tree, limits: Limits) -> Limits:
 def _with_weight_file(hierarchy: Hierarchy, setting: Setting) -> Setting:
     if setting.file not in (V1_WEIGHTS[0], V2_WEIGHTS[0]):
         return setting
-    return setting._replace(file=weight_file(hierarchy) or setting.file)
-
-
-def _near(peak: int | None, limit: int | None) -> bool:
-    return peak is not None and limit is not None and peak + NEAR >= limit
+    file = weight_file(hierarchy) or setting.file
+    text = str(bfq(int(setting.text))) if hierarchy.version == 2 and file != setting.file else setting.text
+    return setting._replace(file=file, text=text)

@@ -42,13 +42,13 @@ def find(cgroup_root: str | None, proc: str = "/proc") -> Layout:
 
     Raises HostError when there is none to work in.
     """
-    mounts = parse.mounts(_read(f"{proc}/self/mountinfo"))
+    mounts = {mount.point: mount for mount in parse.mounts(_read(f"{proc}/self/mountinfo"))}  # the topmost is seen
     memberships = parse.memberships(_read(f"{proc}/self/cgroup"))
     hierarchies: list[Hierarchy] = []
-    for mount in mounts:
+    for mount in mounts.values():
         root = _checked(cgroup_root) if cgroup_root is not None else _own(mount, memberships)
         found = None if root is None else _hierarchy(mount, root)
-        if found is not None and all(found.mount != other.mount for other in hierarchies):
+        if found is not None:
             hierarchies.append(found)
     hierarchies = _without_shadows(hierarchies)
     if not hierarchies:
@@ -67,13 +67,13 @@ def _own(mount: parse.Mount, memberships: list[parse.Membership]) -> str | None:
     if not wanted:
         return None
     path, shown = wanted[0].path, mount.root
-    if path.startswith("/.."):  # our group is outside our cgroup namespace's root
+    if path.startswith("/..") or shown.startswith("/.."):  # outside our cgroup namespace's root: no telling where
         return None
-    if shown not in ("/", ""):
-        if path != shown and not path.startswith(shown + "/"):
-            return "/" if path == "/" else None
-        path = path[len(shown) :] or "/"
-    return path
+    if shown == "/":
+        return path
+    if path != shown and not path.startswith(shown + "/"):
+        return None
+    return path[len(shown) :] or "/"
 
 
 def _hierarchy(mount: parse.Mount, root: str) -> Hierarchy | None:

@@ -5,6 +5,7 @@ Sources: "Core Interface Files" in the kernel's cgroup-v2.rst; proc_pid_mountinf
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 
@@ -73,6 +74,11 @@ KNOWN = (
     "hugetlb",
     "perf_event",
     "net_cls",
+    "net_prio",
+    "rdma",
+    "misc",
+    "dmem",
+    "debug",
 )
 
 
@@ -102,7 +108,5 @@ def cpu_list(text: str) -> list[int]:
 
 
 def _unescape(field: str) -> str:
-    """The kernel writes blank, tab, newline and backslash in octal."""
-    for octal, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
-        field = field.replace(octal, character)
-    return field
+    """The kernel writes blanks, backslashes and the like as a backslash and three octal digits."""
+    return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), field)

@@ -17,6 +17,7 @@ TOP = "circus-cg"
 DAEMON = "@daemon"  # no valid watcher name
 KILL_ROUNDS = 50
 ROUND_MS = 200
+LETHAL = (("pids.max", "0"), ("cpu.max", "max"), ("cpu.cfs_quota_us", "-1"), ("freezer.state", "THAWED"))
 
 
 class Tree:
@@ -29,11 +30,11 @@ class Tree:
     def used(self, controllers: frozenset[str]) -> list[Hierarchy]:
         """The unified hierarchy if there is one, first; then those of `controllers` and of memory.
 
-        Pure v1 has no cpu.stat with usage, so cpuacct joins there.
+        Pure v1 has no cpu.stat with usage and no cgroup.freeze, so cpuacct and freezer join there.
         """
         wanted = {"memory", *controllers}
         if self.layout.unified is None:
-            wanted.add("cpuacct")
+            wanted |= {"cpuacct", "freezer"}
         found = [] if self.layout.unified is None else [self.layout.unified]
         for controller in sorted(wanted):
             hierarchy = hierarchy_of(self.layout, controller)
@@ -46,14 +47,19 @@ class Tree:
 
         Raises CgroupError; HostError where v2's no-internal-process rule forbids the root.
         """
-        for hierarchy in self.used(controllers):
+        wanted = controllers | {"memory"}
+        used = self.used(controllers)
+        for hierarchy in used:
+            if crowded := crowd(hierarchy, wanted):
+                raise HostError(crowded)
+        for hierarchy in used:
             path = hierarchy.directory
             for part in (TOP, self.name, DAEMON):
                 path = f"{path}/{part}"
                 self.make(hierarchy, path)
             files.write(path, "cgroup.procs", "0")
             if hierarchy.version == 2:
-                self._enable_down_to_us(hierarchy, controllers | {"memory"})
+                self._enable_down_to_us(hierarchy, wanted)
 
     def enable(self, hierarchy: Hierarchy, directory: str, controllers: frozenset[str]) -> None:
         """Let the children of a v2 group have `controllers`, as far as the host has them."""
@@ -74,11 +80,7 @@ class Tree:
         """Kill and remove what an earlier daemon of this name left. The caller holds the name's lock."""
         tops = [top for h in self.layout.hierarchies if os.path.isdir(top := self.directory(h))]
         for top in tops:
-            for _ in range(KILL_ROUNDS):
-                if not _kill_round(top):
-                    break
-            else:
-                raise HostError(f"cannot clear {top}: its processes don't die (in the kernel?); end them or reboot")
+            _kill_all(top)
             files.remove_tree(top)
 
     def places(self, controllers: frozenset[str]) -> list[dict[str, str]]:
@@ -94,46 +96,70 @@ class Tree:
         ]
 
     def _enable_down_to_us(self, hierarchy: Hierarchy, controllers: frozenset[str]) -> None:
-        root, top = hierarchy.directory, f"{hierarchy.directory}/{TOP}"
-        for directory in (root, top, self.directory(hierarchy)):
-            try:
-                self.enable(hierarchy, directory, controllers)
-            except CgroupError as refused:
-                others = [pid for pid in files.members(directory) if pid != os.getpid()]
-                if others:
-                    raise HostError(
-                        f"cannot enable {', '.join(sorted(controllers))} below {directory}: processes live in it"
-                        f" ({others[:5]}) and v2 allows no inner members; run us in a delegated group of our own"
-                        " (systemd: Delegate=yes), or name another cgroup_root"
-                    ) from refused
-                raise
+        for directory in (hierarchy.directory, f"{hierarchy.directory}/{TOP}", self.directory(hierarchy)):
+            self.enable(hierarchy, directory, controllers)
+
+
+def crowd(hierarchy: Hierarchy, controllers: frozenset[str]) -> str | None:
+    """Why `controllers` can't be enabled below a v2 root: others live in it. None: nothing in the way.
+
+    The mount's own root may have members; any other group with controllers for its children may not.
+    """
+    directory = hierarchy.directory
+    wanted = controllers & set(hierarchy.controllers)
+    if hierarchy.version == 1 or not wanted or not files.exists(directory, "cgroup.type"):
+        return None
+    if wanted <= set(files.read(directory, "cgroup.subtree_control").split()):
+        return None
+    others = [pid for pid in files.read(directory, "cgroup.procs").split() if int(pid) != os.getpid()]
+    if not others:
+        return None
+    return (
+        f"cannot enable {', '.join(sorted(wanted))} below {directory}: processes live in it"
+        f" ({', '.join(others[:5])}) and v2 allows no inner members; run us in a delegated group of our own"
+        " (systemd: Delegate=yes), or name another cgroup_root"
+    )
+
+
+def _kill_all(top: str) -> None:
+    """Rounds of SIGKILL to all below `top` until nobody is there. Raises HostError."""
+    for _ in range(KILL_ROUNDS):
+        if not _kill_round(top):
+            return
+    raise HostError(f"cannot clear {top}: its processes don't die (in the kernel?); end them or reboot")
 
 
 def _kill_round(top: str) -> bool:
-    """Kill all members below `top`, wait a little for them; False when there was nobody."""
+    """Kill all members below `top` and wait for them, but not for long for one; False when there was nobody."""
     groups = files.walk(top)
+    pids = [pid for group in groups for pid in files.members(group) if pid != os.getpid()]
+    if not pids:
+        return False
     for group in groups:
-        _thaw(group)
+        _let_die(group)
     if files.exists(top, "cgroup.kill"):
         with suppress(CgroupError):
             files.write(top, "cgroup.kill", "1")
-    pids = [pid for group in groups for pid in files.members(group) if pid != os.getpid()]
-    poll = select.poll()
     pidfds = []
     for pid in pids:
         with suppress(ProcessLookupError):
             pidfds.append(os.pidfd_open(pid))
             signal.pidfd_send_signal(pidfds[-1], signal.SIGKILL)
-            poll.register(pidfds[-1], select.POLLIN)
-    if pidfds:
-        poll.poll(ROUND_MS)
+    all(_ends(fd) for fd in pidfds)  # no longer at the first that doesn't end
     for fd in pidfds:
         os.close(fd)
-    return bool(pids)
+    return True
 
 
-def _thaw(group: str) -> None:
-    for file, text in (("freezer.state", "THAWED"), ("cgroup.freeze", "0")):
+def _ends(pidfd: int) -> bool:
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(ROUND_MS))
+
+
+def _let_die(group: str) -> None:
+    """What is frozen on v1 does not die, what has a CPU quota dies slowly, what may fork grows meanwhile."""
+    for file, text in LETHAL:
         if files.exists(group, file):
             with suppress(CgroupError):
                 files.write(group, file, text)

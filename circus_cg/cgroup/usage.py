@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
-from circus_cg.cgroup import parse
+from circus_cg.cgroup import files, parse
 from circus_cg.cgroup.files import Kept
 from circus_cg.cgroup.hierarchy import Hierarchy
+from circus_cg.errors import CgroupError
 
 NEAR = 1 << 20  # bytes: v1 tells no `oom`; a peak this close to the limit means the limit did it
 
@@ -75,19 +77,30 @@ class Meter:
         found = kept.read("memory.usage_in_bytes"), kept.read("memory.max_usage_in_bytes")
         return _number(found[0]), _number(found[1]), None if limit is None else parse.v1_bytes(limit)
 
-    def oom_counts(self) -> tuple[int, int]:
-        """(kills in the group and below, times a limit of this very group was hit; on v1 the latter is 0)."""
+    def oom_kills(self) -> int:
+        """Processes that the OOM killer took from the group and from those below it."""
         version, kept = self._at.get("memory", (0, None))
         if kept is None:
-            return 0, 0
-        if version == 1:
-            return parse.flat_keyed(kept.read("memory.oom_control") or "").get("oom_kill", 0), 0
-        kills = parse.flat_keyed(kept.read("memory.events") or "").get("oom_kill", 0)
-        local = kept.read("memory.events.local") or kept.read("memory.events") or ""
-        return kills, parse.flat_keyed(local).get("oom", 0)
+            return 0
+        if version == 2:
+            return parse.flat_keyed(kept.read("memory.events") or "").get("oom_kill", 0)
+        kills = parse.flat_keyed(kept.read("memory.oom_control") or "").get("oom_kill", 0)
+        return kills or sum(map(_v1_kills, files.children(kept.directory)))  # v1 counts only in the victim's own
 
-    def is_v1_memory(self) -> bool:
-        return self._at.get("memory", (0, None))[0] == 1
+    def oom_hits(self, local: bool = False) -> int:
+        """How often a limit of the group or of one below (`local`: only its own) was hit; v1 doesn't count: 0."""
+        version, kept = self._at.get("memory", (0, None))
+        if kept is None or version == 1:
+            return 0
+        text = kept.read("memory.events.local") if local else None  # since Linux 5.2
+        return parse.flat_keyed(text or kept.read("memory.events") or "").get("oom", 0)
+
+    def at_v1_limit(self) -> bool:
+        """v1: the peak came so close to the limit that the limit is what was hit."""
+        if self._at.get("memory", (0, None))[0] != 1:
+            return False
+        _, peak, limit = self.memory()
+        return peak is not None and limit is not None and peak + NEAR >= limit
 
     def close(self) -> None:
         for kept in self._kept.values():
@@ -96,7 +109,7 @@ class Meter:
     def _cpu_stat(self) -> dict[str, int]:
         """The unified group's usage (hybrid gives it without a controller) and the cpu controller's throttling."""
         found = parse.flat_keyed(self._read("", "cpu.stat") or "")
-        if "cpu" in self._at:
+        if "cpu" in self._at and self._at["cpu"] != self._at.get(""):
             found |= parse.flat_keyed(self._read("cpu", "cpu.stat") or "")
         return found
 
@@ -117,6 +130,14 @@ class Meter:
     def _read(self, controller: str, file: str) -> str | None:
         place = self._at.get(controller)
         return None if place is None else place[1].read(file)
+
+
+def _v1_kills(directory: str) -> int:
+    kills = 0
+    for group in files.walk(directory):
+        with suppress(CgroupError):  # it went
+            kills += parse.flat_keyed(files.read(group, "memory.oom_control")).get("oom_kill", 0)
+    return kills
 
 
 def _number(text: str | None) -> int | None:

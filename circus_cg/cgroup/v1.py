@@ -91,8 +91,9 @@ def put(hierarchy: Hierarchy, directory: str, setting: Setting) -> None:
 @lru_cache(maxsize=32)
 def _controller_root(mount: str, name: str) -> Node:
     """A chain of two made by hand; the second's name chooses the class, whatever the mount point is called."""
-    root = Node(mount.rpartition("/")[0])
+    root = Node(mount.rpartition("/")[0] or "/")
     node = Node(mount.rpartition("/")[2], parent=root)
     if name.encode() in Node.CONTROLLERS:
         node.controller_type = name.encode()
+        node.controller = Node.CONTROLLERS[name.encode()](node)
     return node

@@ -20,8 +20,9 @@ def settings(limits: Limits, version: int) -> tuple[Setting, ...]:
 
 
 def given(limits: Limits) -> dict[str, object]:
-    """The limits that were set, by name."""
-    return {name: value for name in V1_SUPPORT if (value := getattr(limits, name)) not in (None, False, ())}
+    """The limits that were set, by name. 0 is a value: `memory_swap_max=0` means no swap."""
+    unset = Limits()
+    return {name: value for name in V1_SUPPORT if (value := getattr(limits, name)) is not getattr(unset, name)}
 
 
 def controllers(limits: Limits) -> frozenset[str]:

@@ -29,8 +29,8 @@ def v2(limits: Limits) -> Iterator[Setting]:
 
 
 def v1(limits: Limits) -> Iterator[Setting]:
+    """cpu.cfs_period_us is left alone: a group has the kernel's default from birth."""
     if limits.cpu_max is not None:
-        yield Setting("cpu", "cpu.cfs_period_us", str(PERIOD))
         yield Setting("cpu", "cpu.cfs_quota_us", str(quota(limits.cpu_max)))
     if limits.cpu_weight is not None:
         yield Setting("cpu", "cpu.shares", str(max(2, limits.cpu_weight * 1024 // 100)))

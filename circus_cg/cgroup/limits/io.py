@@ -19,6 +19,7 @@ _V1_FILES = {
 }
 V1_WEIGHTS = ("blkio.bfq.weight", "blkio.weight")  # the first that the host has
 V2_WEIGHTS = ("io.weight", "io.bfq.weight")
+BFQ_MOST = 1000  # io.weight goes to 10000; both have 100 in the middle
 
 
 def v2(limits: Limits) -> Iterator[Setting]:
@@ -36,4 +37,9 @@ def v1(limits: Limits) -> Iterator[Setting]:
             if (value := getattr(device, key)) is not None:
                 yield Setting("blkio", file, f"{device.device} {value}")
     if limits.io_weight is not None:
-        yield Setting("blkio", V1_WEIGHTS[0], str(max(1, min(1000, limits.io_weight))))
+        yield Setting("blkio", V1_WEIGHTS[0], str(bfq(limits.io_weight)))
+
+
+def bfq(weight: int) -> int:
+    """A weight of 1 to 10000 on bfq's scale of 1 to 1000: the same up to 100, then compressed."""
+    return weight if weight <= 100 else 100 + (weight - 100) * (BFQ_MOST - 100) // (10000 - 100)

@@ -44,8 +44,6 @@ class Keeper:
         self._arbiter_note = ""
         self._arbiter_pidfd = -1
         self._writing = False
-        self._reaped = 0  # workers, so far
-        self._child_signal = False
         self._sweep_at = inf
         self._stopping = False  # SIGTERM was seen
         self._last_resort: LastResort | None = None
@@ -65,22 +63,17 @@ class Keeper:
         if self._last_resort is not None:
             deadline = min(deadline, self._last_resort.deadline)
         timeout = -1.0 if deadline == inf else max(0.0, deadline - time.monotonic())
-        reaped = self._reaped
-        for fd, event in self._epoll.poll(timeout, 64):
+        events = self._epoll.poll(timeout, 64)
+        if any(fd == self._signals for fd, _ in events):
+            self._on_signals(os.read(self._signals, 4096), explained=any(fd in self._pidfds for fd, _ in events))
+        for fd, event in events:
             self._dispatch(fd, event)
-        if self._child_signal:
-            # A worker's end explains the signal; without one an adopted orphan's must, which nobody else will reap.
-            self._child_signal = False
-            explained = self._reaped > reaped
-            self._sweep_at = min(self._sweep_at, time.monotonic() + SWEEP_AFTER if explained else 0.0)
         self._on_deadlines()
         self._watch_writability()
 
     def _dispatch(self, fd: int, event: int) -> None:
         if fd in self._pidfds:
             self._reap(*self._pidfds[fd])
-        elif fd == self._signals:
-            self._on_signals(os.read(fd, 4096))
         elif fd == self._spawning.fileno():
             self._spawning.on_readable()
         elif fd == self._arbiter_pidfd:
@@ -227,7 +220,6 @@ class Keeper:
         result = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
         if result is None:
             return
-        self._reaped += 1
         self._epoll.unregister(pidfd)
         del self._pidfds[pidfd]
         os.close(pidfd)
@@ -259,10 +251,13 @@ class Keeper:
 
     # -- signals and the end -------------------------------------------------------------------
 
-    def _on_signals(self, numbers: bytes) -> None:
+    def _on_signals(self, numbers: bytes, *, explained: bool) -> None:
         for signum in set(numbers):
             if signum == signal.SIGCHLD:
-                self._child_signal = True
+                # A worker's end explains it, else an orphan's must: reaped before anything else is begun, since a
+                # zombie looks alive to `kill -0` of a pid file.
+                if explained or not self._sweep():
+                    self._sweep_at = min(self._sweep_at, time.monotonic() + SWEEP_AFTER)
             elif signum in (signal.SIGTERM, signal.SIGINT):
                 self._terminate(signum)
             elif signum == signal.SIGHUP:

@@ -21,6 +21,7 @@ from circus_cg.keeper.stopping import LastResort
 from circus_cg.keeper.wire import Closed
 
 SWEEP_AFTER = 1.0  # seconds from a worker's end to the sweep for orphans that may have died along: one O(n) scan
+LEAVING = 5.0  # seconds that arbiter and launcher have to leave at the end
 HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
@@ -286,13 +287,23 @@ class Keeper:
                 self._exit = status
 
     def _leave(self) -> None:
-        if self._arbiter.pid is not None:
-            self._arbiter.close()  # it sees the end of the stream and goes
-            if not select.select([self._arbiter_pidfd], [], [], 5.0)[0]:
-                os.kill(self._arbiter.pid, signal.SIGKILL)
-            os.waitpid(self._arbiter.pid, 0)
-        self._spawning.close()
+        """Arbiter and launcher see the end of their channels and go; then the groups are free to be removed."""
+        self._arbiter.close()
+        for pid in (self._arbiter.pid, self._spawning.close()):
+            if pid is not None:
+                _wait_or_kill(pid)
         groups.leave(self._boot.get("places", []))
+
+
+def _wait_or_kill(pid: int) -> None:
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return  # reaped already
+    if not select.select([pidfd], [], [], LEAVING)[0]:
+        os.kill(pid, signal.SIGKILL)
+    os.close(pidfd)
+    os.waitpid(pid, 0)
 
 
 def describe(status: int) -> str:

@@ -68,8 +68,11 @@ class Spawning:
                 case Gone():
                     self._on_gone(answer.unsettled)
 
-    def close(self) -> None:
+    def close(self) -> int | None:
+        """The launcher's pid, if there is one: it leaves by itself, and its group is in use until it has."""
+        pid = self._launcher.pid
         self._launcher.close()
+        return pid
 
     def _on_started(self, ident: int, pid: int) -> None:
         key = self._unstarted.pop(ident, None)

@@ -57,7 +57,9 @@ class EventHub:
         return handle
 
     def watch_oom(self, group: WorkerGroup, callback: Callback) -> int:
-        """Told at each change of the group's OOM counters; a handle for `forget`. One watch a group."""
+        """A handle for `forget`. Told when the group runs out of memory: v2 has counted it by then, v1 counts a kill a
+        little later, so that the exit must be waited for. One watch a group.
+        """
         handle = self._new(callback)
         for directory in group.directories:
             if files.exists(directory, "memory.events"):

@@ -27,5 +27,6 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(row[i]) for row in [headings, *rows]) for i in range(len(headings))]
     click.echo("  ".join(h.ljust(w) for h, w in zip(headings, widths, strict=True)).rstrip())
     for row in rows:
-        cells = [click.style(c.ljust(w), fg=COLOURS.get(c)) for c, w in zip(row, widths, strict=True)]
+        padded = zip(row, widths, strict=True)
+        cells = [click.style(c.ljust(w), fg=COLOURS[c]) if c in COLOURS else c.ljust(w) for c, w in padded]
         click.echo("  ".join(cells).rstrip())

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.functional.daemon import Daemon
+from tests.functional.groups import Place, at_roots
 from tests.scratch_groups import PARENT, mounts
 
 StartDaemon = Callable[..., Daemon]
@@ -32,3 +33,10 @@ def daemon(tmp_path: Path, scratch_name: str) -> Iterator[StartDaemon]:
     """`daemon(watchers={...}, **top_level)` starts one that is stopped and checked when the test is over."""
     with ExitStack() as running:
         yield lambda **configuration: running.enter_context(Daemon(tmp_path, scratch_name, configuration))
+
+
+@pytest.fixture
+def place(scratch_name: str) -> Iterator[Place]:
+    """A subtree for groups that no daemon made; killed and removed when the test is over."""
+    with at_roots(scratch_name) as place:
+        yield place

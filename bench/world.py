@@ -1,4 +1,4 @@
-"""What every measured system shares: the compiled target and floor, the FIFO on which workers report their birth."""
+"""What every measured system shares: target and floor, compiled, and the FIFO on which workers report their birth."""
 
 from __future__ import annotations
 

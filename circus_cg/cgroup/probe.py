@@ -42,6 +42,7 @@ CAPABILITIES = {  # bit -> name, what does not work without it
     23: ("CAP_SYS_NICE", "a nice below the daemon's own"),
     24: ("CAP_SYS_RESOURCE", "rlimits above the daemon's own, lower oom_score_adj, or short pressure windows"),
 }
+ROOT_WORKERS = "a worker that runs as root can leave its groups and lift its limits; set uid in its watcher"
 SAMPLES = Limits(
     cpu_max=1.0,
     cpu_weight=100,
@@ -75,13 +76,17 @@ class Grade(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """`obstacles`: why workers can't be contained here, each with its remedy; () if they can."""
+    """`obstacles`: why workers can't be contained here, each with its remedy; () if they can.
+
+    `warnings`: what containment does not hold.
+    """
 
     kernel: str
     layout: Layout | None
     obstacles: tuple[str, ...]
     abilities: tuple[Ability, ...]
     limits: tuple[Grade, ...]
+    warnings: tuple[str, ...]
 
 
 def probe(cgroup_root: str | None, proc: str = "/proc") -> Report:
@@ -90,9 +95,10 @@ def probe(cgroup_root: str | None, proc: str = "/proc") -> Report:
     try:
         layout = hierarchy.find(cgroup_root, proc)
     except HostError as none:
-        return Report(kernel, None, (str(none),), tuple(_capabilities(proc)), ())
+        return Report(kernel, None, (str(none),), tuple(_capabilities(proc)), (), ())
     abilities = (*_abilities(layout, _version(kernel), proc), *_capabilities(proc))
-    return Report(kernel, layout, tuple(_obstacles(layout)), abilities, tuple(_grades(layout)))
+    warnings = (ROOT_WORKERS,) if os.geteuid() == 0 else ()
+    return Report(kernel, layout, tuple(_obstacles(layout)), abilities, tuple(_grades(layout)), warnings)
 
 
 def _obstacles(layout: Layout) -> Iterator[str]:

@@ -59,3 +59,5 @@ def _show(report: Report, abilities: tuple[Ability, ...]) -> None:
         click.echo(f"circus-cg: {obstacle}", err=True)
     if not report.obstacles:
         click.echo("Workers can be contained here.")
+    for warning in report.warnings:
+        click.echo(f"Warning: {warning}.")

@@ -22,7 +22,7 @@ from tests.conftest import until
 JOIN = 'for group in $GROUPS_TO_JOIN; do echo $$ >"$group/cgroup.procs" || exit 99; done; exec "$@"'
 BOMB = "for i in range(63):\n    if os.fork() == 0:\n        os.setsid()\n        break\n"
 SPIN = "while True: pass"
-HOG = "b = []\nwhile True: b.append(bytearray(1 << 20))"
+HOG = "b = bytearray(512 << 20)"  # in one go: a hog that runs code meanwhile thrashes at its limit for long
 NONE = Limits()
 
 

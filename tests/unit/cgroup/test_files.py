@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -55,3 +58,37 @@ def test_errors_name_the_file_and_what_was_written(tmp_path: Path) -> None:
         files.read(str(tmp_path), "memory.max")
     with pytest.raises(CgroupError, match=f"cannot make {tmp_path}/no/group: No such file"):
         files.make(str(tmp_path / "no/group"))
+
+
+@pytest.fixture
+def few_descriptors() -> Iterator[int]:
+    """So few may be open; what is open already counts."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    yield 256
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_looking_at_many_groups_leaves_half_of_the_descriptors_free(tmp_path: Path, few_descriptors: int) -> None:
+    kept = []
+    before = len(os.listdir("/proc/self/fd"))
+    for number in range(few_descriptors):
+        (tmp_path / f"{number}").mkdir()
+        (tmp_path / f"{number}/pids.current").write_text(f"{number}")
+        kept.append(files.Kept(f"{tmp_path}/{number}"))
+    for _ in range(2):  # the first read of each, and one over what is kept
+        assert [one.read("pids.current") for one in kept] == [str(number) for number in range(few_descriptors)]
+    assert len(os.listdir("/proc/self/fd")) - before <= few_descriptors // 2
+    for one in kept:
+        one.close()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_what_is_closed_can_be_kept_for_another_group(tmp_path: Path, few_descriptors: int) -> None:
+    (tmp_path / "pids.current").write_text("1")
+    for _ in range(few_descriptors):
+        kept = files.Kept(str(tmp_path))
+        assert kept.read("pids.current") == "1"
+        open_now = len(os.listdir("/proc/self/fd"))
+        kept.close()
+        assert len(os.listdir("/proc/self/fd")) == open_now - 1

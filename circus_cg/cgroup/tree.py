@@ -79,8 +79,14 @@ class Tree:
     def kill_stale(self) -> None:
         """Kill and remove what an earlier daemon of this name left. The caller holds the name's lock."""
         tops = [top for h in self.layout.hierarchies if os.path.isdir(top := self.directory(h))]
+        for _ in range(KILL_ROUNDS):
+            if not _kill_round(tops):
+                break
+        else:
+            raise HostError(
+                f"cannot clear {' and '.join(tops)}: processes in it don't die (in the kernel?); end them or reboot"
+            )
         for top in tops:
-            _kill_all(top)
             files.remove_tree(top)
 
     def places(self, controllers: frozenset[str]) -> list[dict[str, str]]:
@@ -121,25 +127,21 @@ def crowd(hierarchy: Hierarchy, controllers: frozenset[str]) -> str | None:
     )
 
 
-def _kill_all(top: str) -> None:
-    """Rounds of SIGKILL to all below `top` until nobody is there. Raises HostError."""
-    for _ in range(KILL_ROUNDS):
-        if not _kill_round(top):
-            return
-    raise HostError(f"cannot clear {top}: its processes don't die (in the kernel?); end them or reboot")
+def _kill_round(tops: list[str]) -> bool:
+    """Kill all members below `tops` and wait for them, but not for long for one; False when there was nobody.
 
-
-def _kill_round(top: str) -> bool:
-    """Kill all members below `top` and wait for them, but not for long for one; False when there was nobody."""
-    groups = files.walk(top)
-    pids = [pid for group in groups for pid in files.members(group) if pid != os.getpid()]
+    All hierarchies at once: on v1 what holds up a member's death, such as the freezer, is in another one than it.
+    """
+    groups = [group for top in tops for group in files.walk(top)]
+    pids = {pid for group in groups for pid in files.members(group)} - {os.getpid()}
     if not pids:
         return False
     for group in groups:
         _let_die(group)
-    if files.exists(top, "cgroup.kill"):
-        with suppress(CgroupError):
-            files.write(top, "cgroup.kill", "1")
+    for top in tops:
+        if files.exists(top, "cgroup.kill"):
+            with suppress(CgroupError):
+                files.write(top, "cgroup.kill", "1")
     pidfds = []
     for pid in pids:
         with suppress(ProcessLookupError):

@@ -9,7 +9,8 @@ def members(request: dict[str, object]) -> list[int]:
     for directory in _directories(request):
         try:
             with open(f"{directory}/cgroup.procs") as procs:
-                return [int(pid) for pid in procs.read().split()]
+                # A member of a foreign pid namespace is listed as 0, which to kill() means our own process group.
+                return [int(pid) for pid in procs.read().split() if pid != "0"]
         except OSError:
             continue
     return []

@@ -18,6 +18,7 @@ from circus_cg.cgroup.hierarchy import Hierarchy
 from circus_cg.cgroup.limits import Setting, controllers, settings
 from circus_cg.cgroup.limits.cpuset import FILES as CPUSET_FILES
 from circus_cg.cgroup.limits.io import V1_WEIGHTS, V2_WEIGHTS, bfq
+from circus_cg.cgroup.limits.memory import MEMSW
 from circus_cg.cgroup.tree import TOP, Tree
 from circus_cg.cgroup.usage import Meter, OomVerdict, Usage
 from circus_cg.errors import CgroupError, HostError
@@ -38,11 +39,16 @@ class WatcherGroup:
         self._meter = Meter(self._by_controller(""))
 
     def ensure(self) -> None:
-        """Make the directories, enable controllers for the workers, apply the watcher's own limits."""
+        """Make the directories, enable controllers for the workers, apply the watcher's own limits.
+
+        Idempotent, with other limits too.
+        """
         for hierarchy, directory in self._places:
             self.tree.make(hierarchy, directory)
             if hierarchy.version == 2:
                 self.tree.enable(hierarchy, directory, self._controllers)
+            elif self._sum.memory_max is not None and files.exists(directory, MEMSW):
+                files.write(directory, MEMSW, "-1")  # else an earlier limit of the sum could forbid the new one
             for setting in self._settings(hierarchy, self._sum):
                 if hierarchy.version == 1:
                     v1.put(hierarchy, directory, setting)

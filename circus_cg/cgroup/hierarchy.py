@@ -52,13 +52,21 @@ def find(cgroup_root: str | None, proc: str = "/proc") -> Layout:
             hierarchies.append(found)
     hierarchies = _without_shadows(hierarchies)
     if not hierarchies:
-        raise HostError(
-            "cannot find a cgroup hierarchy to work in: none is mounted, or our group is not below any mount;"
-            " mount cgroup2 at /sys/fs/cgroup, or name a root (cgroup_root, CIRCUS_CG_ROOT)"
-        )
+        raise HostError(f"cannot find a cgroup hierarchy to work in: {_none(bool(mounts), cgroup_root)}")
     versions = {h.version for h in hierarchies}
     mode = "hybrid" if versions == {1, 2} else f"v{versions.pop()}"
     return Layout(mode, tuple(hierarchies))
+
+
+def _none(mounted: bool, cgroup_root: str | None) -> str:
+    """Why no hierarchy can be used, and the remedy."""
+    if not mounted:
+        return "none is mounted; mount cgroup2 at /sys/fs/cgroup"
+    if cgroup_root is not None:
+        return (
+            f"no mount has a group {cgroup_root}; make it, or name a root that is there (cgroup_root, CIRCUS_CG_ROOT)"
+        )
+    return "our own group is not below any mount; name a root (cgroup_root, CIRCUS_CG_ROOT), such as /"
 
 
 def _own(mount: parse.Mount, memberships: list[parse.Membership]) -> str | None:

@@ -83,6 +83,19 @@ def test_swap_is_limited_apart_from_memory(place: Place) -> None:
     assert found in (str(16 * MIB), str(80 * MIB))
 
 
+@pytest.mark.host_may_lack("swap accounting")
+@pytest.mark.parametrize("earlier", [16, 64, 1024], ids=lambda mib: f"from {mib} MiB")
+def test_the_sum_can_be_raised_and_lowered_with_its_swap(place: Place, earlier: int) -> None:
+    """On v1 memory may never exceed memory and swap together, not even between two writes."""
+    wanted = Limits(memory_max=64 * MIB, memory_swap_max=16 * MIB)
+    needs(place, wanted)
+    place.watcher(watcher_limits=Limits(memory_max=earlier * MIB, memory_swap_max=0))
+    watcher = place.watcher(watcher_limits=wanted)
+    assert read(watcher.directories, "memory.max", "memory.limit_in_bytes") == str(64 * MIB)
+    found = read(watcher.directories, "memory.swap.max", "memory.memsw.limit_in_bytes")
+    assert found in (str(16 * MIB), str(80 * MIB))
+
+
 def test_protection_and_throttling_of_memory_are_in_force_where_they_exist(place: Place) -> None:
     limits = Limits(memory_low=8 * MIB, memory_high=32 * MIB, memory_oom_group=True)
     group = place.worker(limits)

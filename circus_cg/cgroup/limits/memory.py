@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from circus_cg.cgroup.limits.setting import EXACT, Setting, Support
 from circus_cg.spec import Limits
 
+MEMSW = "memory.memsw.limit_in_bytes"  # memory and swap together; never below the limit of memory
+
 V1 = {
     "memory_max": EXACT,
     "memory_high": Support("refused", "v1 has no throttling threshold; use memory_max, or boot with cgroup v2"),
     "memory_low": Support("approximate", "memory.soft_limit_in_bytes only guides reclaim when the host is short"),
-    "memory_swap_max": Support("exact", "memory.memsw.limit_in_bytes = memory_max + memory_swap_max"),
+    "memory_swap_max": Support(
+        "approximate", "memory and swap are limited in their sum, so that unused memory_max may be swap"
+    ),
     "memory_oom_group": Support("refused", "v1 kills one process at a time; boot with cgroup v2"),
 }
 
@@ -34,6 +38,6 @@ def v1(limits: Limits) -> Iterator[Setting]:
         yield Setting("memory", "memory.soft_limit_in_bytes", str(limits.memory_low))
     if limits.memory_max is not None:
         yield Setting("memory", "memory.limit_in_bytes", str(limits.memory_max))
-        if limits.memory_swap_max is not None:  # after it: memsw must never be below the limit
+        if limits.memory_swap_max is not None:  # after it, since it begins unlimited
             both = limits.memory_max + limits.memory_swap_max
-            yield Setting("memory", "memory.memsw.limit_in_bytes", str(both))
+            yield Setting("memory", MEMSW, str(both))

@@ -50,7 +50,7 @@ def text_of(layout: Layout, limits: Limits) -> str:
 
 
 def test_nothing_is_said_of_what_can_be_kept(v1: Layout) -> None:
-    kept = Limits(cpu_max=1, memory_max=MIB, memory_swap_max=0, pids_max=5, cpuset_cpus="0-3", cpuset_mems="1")
+    kept = Limits(cpu_max=1, memory_max=MIB, pids_max=5, cpuset_cpus="0-3", cpuset_mems="1")
     assert told(v1, kept) == told(v1, Limits()) == []
 
 
@@ -64,6 +64,12 @@ def test_v1_warns_of_what_is_only_similar(v1: Layout) -> None:
     limits = Limits(cpu_weight=50, memory_low=0, io_weight=10, io_max=(IoMax(device="8:0", rbps=1),))
     assert set(told(v1, limits)) == {("warning", n) for n in ("cpu_weight", "memory_low", "io_weight", "io_max")}
     assert text_of(v1, Limits(cpu_weight=50)).startswith("cpu_weight is approximate on cgroup v1: ")
+
+
+def test_v1_warns_that_swap_is_limited_only_in_the_sum(v1: Layout) -> None:
+    swapless = Limits(memory_max=MIB, memory_swap_max=0)
+    assert told(v1, swapless) == [("warning", "memory_swap_max")]
+    assert "limited in their sum" in text_of(v1, swapless)
 
 
 def test_v1_refuses_what_it_does_not_have(v1: Layout) -> None:

@@ -115,6 +115,17 @@ def test_a_mount_that_does_not_show_our_group_is_not_used(host: Host, path: str)
         host.find()
 
 
+def test_a_root_that_no_mount_has_is_named(host: Host) -> None:
+    host.mount("cg", "cgroup2")
+    with pytest.raises(HostError, match=r"no mount has a group /apps; make it"):
+        host.find("/apps")
+
+
+def test_a_host_without_cgroup_mounts_is_told_what_to_mount(host: Host) -> None:
+    with pytest.raises(HostError, match="none is mounted; mount cgroup2"):
+        host.find()
+
+
 def test_a_private_namespace_begins_at_its_own_root(host: Host) -> None:
     point = host.mount("cg", "cgroup2")
     host.memberships = "0::/\n"

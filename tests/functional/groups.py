@@ -20,7 +20,18 @@ from circus_cg.spec import Limits
 from tests.conftest import until
 
 JOIN = 'for group in $GROUPS_TO_JOIN; do echo $$ >"$group/cgroup.procs" || exit 99; done; exec "$@"'
-BOMB = "for i in range(63):\n    if os.fork() == 0:\n        os.setsid()\n        break\n"
+# 64 processes, each in a session of its own, that go on together: spinning ones would keep their parent from forking.
+BOMB = """
+ready, bang = os.pipe()
+for i in range(63):
+    if os.fork() == 0:
+        os.setsid()
+        os.close(bang)
+        os.read(ready, 1)
+        break
+else:
+    os.close(bang)
+"""
 SPIN = "while True: pass"
 HOG = "b = bytearray(512 << 20)"  # in one go: a hog that runs code meanwhile thrashes at its limit for long
 NONE = Limits()

@@ -21,6 +21,8 @@ def test_a_bounded_fork_bomb_dies_whole(place: Place, limits: Limits) -> None:
     group = place.worker(limits)
     bomb = place.run(group, BOMB + SPIN)
     until(lambda: len(members(group)) == 64, 20, "64 processes")
+    if limits.cpu_max is not None:
+        until(lambda: group.usage().nr_throttled, 20, "the quota to hold them up")
     kill(group)
     assert status(bomb) == -9
     until(group.remove, why="its removal")

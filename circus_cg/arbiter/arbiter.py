@@ -23,6 +23,9 @@ from circus_cg.keeper.log import say
 from circus_cg.keeper.messages import Key, Message
 from circus_cg.keeper.wire import Closed
 
+STOPPING = "stopping"  # the arbiter's own note, once the daemon is to end
+STUCK_LIMIT = 10.0  # seconds beyond every graceful_timeout before the end goes on without the stuck
+
 
 class Arbiter:
     def __init__(self, boot: ArbiterBoot, keeper: KeeperClient, hello: Message) -> None:
@@ -33,7 +36,7 @@ class Arbiter:
         self.intents = Intents(Path(boot.state) / "intent.json", hello["instance"])
         self.runners: dict[str, WatcherRunner] = {}
         self.started_at = clock.wall()
-        self.stopping = bool(hello["stopping"])
+        self.stopping = bool(hello["stopping"]) or hello["note"] == STOPPING
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # the keeper is
         self._keeper = keeper
         self._writing = False
@@ -44,6 +47,7 @@ class Arbiter:
         """Rebuild the slots from notes and inventory, then ask for what is missing."""
         loop = asyncio.get_running_loop()
         loop.add_reader(self.hub.fileno(), self.hub.dispatch)
+        self._keeper.on_backlog(self._watch_writability)
         shared = Shared(self.boot, self._keeper, self.hub, self.journal)
         for spec in self.boot.spec.watchers:
             group = WatcherGroup(self.tree, spec.name, spec.limits, spec.watcher_limits)
@@ -58,14 +62,16 @@ class Arbiter:
             if not self.stopping:
                 runner.want(self.intents.wanted(runner.spec), self.intents.numprocesses(runner.spec))
         loop.add_reader(self._keeper.fileno(), self._on_readable)
-        self._watch_writability()
         if self.stopping:
             self.terminate()
         self._keeper.ready(f"{len(self.runners)} watchers")
 
     def terminate(self) -> None:
-        """Stop every watcher, remove what we made, let the keeper go."""
+        """Stop every watcher, remove what we made, let the keeper go. Known to the keeper before it is begun, so that
+        the next arbiter goes on with it.
+        """
         self.stopping = True
+        self._keeper.note([(None, STOPPING)])
         self._spawn_task(self._wind_down())
 
     def signal(self, key: Key, signum: int) -> None:
@@ -74,12 +80,21 @@ class Arbiter:
     async def _wind_down(self) -> None:
         for runner in self.runners.values():
             runner.want(False, runner.numprocesses)
-        for runner in self.runners.values():
-            await runner.settled(runner.is_down)
+        patience = max((r.spec.graceful_timeout for r in self.runners.values()), default=0.0) + STUCK_LIMIT
+        try:
+            async with asyncio.timeout(patience):
+                for runner in self.runners.values():
+                    await runner.settled(runner.is_down)
+        except TimeoutError:
+            left = [f"{name} ({runner.busy})" for name, runner in self.runners.items() if runner.busy]
+            say(
+                "arbiter", f"cannot end the workers of {', '.join(left)}; the keeper tries, and leaves them if it can't"
+            )
+            self._keeper.quit(1)
+            return
         for runner in self.runners.values():
             runner.remove_groups()
         self._keeper.quit(0)
-        self._watch_writability()
 
     def _adopt(self, held: Message) -> Message | None:
         """One slot of the inventory; returns an exit that no arbiter has acknowledged."""
@@ -102,8 +117,13 @@ class Arbiter:
             asyncio.get_running_loop().remove_reader(self._keeper.fileno())
             if not self.gone.done():
                 self.gone.set_result(None)
-            return
-        self._watch_writability()
+
+    def on_broken(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A bug, or a host that refuses us: this arbiter can't be trusted; the next one starts from what is true."""
+        failed = context.get("exception")
+        say("arbiter", f"broken: {context['message']}: {failed!r}")
+        if not self.gone.done():
+            self.gone.set_exception(failed or RuntimeError(context["message"]))
 
     def _on_message(self, message: dict[str, Any]) -> None:
         match message["op"]:

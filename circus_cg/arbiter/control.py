@@ -12,6 +12,7 @@ from circus_cg.arbiter.report import status_of, worker_rows
 from circus_cg.arbiter.runner import WatcherRunner
 from circus_cg.errors import CircusCgError
 from circus_cg.host import clock
+from circus_cg.keeper.log import say as log
 from circus_cg.keeper.messages import Key
 from circus_cg.rpc import messages as rpc
 from circus_cg.rpc.server import Reply, Server
@@ -43,6 +44,7 @@ class Control:
             "decr": self._decr,
             "signal": self._signal,
             "quit": self._quit,
+            "wait": self._wait_for,
         }
 
     def handle(self, body: bytes, reply: Reply) -> None:
@@ -88,7 +90,7 @@ class Control:
         runners = self._runners(target.name)
         self._refuse_while_stopping()
         for runner in runners:
-            self._arbiter.intents.want(runner.spec.name, True)
+            self._keep(self._arbiter.intents.want, runner.spec.name, True)
             runner.start()
         return await self._wait(target.waiting, runners, WatcherRunner.is_up)
 
@@ -96,16 +98,16 @@ class Control:
         target = rpc.properties(request, rpc.Target)
         runners = self._runners(target.name)
         for runner in runners:
-            self._arbiter.intents.want(runner.spec.name, False)
+            self._keep(self._arbiter.intents.want, runner.spec.name, False)
             runner.want(False, runner.numprocesses)
-        return await self._wait(target.waiting, runners, WatcherRunner.is_down)
+        return await self._wait(target.waiting, runners, _is_down_or_wanted)
 
     async def _restart(self, request: rpc.Request) -> Fields:
         target = rpc.properties(request, rpc.Target)
         runners = self._runners(target.name)
         self._refuse_while_stopping()
         for runner in runners:
-            self._arbiter.intents.want(runner.spec.name, True)
+            self._keep(self._arbiter.intents.want, runner.spec.name, True)
             runner.restart()
         return await self._wait(target.waiting, runners, WatcherRunner.is_up)
 
@@ -123,7 +125,7 @@ class Control:
         wanted = max(0, runner.numprocesses + sign * count.nb)
         if wanted > MAX_WORKERS:
             raise rpc.BadMessage(rpc.Errno.BAD_MSG_DATA, f"cannot run {wanted} workers: at most {MAX_WORKERS}")
-        self._arbiter.intents.count(count.name, wanted)
+        self._keep(self._arbiter.intents.count, count.name, wanted)
         runner.want(runner.wanted, wanted)
         fields = await self._wait(count.waiting, [runner], WatcherRunner.is_up)
         return {"numprocesses": wanted, **fields}
@@ -156,7 +158,23 @@ class Control:
             self._arbiter.terminate()
         return {}
 
+    async def _wait_for(self, request: rpc.Request) -> Fields:
+        """Answers when the watchers are up (nothing starting or stopping) or down; may be asked again at any time."""
+        asked = rpc.properties(request, rpc.Wait)
+        conditions = {"up": WatcherRunner.is_up, "down": _is_down_or_wanted}
+        return await self._wait(True, self._runners(asked.name), conditions[asked.state])
+
     # -- shared ----------------------------------------------------------------------------------
+
+    def _keep(self, say: Callable[[str, Any], None], name: str, what: object) -> None:
+        """An operator in need is obeyed though the disk is full: then it holds until this arbiter dies."""
+        try:
+            say(name, what)
+        except OSError as failed:
+            log(
+                "arbiter",
+                f"cannot keep what was asked of {name} for the next arbiter: {failed}; free the state directory",
+            )
 
     def _runner(self, name: str) -> WatcherRunner:
         runner = self._arbiter.runners.get(name)
@@ -180,3 +198,8 @@ class Control:
                 await runner.settled(lambda r=runner: condition(r))  # type: ignore[misc]
             return {"statuses": {runner.spec.name: status_of(runner) for runner in runners}}
         return {}
+
+
+def _is_down_or_wanted(runner: WatcherRunner) -> bool:
+    """Somebody who started it again has ended the wait for its end."""
+    return runner.is_down() or runner.wanted

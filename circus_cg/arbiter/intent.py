@@ -40,7 +40,7 @@ class Intents:
         return spec.numprocesses if said is None else said
 
     def want(self, name: str, wanted: bool) -> None:
-        """On disk before anything is done about it. Raises OSError."""
+        """On disk before anything is done about it. Raises OSError; what was said holds for this arbiter even so."""
         self._put(name, Intent(wanted=wanted, numprocesses=self._of(name).numprocesses))
 
     def count(self, name: str, numprocesses: int) -> None:
@@ -53,9 +53,8 @@ class Intents:
         if self._document.watchers.get(name) == intent:
             return
         watchers = {**self._document.watchers, name: intent}
-        document = _Document(instance=self._document.instance, watchers=watchers)
-        _write(self._path, msgspec.json.encode(document))
-        self._document = document
+        self._document = _Document(instance=self._document.instance, watchers=watchers)
+        _write(self._path, msgspec.json.encode(self._document))
 
 
 def _read(path: Path, instance: str) -> _Document:

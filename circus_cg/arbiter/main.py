@@ -22,6 +22,7 @@ from circus_cg.keeper.wire import Closed
 async def serve(record: boot.ArbiterBoot) -> None:
     keeper = KeeperClient(boot.ARBITER_FD)
     arbiter = Arbiter(record, keeper, keeper.hello())
+    asyncio.get_running_loop().set_exception_handler(arbiter.on_broken)
     arbiter.begin()
     await asyncio.sleep(0)  # spawn requests that waited for the loop leave first
     control = importlib.import_module("circus_cg.arbiter.control")  # imports zmq: see the module's first lines

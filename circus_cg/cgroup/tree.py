@@ -89,6 +89,11 @@ class Tree:
         for top in tops:
             files.remove_tree(top)
 
+    def daemon_pids(self) -> list[int]:
+        """Who lives in `@daemon`, of whatever daemon of this name."""
+        found = {pid for h in self.layout.hierarchies for pid in files.members(f"{self.directory(h)}/{DAEMON}")}
+        return sorted(found)
+
     def places(self, controllers: frozenset[str]) -> list[dict[str, str]]:
         """What the keeper leaves and removes at its end: it moves to the root it was given and removes our levels."""
         return [

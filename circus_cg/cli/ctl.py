@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from typing import Any
 
 import click
 
 from circus_cg.cli.output import as_json, table
-from circus_cg.errors import NotRunning
+from circus_cg.errors import NotRunning, TimedOut
 from circus_cg.host import clock, dirs
 from circus_cg.rpc.client import Client
 from circus_cg.units import format_bytes, format_seconds
@@ -15,11 +17,16 @@ from circus_cg.units import format_bytes, format_seconds
 json_option = click.option("--json", "json_", is_flag=True, help="One JSON document instead of text.")
 wait_option = click.option("--wait/--no-wait", default=True, show_default=True, help="Return when it is done.")
 watcher_argument = click.argument("watcher", required=False)
-FOREVER = -1.0  # a stop may take as long as its graceful_timeout
+WAIT_SLICE = 5.0  # seconds of waiting before the question is put again; a stop may take as long as its graceful_timeout
+
+
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")  # it becomes part of a path
 
 
 class Session:
     def __init__(self, name: str, timeout: float) -> None:
+        if not NAME.fullmatch(name):
+            raise click.BadParameter(f"{name!r} is no daemon's name", param_hint="--name")
         self.name = name
         self.dirs = dirs.of(name)
         self._client = Client(self.dirs.endpoint, timeout)
@@ -33,6 +40,12 @@ class Session:
         if not alive:
             raise NotRunning(f"cannot {command}: no daemon {self.name!r} is running; start it: circus-cg run CONFIG")
         return self._client.call(command, timeout, **properties)
+
+    def wait(self, watcher: str | None, state: str) -> dict[str, Any]:
+        """The statuses, when the watchers are `up` or `down`. Asked again and again: an arbiter may die meanwhile."""
+        while True:
+            with suppress(TimedOut):
+                return self.call("wait", WAIT_SLICE, name=watcher, state=state)
 
 
 @click.group()
@@ -92,7 +105,9 @@ def _verb(verb: str, does: str) -> None:
     @json_option
     @click.pass_obj
     def command(session: Session, watcher: str | None, wait: bool, json_: bool) -> None:
-        reply = session.call(verb, timeout=FOREVER if wait else None, name=watcher, waiting=wait)
+        reply = session.call(verb, name=watcher)
+        if wait:
+            reply = session.wait(watcher, "down" if verb == "stop" else "up")
         _done(reply, json_)
 
 
@@ -109,8 +124,9 @@ def _counting(verb: str, does: str) -> None:
     @json_option
     @click.pass_obj
     def command(session: Session, watcher: str, nb: int, wait: bool, json_: bool) -> None:
-        timeout = FOREVER if wait else None
-        reply = session.call(verb, timeout=timeout, name=watcher, nb=nb, waiting=wait)
+        reply = session.call(verb, name=watcher, nb=nb)
+        if wait:
+            reply |= {"statuses": session.wait(watcher, "up")["statuses"]}
         if json_:
             _done(reply, json_)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import sys
 import uuid
 from pathlib import Path
@@ -16,9 +17,9 @@ from circus_cg.cgroup import check, hierarchy, limits
 from circus_cg.cgroup.hierarchy import Layout
 from circus_cg.cgroup.tree import Tree
 from circus_cg.config import loader
-from circus_cg.errors import HostError
+from circus_cg.errors import AlreadyRunning, HostError
 from circus_cg.host import dirs, identity
-from circus_cg.keeper.boot import become_keeper, sealed
+from circus_cg.keeper.boot import become_keeper, is_keeper, sealed
 from circus_cg.spec import ArbiterSpec
 
 HIDDEN = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
@@ -30,6 +31,7 @@ HIDDEN = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTE
 @click.option("--cgroup-root", envvar="CIRCUS_CG_ROOT", help="Path below each hierarchy's mount, `/` for its root.")
 def run(config: str, name: str | None, cgroup_root: str | None) -> None:
     """Run a configuration in the foreground; SIGTERM and SIGINT stop it. Example: circus-cg run shop.yaml"""
+    _open_standard_streams()
     spec = loader.load(Path(config))
     spec = loader.override(spec, name=name, cgroup_root=cgroup_root)
     identities = {watcher.name: identity.resolve(watcher) for watcher in spec.watchers}
@@ -39,6 +41,9 @@ def run(config: str, name: str | None, cgroup_root: str | None) -> None:
     dirs.make(places)
     lock = dirs.lock(places, spec.name)
     tree = Tree(layout, spec.name)
+    _refuse_a_live_tree(tree)
+    # From here on something of ours exists: a stop is heard by the keeper, which clears it away.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
     tree.kill_stale()
     wanted = [limits.controllers(which) for w in spec.watchers for which in (w.limits, w.watcher_limits)]
     controllers = frozenset({"memory"}).union(*wanted)
@@ -59,7 +64,7 @@ def run(config: str, name: str | None, cgroup_root: str | None) -> None:
         {
             "instance": uuid.uuid4().hex,
             "arbiter": {
-                "argv": [sys.executable, "-m", "circus_cg.arbiter.main", str(boot)],
+                "argv": [sys.executable, "-P", "-m", "circus_cg.arbiter.main", str(boot)],
                 "env": _clean_environment(),
             },
             "pass_fds": [boot],
@@ -81,6 +86,27 @@ def _refuse_what_the_host_lacks(spec: ArbiterSpec, layout: Layout) -> None:
                     click.echo(f"circus-cg: warning: {text}", err=True)
     if errors:
         raise HostError("\n".join([*errors, "`on_missing: warn` runs without what this host can't enforce"]))
+
+
+def _open_standard_streams() -> None:
+    """Descriptors 0 to 2 must be there, or the next file opened would take their place and be written to."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number: this one
+
+
+def _refuse_a_live_tree(tree: Tree) -> None:
+    """The lock belongs to a runtime directory, the groups to the host: a daemon with another one may live in them.
+
+    What a keeper that was killed left behind is no daemon, and is cleared away.
+    """
+    if pids := [pid for pid in tree.daemon_pids() if is_keeper(pid)]:
+        raise AlreadyRunning(
+            f"cannot run {tree.name!r}: a daemon of that name lives in its groups (pid {pids[0]}) with another"
+            " runtime directory; stop that one, or choose another --name"
+        )
 
 
 def _clean_environment() -> dict[str, str]:

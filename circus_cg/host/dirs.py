@@ -3,12 +3,14 @@
 import fcntl
 import os
 import stat
+import struct
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from circus_cg.errors import AlreadyRunning, HostError
 
+FLOCK = struct.Struct("hhqqi4x")  # l_type, l_whence, l_start, l_len, l_pid, as 64-bit Linux has it
 SOCKET_PATH_MAX = 107  # sun_path less its NUL
 
 
@@ -53,10 +55,13 @@ def make(dirs: Dirs) -> None:
 
 
 def lock(dirs: Dirs, name: str) -> int:
-    """Hold `name` as long as the returned descriptor is open (it survives exec). Raises AlreadyRunning."""
+    """Hold `name` as long as the returned descriptor is open (it survives exec). Raises AlreadyRunning.
+
+    A lock of the open file description: others can ask about it without taking it (fcntl(2), F_OFD_GETLK).
+    """
     fd = os.open(dirs.runtime / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _flock(fcntl.F_WRLCK))
     except BlockingIOError as held:
         os.close(fd)
         raise AlreadyRunning(
@@ -73,12 +78,11 @@ def is_locked(dirs: Dirs) -> bool:
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        found = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _flock(fcntl.F_WRLCK))
     finally:
         os.close(fd)
-    return False
+    kind: int = FLOCK.unpack(found)[0]
+    return kind != fcntl.F_UNLCK
 
 
 def wait_unlocked(dirs: Dirs) -> None:
@@ -88,6 +92,11 @@ def wait_unlocked(dirs: Dirs) -> None:
     except FileNotFoundError:
         return
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH)
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLKW, _flock(fcntl.F_RDLCK))
     finally:
         os.close(fd)
+
+
+def _flock(kind: int) -> bytes:
+    """struct flock over the whole file."""
+    return FLOCK.pack(kind, os.SEEK_SET, 0, 0, 0)

@@ -10,7 +10,18 @@ from typing import NoReturn
 from circus_cg.keeper.messages import Message
 
 PR_SET_CHILD_SUBREAPER = 36
+SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "__main__.py")
+LOWEST = 10  # of the descriptors that go through exec: 0 to 3 have a meaning at the other end
 SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
+
+def is_keeper(pid: int) -> bool:
+    """Whether a process of that number is a keeper, by its command line."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return b"/keeper/__main__.py\0" in file.read()
+    except OSError:
+        return False
 
 
 def sealed(name: str, body: bytes) -> int:
@@ -20,7 +31,9 @@ def sealed(name: str, body: bytes) -> int:
     while view:
         view = view[os.write(fd, view) :]
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SEALS)
-    return fd
+    high = fcntl.fcntl(fd, fcntl.F_DUPFD, LOWEST)
+    os.close(fd)
+    return high
 
 
 def become_keeper(boot: Message) -> NoReturn:
@@ -34,7 +47,7 @@ def become_keeper(boot: Message) -> NoReturn:
     fd = sealed("circus-cg-boot", json.dumps(boot).encode())
     for kept in (*boot["pass_fds"], *boot["keep_fds"]):
         os.set_inheritable(kept, True)
-    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "__main__.py")
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.execve(sys.executable, [sys.executable, "-I", "-S", script, str(fd)], dict(os.environ))
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # Python makes none for a descriptor that was closed
+            stream.flush()
+    os.execve(sys.executable, [sys.executable, "-I", "-S", SCRIPT, str(fd)], dict(os.environ))

@@ -2,6 +2,7 @@
 
 import select
 import socket
+from collections.abc import Callable
 
 from circus_cg.keeper.messages import Key, Message
 from circus_cg.keeper.wire import Channel
@@ -15,6 +16,10 @@ class KeeperClient:
 
     def fileno(self) -> int:
         return self._channel.fileno()
+
+    def on_backlog(self, callback: Callable[[], None]) -> None:
+        """`callback` is called when a request has to wait for the channel to be writable."""
+        self._channel.on_backlog = callback
 
     @property
     def wants_write(self) -> bool:

@@ -1,20 +1,34 @@
 """Lines on stderr that never block: a reader that sleeps must not stop the supervisor."""
 
 import os
-import select
+import socket
+import stat
+from collections.abc import Callable
 from contextlib import suppress
 
 STDERR = 2
 ATOMIC = 4096  # PIPE_BUF: a pipe that polls writable takes this much at once
 
 
-_ready = select.poll()
-_ready.register(STDERR, select.POLLOUT)
+def _writer() -> Callable[[bytes], object]:
+    """A pipe or terminal is opened anew, so that O_NONBLOCK is ours alone; a socket is asked not to wait. A file never
+    blocks, and keeps its one offset for all who share it.
+    """
+    with suppress(OSError):
+        kind = os.fstat(STDERR).st_mode
+        if stat.S_ISSOCK(kind):
+            sock = socket.socket(fileno=os.dup(STDERR))
+            return lambda line: sock.send(line, socket.MSG_DONTWAIT)
+        if stat.S_ISFIFO(kind) or stat.S_ISCHR(kind):
+            own = os.open(f"/proc/self/fd/{STDERR}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+            return lambda line: os.write(own, line)
+    return lambda line: os.write(STDERR, line)
+
+
+_write = _writer()
 
 
 def say(who: str, text: str) -> None:
     """Write one line, or drop it when stderr is full or closed."""
-    line = f"circus-cg {who}: {text}\n".encode(errors="backslashreplace")[:ATOMIC]
     with suppress(OSError):
-        if _ready.poll(0):
-            os.write(STDERR, line)
+        _write(f"circus-cg {who}: {text}\n".encode(errors="backslashreplace")[:ATOMIC])

@@ -21,6 +21,7 @@ from circus_cg.keeper.stopping import LastResort
 from circus_cg.keeper.wire import Closed
 
 SWEEP_AFTER = 1.0  # seconds from a worker's end to the sweep for orphans that may have died along: one O(n) scan
+SWEEP_AGAIN = 0.05  # seconds, when a spawn was in flight
 LEAVING = 5.0  # seconds that arbiter and launcher have to leave at the end
 HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
@@ -36,6 +37,7 @@ class Keeper:
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         for signum in HANDLED:
             signal.signal(signum, lambda *_: None)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)  # `run` held them back until somebody could hear them
         self._spawning = Spawning(self._ledger, launch.make_launcher(), self._settled)
         self._pidfds: dict[int, tuple[int, int]] = {}  # pidfd -> (pid, pidfd)
         self._requests = {
@@ -60,9 +62,8 @@ class Keeper:
         return self._exit
 
     def _wait(self) -> None:
-        deadline = min(self._arbiter.deadline if self._last_resort is None else inf, self._sweep_at)
-        if self._last_resort is not None:
-            deadline = min(deadline, self._last_resort.deadline)
+        other = self._arbiter if self._last_resort is None else self._last_resort
+        deadline = min(other.deadline, self._sweep_at, self._spawning.deadline)
         timeout = -1.0 if deadline == inf else max(0.0, deadline - time.monotonic())
         events = self._epoll.poll(timeout, 64)
         if any(fd == self._signals for fd, _ in events):
@@ -90,19 +91,28 @@ class Keeper:
                 self._exit = self._last_resort.status
         else:
             self._arbiter.on_deadline(now, self._start_arbiter)
+        self._spawning.on_deadline(now)
         if now >= self._sweep_at:
-            self._sweep_at = inf if self._sweep() else now + SWEEP_AFTER
+            self._sweep_at = inf if self._sweep() else now + SWEEP_AGAIN
 
     # -- the arbiter ---------------------------------------------------------------------------
 
     def _start_arbiter(self) -> None:
         note, instance = self._arbiter_note, self._boot["instance"]
         pages = hello(self._ledger.inventory(), instance=instance, note=note, stopping=self._stopping)
-        self._arbiter.start(pages, time.monotonic())
-        assert self._arbiter.channel is not None and self._arbiter.pid is not None
         self._writing = False
+        try:
+            self._arbiter.start(pages, time.monotonic())
+            assert self._arbiter.channel is not None and self._arbiter.pid is not None
+            self._arbiter_pidfd = os.pidfd_open(self._arbiter.pid)
+        except OSError as cause:  # no descriptor, no memory, or its program is just being replaced
+            log(f"cannot start an arbiter: {cause}; trying again")
+            if self._arbiter.pid is not None:
+                os.kill(self._arbiter.pid, signal.SIGKILL)
+                os.waitpid(self._arbiter.pid, 0)
+            self._after_arbiter()
+            return
         self._epoll.register(self._arbiter.channel.fileno(), select.EPOLLIN)
-        self._arbiter_pidfd = os.pidfd_open(self._arbiter.pid)
         self._epoll.register(self._arbiter_pidfd, select.EPOLLIN)
 
     def _on_channel(self, event: int) -> None:
@@ -116,7 +126,8 @@ class Keeper:
                     self._arbiter.heard(time.monotonic())
                     self._on_request(message)
         except Closed:
-            # A live arbiter that closed its channel can't be talked to: same as dead.
+            # A live arbiter that closed its channel can't be talked to: same as dead. What it asked before counts.
+            self._drain_channel()
             self._epoll.unregister(channel.fileno())
             self._arbiter.close()
             if self._arbiter.pid is not None:
@@ -126,7 +137,7 @@ class Keeper:
         """A bad request is refused in the log and harms nobody: the arbiter parses network bytes."""
         try:
             self._requests[message["op"]](message)
-        except (KeyError, TypeError, ValueError, IndexError) as bad:
+        except Exception as bad:  # whatever it is: the keeper must not die of what it was told
             log(f"cannot serve a request of the arbiter: {type(bad).__name__}: {bad}")
 
     def _on_arbiter_death(self) -> None:
@@ -139,10 +150,11 @@ class Keeper:
             self._drain_channel()
             if self._arbiter.channel is not None:
                 self._epoll.unregister(self._arbiter.channel.fileno())
-        self._arbiter.died(time.monotonic())
-        if self._exit is not None:
-            return
         log(f"arbiter died ({describe(status)}); {len(self._pidfds)} workers stay")
+        self._after_arbiter()
+
+    def _after_arbiter(self) -> None:
+        self._arbiter.died(time.monotonic())
         hopeless = not self._arbiter.was_ready and self._arbiter.failures >= GIVE_UP_AFTER
         if self._stopping or hopeless:
             self._begin_last_resort(1 if hopeless else 0)
@@ -168,6 +180,8 @@ class Keeper:
 
     def _on_spawn(self, message: Message) -> None:
         message["key"] = Key(*message["key"])
+        signum, patience = message["stop"]
+        message["stop"] = (int(signum), float(patience))  # used when nobody is left to check it
         if self._last_resort is not None:
             return  # we are leaving; nobody waits for an answer
         refusal = self._ledger.spawn(message)
@@ -203,27 +217,37 @@ class Keeper:
 
     def _on_quit(self, message: Message) -> None:
         self._begin_last_resort(int(message["code"]))  # with nothing left this ends at once
+        assert self._last_resort is not None
+        self._last_resort.hurry()  # whoever is left has been asked, and has been given its time
 
     # -- workers -------------------------------------------------------------------------------
 
     def _settled(self, messages: list[Message], started: int | None) -> None:
         """News from the launcher: a pid to watch, answers to pass on."""
         if started is not None:
-            pidfd = os.pidfd_open(started)
-            self._pidfds[pidfd] = (started, pidfd)
-            self._epoll.register(pidfd, select.EPOLLIN)
-            if self._last_resort is not None:
-                self._last_resort.reset()
+            self._watch(started)
         for message in messages:
             self._arbiter.send(message)
 
-    def _reap(self, pid: int, pidfd: int) -> None:
+    def _watch(self, pid: int) -> None:
+        if self._last_resort is not None:
+            self._last_resort.reset()
+        try:
+            pidfd = os.pidfd_open(pid)
+        except OSError as cause:
+            log(f"cannot open a pidfd for {pid}: {cause}; its end is found by a sweep instead")
+            return
+        self._pidfds[pidfd] = (pid, pidfd)
+        self._epoll.register(pidfd, select.EPOLLIN)
+
+    def _reap(self, pid: int, pidfd: int | None) -> None:
         result = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
         if result is None:
             return
-        self._epoll.unregister(pidfd)
-        del self._pidfds[pidfd]
-        os.close(pidfd)
+        if pidfd is not None:
+            self._epoll.unregister(pidfd)
+            del self._pidfds[pidfd]
+            os.close(pidfd)
         exited = result.si_code == os.CLD_EXITED
         code, signum = (result.si_status, None) if exited else (None, result.si_status)
         for message in self._ledger.exited(pid, code, signum, time.monotonic()):
@@ -245,6 +269,8 @@ class Keeper:
             pidfd = next((entry for entry in self._pidfds.values() if entry[0] == peek.si_pid), None)
             if pidfd is not None:
                 self._reap(*pidfd)
+            elif self._ledger.knows(peek.si_pid):
+                self._reap(peek.si_pid, None)
             elif peek.si_pid == self._arbiter.pid:
                 self._on_arbiter_death()
             else:
@@ -258,7 +284,8 @@ class Keeper:
                 # A worker's end explains it, else an orphan's must: reaped before anything else is begun, since a
                 # zombie looks alive to `kill -0` of a pid file.
                 if explained or not self._sweep():
-                    self._sweep_at = min(self._sweep_at, time.monotonic() + SWEEP_AFTER)
+                    later = SWEEP_AFTER if explained else SWEEP_AGAIN
+                    self._sweep_at = min(self._sweep_at, time.monotonic() + later)
             elif signum in (signal.SIGTERM, signal.SIGINT):
                 self._terminate(signum)
             elif signum == signal.SIGHUP:
@@ -308,7 +335,7 @@ def _wait_or_kill(pid: int) -> None:
 
 def describe(status: int) -> str:
     code = os.waitstatus_to_exitcode(status)
-    return f"exit {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+    return f"exit {code}" if code >= 0 else f"signal {-code}"
 
 
 def log(text: str) -> None:

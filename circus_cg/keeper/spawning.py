@@ -2,14 +2,17 @@
 
 import errno
 import os
+import signal
 import time
 from collections.abc import Callable
+from math import inf
 
 from circus_cg.keeper import groups
 from circus_cg.keeper.launch import Failed, ForkLauncher, Gone, NativeLauncher, Running, SpawnRequest, Started
 from circus_cg.keeper.ledger import Ledger
 from circus_cg.keeper.messages import Key, Message
 
+LAUNCHER_LIMIT = 10.0  # seconds to make a process; the launcher never waits for one, so silence is a fault
 RELAUNCHES = 20  # of one life; a launcher that others kill is no fault of the request's
 
 # What happened, told to the keeper: messages for the arbiter, and a new child to watch.
@@ -21,6 +24,7 @@ class Spawning:
         self._ledger, self._launcher, self._settled = ledger, launcher, settled
         self._asked: dict[int, Key] = {}  # ident -> life, until exec is known
         self._unstarted: dict[int, Key] = {}  # those of them whose pid we don't know yet
+        self._since: dict[int, float] = {}  # ident -> when its pid is overdue, oldest first
         self._next = 0
         self._relaunched: dict[Key, int] = {}  # launcher deaths that a life in flight has survived
 
@@ -32,6 +36,19 @@ class Spawning:
         """A child whose pid we don't know may exist."""
         return bool(self._unstarted)
 
+    @property
+    def deadline(self) -> float:
+        """When the launcher has been silent for too long about the oldest life it was asked for."""
+        return next(iter(self._since.values()), inf)
+
+    def on_deadline(self, now: float) -> None:
+        if now < self.deadline:
+            return
+        for ident in self._since:
+            self._since[ident] = now + LAUNCHER_LIMIT
+        if self._launcher.pid is not None:
+            os.kill(self._launcher.pid, signal.SIGKILL)  # stopped, or stuck: its death is answered as any other
+
     def begin(self, message: Message) -> None:
         key: Key = message["key"]
         fds: dict[int, int] = {}
@@ -42,6 +59,7 @@ class Spawning:
                     fds[target] = fd
             self._next += 1
             self._asked[self._next] = self._unstarted[self._next] = key
+            self._since[self._next] = time.monotonic() + LAUNCHER_LIMIT
             self._launcher.submit(_request(self._next, message, fds))
         except OSError as refused:
             self._drop(self._next, key)
@@ -62,7 +80,7 @@ class Spawning:
                     self._on_running(answer.ident)
                 case Failed():
                     key = self._asked.pop(answer.ident, None)
-                    self._unstarted.pop(answer.ident, None)
+                    self._started(answer.ident)
                     if key is not None:
                         self._fail(key, answer.stage, answer.errno)
                 case Gone():
@@ -75,7 +93,7 @@ class Spawning:
         return pid
 
     def _on_started(self, ident: int, pid: int) -> None:
-        key = self._unstarted.pop(ident, None)
+        key = self._started(ident)
         if key is not None:
             self._ledger.started(key, pid)
             self._settled([], pid)
@@ -102,7 +120,11 @@ class Spawning:
     def _drop(self, ident: int, key: Key) -> None:
         if self._asked.get(ident) == key:
             del self._asked[ident]
-            self._unstarted.pop(ident, None)
+            self._started(ident)
+
+    def _started(self, ident: int) -> Key | None:
+        self._since.pop(ident, None)
+        return self._unstarted.pop(ident, None)
 
     def _on_gone(self, unsettled: list[int]) -> None:
         """The launcher died. Each life still in flight: a child in its group is adopted, else it is asked for again."""
@@ -110,6 +132,7 @@ class Spawning:
             self._on_running(ident)  # its exec can't be told any more; its exit will be
         self._launcher.restart()
         waiting, self._unstarted, self._asked = self._unstarted, {}, {}
+        self._since.clear()
         for ident, key in waiting.items():
             request = self._ledger.request_of(key)
             if request is None:

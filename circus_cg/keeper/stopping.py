@@ -22,9 +22,10 @@ class LastResort:
         self._patience = now
         for held in ledger.occupied():
             signum, timeout = held.request["stop"]
-            self._patience = max(self._patience, now + float(timeout))
-            if held.pid is not None:
-                os.kill(held.pid, int(signum))
+            self._patience = max(self._patience, now + timeout)
+            pid = ledger.pid_of(held.key)  # None once it was reaped
+            if pid is not None:
+                os.kill(pid, signum)
 
     def reset(self) -> None:
         """Something ended: look again at once."""

@@ -5,6 +5,7 @@ import json
 import os
 import socket
 from collections import deque
+from collections.abc import Callable
 
 from circus_cg.keeper.messages import Message
 
@@ -25,6 +26,7 @@ class Channel:
         sock.setblocking(False)
         self._sock = sock
         self._buffer = bytearray(INLINE + 1)  # one for all: a fresh 64 kB for each packet costs more than the packet
+        self.on_backlog: Callable[[], None] | None = None  # called when a message had to be queued
         self._queue: deque[tuple[bytes, list[int], bool]] = deque()
 
     def fileno(self) -> int:
@@ -43,6 +45,8 @@ class Channel:
             self._queue.append((MEMFD_MARK, [_memfd(body)], True))
         if len(self._queue) == 1:
             self.flush()
+            if self._queue and self.on_backlog is not None:
+                self.on_backlog()
 
     def flush(self) -> None:
         while self._queue:
@@ -69,16 +73,13 @@ class Channel:
                 data, fds = self._receive_one()
             except BlockingIOError:
                 break
-            except ConnectionError as cause:
-                raise Closed from cause
+            except ConnectionResetError:
+                continue  # it died with something of ours unread; what it said before is still to come, then the end
             if not data:
                 if messages:
                     break  # the end is seen again next time
                 raise Closed
-            body = data[1:] if data[:1] == INLINE_MARK else _slurp(fds[0])
-            for fd in fds:
-                os.close(fd)
-            messages.append(json.loads(body))
+            messages.append(_decoded(data, fds))
         return messages
 
     def close(self) -> None:
@@ -101,6 +102,18 @@ class Channel:
 
 def pair() -> tuple[socket.socket, socket.socket]:
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+
+
+def _decoded(data: bytes, fds: list[int]) -> Message:
+    """A packet that can't be understood is a message of no known operation: the receiver says so and goes on."""
+    try:
+        message = json.loads(data[1:] if data[:1] == INLINE_MARK else _slurp(fds[0]))
+        return message if isinstance(message, dict) else {"op": f"not an object: {str(message)[:40]}"}
+    except (ValueError, RecursionError, IndexError, OSError) as bad:
+        return {"op": f"undecodable: {bad}"}
+    finally:
+        for fd in fds:
+            os.close(fd)
 
 
 def _memfd(body: bytes) -> int:

@@ -21,7 +21,7 @@ class Client:
             socket.setsockopt(zmq.LINGER, 0)
             socket.connect(self._endpoint)
             socket.send(msgspec.json.encode(request))
-            if not socket.poll(-1 if wait < 0 else int(wait * 1000)):
+            if not socket.poll(int(wait * 1000)):
                 raise TimedOut(f"cannot {command}: no answer in {wait:g} s; `--timeout` waits longer")
             reply: dict[str, Any] = msgspec.json.decode(socket.recv())
         if reply.get("status") == "error":  # `status NAME` answers with the watcher's own, as circus does

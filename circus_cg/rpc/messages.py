@@ -7,7 +7,7 @@ Request: {"id", "command", "properties", "msg_type"?}. Reply: {"id", "status": "
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -71,6 +71,13 @@ class Signal(msgspec.Struct, kw_only=True):
     signum: int | str
     wid: int | None = None
     pid: int | None = None
+
+
+class Wait(msgspec.Struct, kw_only=True):
+    """Answered when the watcher, or each of them, is `up` or `down`."""
+
+    state: Literal["up", "down"]
+    name: str | None = None
 
 
 class Quit(msgspec.Struct, kw_only=True):

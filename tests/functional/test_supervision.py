@@ -47,18 +47,22 @@ def test_setsid_grandchildren_are_gone_after_a_stop(daemon: StartDaemon, tmp_pat
     assert running.ctl("status", "w") == {"statuses": {"w": "stopped"}}
 
 
-def test_what_a_crashed_worker_leaves_is_gone_before_its_replacement_begins(
+def test_what_a_crashed_worker_leaves_does_nothing_more_once_its_replacement_begins(
     daemon: StartDaemon, tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
-    leftover = tmp_path / "leftover"
     script = (
-        f"[ -s {quoted(leftover)} ] && kill -0 $(cat {quoted(leftover)}) 2>/dev/null && echo doubled >> {quoted(log)}; "
-        f"setsid sleep 1000 & echo $! > {quoted(leftover)}; echo life >> {quoted(log)}; sleep 0.1; exit 3"
+        f"n=$(grep -c life {quoted(log)}); echo life $n >> {quoted(log)}; "
+        f'setsid sh -c "while :; do echo left $n >> {quoted(log)}; sleep 0.005; done" & sleep 0.1; exit 3'
     )
+    log.touch()
     daemon(watchers={"w": {"cmd": sh(script), "backoff": {"initial": 0}, "flapping": {"attempts": 0}}})
-    until(lambda: lines_of(log).count("life") >= 4, why="four lives")
-    assert "doubled" not in lines_of(log)
+    until(lambda: sum("life" in line for line in lines_of(log)) >= 6, why="six lives")
+    current = -1
+    for kind, number in (line.split() for line in lines_of(log)):
+        current = int(number) if kind == "life" else current
+        assert int(number) == current, f"{kind} {number} while life {current} went on"
+    assert any("left" in line for line in lines_of(log))
 
 
 def test_a_command_that_does_not_exist_fails_alone_and_says_why(daemon: StartDaemon, way_to_spawn: None) -> None:

@@ -136,11 +136,6 @@ def test_output_goes_to_the_file_that_was_named(daemon: StartDaemon, tmp_path: P
 
 def test_a_worker_is_what_its_configuration_says(daemon: StartDaemon, tmp_path: Path, way_to_spawn: None) -> None:
     seen = tmp_path / "seen"
-    seen.touch()
-    seen.chmod(0o666)
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents[:3]:
-        parent.chmod(0o755)
     code = (
         "import os, resource, json\n"
         "document = dict(uid=os.getresuid(), gid=os.getresgid(), groups=os.getgroups(), cwd=os.getcwd(),\n"
@@ -150,10 +145,11 @@ def test_a_worker_is_what_its_configuration_says(daemon: StartDaemon, tmp_path: 
         "  oom=int(open('/proc/self/oom_score_adj').read()), fds=sorted(map(int, os.listdir('/proc/self/fd'))),\n"
         "  stdin=os.readlink('/proc/self/fd/0'), blocked=[l.split()[1] for l in open('/proc/self/status')\n"
         "  if l.startswith(('SigBlk', 'SigIgn'))])\n"
-        f"open({str(seen)!r}, 'w').write(json.dumps(document))\nimport time; time.sleep(1000)"
+        "print(json.dumps(document), flush=True)\nimport time; time.sleep(1000)"
     )
     spec = {
         "cmd": python(code),
+        "stdout": str(seen),
         "uid": 65534,
         "gid": 65534,
         "groups": [12],
@@ -165,7 +161,7 @@ def test_a_worker_is_what_its_configuration_says(daemon: StartDaemon, tmp_path: 
         "rlimits": {"nofile": 512, "core": 0},
     }
     daemon(watchers={"w": spec})
-    until(lambda: seen.read_text().endswith("}"), why="the worker's evidence")
+    until(lambda: len(lines_of(seen)) == 1, why="the worker's evidence")
     found = json.loads(seen.read_text())
     assert found["uid"] == [65534] * 3 and found["gid"] == [65534] * 3 and found["groups"] == [12]
     assert found["cwd"] == "/usr" and found["umask"] == 0o027 and found["nice"] == 5

@@ -17,7 +17,7 @@ from tests.functional.evidence import alive, arbiter_of, launcher_of, lines_of, 
 
 SLEEP = ["sleep", "1000"]
 KILLS = 200 if SLOWNESS <= 1 else 60  # a guest's arbiter takes ten times as long to be there
-SLOTS = 12
+SLOTS = 12 if SLOWNESS <= 1 else 6
 
 
 def kill_arbiter(running: Daemon) -> None:
@@ -105,7 +105,7 @@ def test_two_hundred_deaths_under_churn_lose_nothing(daemon: StartDaemon, tmp_pa
     log.touch()
     churn = (
         f"echo $$ $(grep -m1 circus-cg /proc/self/cgroup | cut -d: -f3) >> {quoted(log)}; "
-        "i=$(($$ % 7)); while [ $i -gt 0 ]; do sleep 0.05; i=$((i-1)); done; exit $(($$ % 50 + 1))"
+        f"i=$(($$ % 7 + 1)); while [ $i -gt 0 ]; do sleep {0.05 * SLOWNESS}; i=$((i-1)); done; exit $(($$ % 50 + 1))"
     )
     watchers = {
         "churn": {"cmd": sh(churn), "numprocesses": SLOTS // 2, "min_uptime": 0, **UNHELD},

@@ -1,15 +1,12 @@
-"""Ids and records of what happened: written where the state changes hands, once; a bounded ring holds the newest."""
+"""Ids and records of what happened: written where the state changes hands, once."""
 
 from __future__ import annotations
 
-from collections import deque
 from itertools import count
 from typing import NamedTuple
 
 from circus_cg.host import clock
 from circus_cg.keeper.log import say
-
-KEPT = 4096  # records
 
 
 class Record(NamedTuple):
@@ -27,15 +24,10 @@ class Record(NamedTuple):
 class Journal:
     def __init__(self) -> None:
         self._ids = count(int(clock.wall() * 1_000_000))  # increasing over arbiter deaths too
-        self._records: deque[Record] = deque(maxlen=KEPT)
 
     def next_id(self) -> int:
         return next(self._ids)
 
     def write(self, record: Record) -> None:
-        self._records.append(record)
         worker = f"{record.watcher}.{record.wid}" if record.wid else record.watcher
         say("arbiter", f"{worker} {record.kind}: {record.detail} [{record.id} because {record.cause}]")
-
-    def newest(self, watcher: str | None = None) -> list[Record]:
-        return [r for r in self._records if watcher is None or r.watcher == watcher]

@@ -17,6 +17,7 @@ from tests.functional.evidence import alive, arbiter_of, launcher_of, lines_of, 
 
 SLEEP = ["sleep", "1000"]
 KILLS = 200 if SLOWNESS <= 1 else 60  # a guest's arbiter takes ten times as long to be there
+LIVES = KILLS if SLOWNESS <= 1 else 20  # in a guest few arbiters live long enough to replace a worker
 SLOTS = 12 if SLOWNESS <= 1 else 6
 
 
@@ -125,7 +126,8 @@ def test_two_hundred_deaths_under_churn_lose_nothing(daemon: StartDaemon, tmp_pa
     assert {row["wid"]: row["pid"] for row in running.wait_phase("calm", count=SLOTS // 2)} == calm
     running.ctl("stop", "churn")
     lives = born(log)
-    assert len(lives) == len(lines_of(log)) > KILLS, "the churn went on, and no life was doubled"
+    assert len(lives) == len(lines_of(log)), "a life was doubled"
+    assert len(lives) > LIVES, "the churn did not go on"
     assert not any(alive(pid) for pid in lives.values())
     for wid in range(1, SLOTS // 2 + 1):
         generations = {generation for w, generation in lives if w == wid}

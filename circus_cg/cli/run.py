@@ -18,7 +18,7 @@ from circus_cg.cgroup.hierarchy import Layout
 from circus_cg.cgroup.tree import Tree
 from circus_cg.config import loader
 from circus_cg.errors import AlreadyRunning, HostError
-from circus_cg.host import dirs, identity
+from circus_cg.host import dirs, identity, scope
 from circus_cg.keeper.boot import become_keeper, is_keeper, sealed
 from circus_cg.spec import ArbiterSpec
 
@@ -34,6 +34,8 @@ def run(config: str, name: str | None, cgroup_root: str | None) -> None:
     _open_standard_streams()
     spec = loader.load(Path(config))
     spec = loader.override(spec, name=name, cgroup_root=cgroup_root)
+    if spec.cgroup_root is None and not dirs.is_locked(dirs.of(spec.name)):
+        scope.enter(spec.name)
     identities = {watcher.name: identity.resolve(watcher) for watcher in spec.watchers}
     layout = hierarchy.find(spec.cgroup_root)
     _refuse_what_the_host_lacks(spec, layout)

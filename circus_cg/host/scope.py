@@ -1,8 +1,8 @@
 """A daemon started by hand on a systemd host gets a subtree of its own: a transient, delegated scope.
 
-`systemd-run --scope` asks for it (StartTransientUnit), waits for it, and becomes the command: the same pid, terminal and
-descriptors. It comes with systemd and reaches it without a D-Bus daemon; a D-Bus library would be one more dependency of
-root's for one call.
+`systemd-run --scope` asks for it (StartTransientUnit), waits for it, and becomes the command: same pid, terminal and
+descriptors. It comes with systemd and reaches it without a D-Bus daemon; a D-Bus library would be one more dependency
+that root runs, for one call.
 """
 
 from __future__ import annotations

@@ -49,6 +49,7 @@ class Guest:
 
     def resume(self) -> None:
         began = time.monotonic()
+        run(["virsh", "-q", "-c", "qemu:///system", "net-start", "circus-cg"], "start the guests' network")
         self._vagrant("snapshot", "restore", self.layout, SNAPSHOT, "--no-provision")
         self.wait_reachable()
         self.root(f"date -s @{time.time():.0f} >/dev/null", "set the clock")

@@ -104,5 +104,7 @@ def neighbour(scratch_name: str) -> Iterator[str]:
     )
     words = ["--property=Delegate=yes", "--property=MemoryMax=100M", "--property=TasksMax=50"]
     command("systemd-run", "--quiet", f"--unit={unit}", *words, "/bin/sh", "-c", inner)
+    pid = command("systemctl", "show", "--value", "--property=MainPID", unit).strip()
+    until(lambda: Path(f"/proc/{pid}/comm").read_text() == "sleep\n", why="the neighbour to have done with its groups")
     yield unit
     command("systemctl", "stop", unit)

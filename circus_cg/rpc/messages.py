@@ -49,6 +49,12 @@ class Request(msgspec.Struct, kw_only=True):
         return self.msg_type != "cast"
 
 
+class Name(msgspec.Struct, kw_only=True):
+    """ps, status: `name` None is every watcher."""
+
+    name: str | None = None
+
+
 class Target(msgspec.Struct, kw_only=True):
     """start, stop, restart: `name` None is every watcher; `waiting` answers when it is done."""
 
@@ -99,12 +105,12 @@ def decode_request(body: bytes) -> Request:
         raise BadMessage(Errno.INVALID_JSON, f"cannot read the request: {wrong}") from wrong
 
 
-def properties(request: Request, kind: type[T]) -> T:
+def properties(command: str, kind: type[T], given: dict[str, Any]) -> T:
     """The command's own arguments as `kind`; raises BadMessage."""
     try:
-        return msgspec.convert(request.properties, kind)
+        return msgspec.convert(given, kind)
     except msgspec.ValidationError as wrong:
-        raise BadMessage(Errno.BAD_MSG_DATA, f"cannot run {request.command!r}: {wrong}") from wrong
+        raise BadMessage(Errno.BAD_MSG_DATA, f"cannot run {command!r}: {wrong}") from wrong
 
 
 def ok(request_id: str | None, time: float, fields: dict[str, Any]) -> bytes:

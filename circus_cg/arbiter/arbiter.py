@@ -33,7 +33,8 @@ class Arbiter:
         self.journal = Journal()
         self.hub = EventHub()
         self.tree = Tree(boot.layout, boot.spec.name)
-        self.intents = Intents(Path(boot.state) / "intent.json", hello["instance"])
+        state = None if boot.state is None else Path(boot.state) / "intent.json"
+        self.intents = Intents(state, hello["instance"])
         self.runners: dict[str, WatcherRunner] = {}
         self.started_at = clock.wall()
         self.stopping = bool(hello["stopping"]) or hello["note"] == STOPPING

@@ -27,9 +27,10 @@ class _Document(msgspec.Struct, kw_only=True):
 
 
 class Intents:
-    def __init__(self, path: Path, instance: str) -> None:
+    def __init__(self, path: Path | None, instance: str) -> None:
+        """Without a `path` it is kept in memory only: the arbiter's end is the daemon's."""
         self._path = path
-        self._document = _read(path, instance)
+        self._document = _Document(instance=instance) if path is None else _read(path, instance)
 
     def wanted(self, spec: WatcherSpec) -> bool:
         said = self._of(spec.name).wanted
@@ -54,7 +55,8 @@ class Intents:
             return
         watchers = {**self._document.watchers, name: intent}
         self._document = _Document(instance=self._document.instance, watchers=watchers)
-        _write(self._path, msgspec.json.encode(self._document))
+        if self._path is not None:
+            _write(self._path, msgspec.json.encode(self._document))
 
 
 def _read(path: Path, instance: str) -> _Document:

@@ -69,7 +69,7 @@ def run(config: str, name: str | None, cgroup_root: str | None) -> None:
             },
             "pass_fds": [boot],
             "keep_fds": [lock],
-            "places": tree.places(controllers),
+            "places": tree.places(),
         }
     )
 

@@ -1,4 +1,4 @@
-"""Where a configuration is to run: surveyed and refused while nothing exists, then claimed. For `run` and the library."""
+"""Where a configuration is to run: surveyed and refused while nothing exists, then claimed; for `run` and library."""
 
 from __future__ import annotations
 

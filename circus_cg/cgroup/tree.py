@@ -64,6 +64,22 @@ class Tree:
             if hierarchy.version == 2:
                 self._enable_down_to_us(hierarchy, wanted)
 
+    def extend(self, controllers: frozenset[str]) -> None:
+        """As prepare(), for controllers that a running daemon needs in addition. It stays in the leaves it has: only
+        where it is in none, which is on v1, its levels are made without one. Idempotent.
+
+        Raises CgroupError, HostError.
+        """
+        for hierarchy in self.used(controllers):
+            if crowded := crowd(hierarchy, controllers, set()):
+                raise HostError(crowded)
+            path = hierarchy.directory
+            for part in (TOP, self.name):
+                path = f"{path}/{part}"
+                self.make(hierarchy, path)
+            if hierarchy.version == 2:
+                self._enable_down_to_us(hierarchy, controllers | {"memory"})
+
     def enable(self, hierarchy: Hierarchy, directory: str, controllers: frozenset[str]) -> None:
         """Let the children of a v2 group have `controllers`, as far as the host has them."""
         words = " ".join(f"+{c}" for c in sorted(controllers) if c in hierarchy.controllers)
@@ -97,8 +113,11 @@ class Tree:
         found = {pid for h in self.layout.hierarchies for pid in files.members(f"{self.directory(h)}/{DAEMON}")}
         return sorted(found)
 
-    def places(self, controllers: frozenset[str]) -> list[dict[str, str]]:
-        """What the keeper leaves and removes at its end: it moves to the root it was given and removes our levels."""
+    def places(self) -> list[dict[str, str]]:
+        """What the keeper leaves and removes at its end: it moves to the root it was given and removes our levels.
+
+        In all hierarchies: those that nothing uses yet may be needed by what is added at run time.
+        """
         return [
             {
                 "procs": f"{hierarchy.directory}/cgroup.procs",
@@ -106,7 +125,7 @@ class Tree:
                 "tree": self.directory(hierarchy),
                 "top": f"{hierarchy.directory}/{TOP}",
             }
-            for hierarchy in self.used(controllers)
+            for hierarchy in self.layout.hierarchies
         ]
 
     def _enable_down_to_us(self, hierarchy: Hierarchy, controllers: frozenset[str]) -> None:

@@ -47,7 +47,7 @@ def run(config: str, name: str | None, cgroup_root: str | None) -> None:
             },
             "pass_fds": [boot],
             "keep_fds": [lock],
-            "places": ground.tree.places(ground.controllers),
+            "places": ground.tree.places(),
         }
     )
 

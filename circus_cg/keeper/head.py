@@ -1,4 +1,4 @@
-"""The head of a keeper that a library started: the caller's own process, which holds the arbiter and may die as it likes.
+"""The head of a keeper that a library started: the caller's own process, which holds the arbiter and may just die.
 
 It is not our child and is never started again: its end, by whatever way, is the end of all it asked for.
 """

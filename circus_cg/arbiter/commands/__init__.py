@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from circus_cg.arbiter.arbiter import Arbiter
-from circus_cg.arbiter.commands import count, lifecycle, reports, signals
+from circus_cg.arbiter.commands import change, count, lifecycle, options, reports, signals, stats
 from circus_cg.arbiter.commands.target import Fields
+from circus_cg.core.choice import nearest
 from circus_cg.rpc import messages as rpc
 
 __all__ = ["COMMANDS", "Command", "Commands", "Fields"]
@@ -26,14 +27,26 @@ class Command(NamedTuple):
 
 
 COMMANDS: dict[str, Command] = {
+    "add": Command(rpc.Add, change.add),
     "decr": Command(rpc.Count, count.decr),
+    "dstats": Command(rpc.Nothing, stats.dstats),
+    "get": Command(rpc.Get, options.options),
+    "globaloptions": Command(rpc.GlobalOptions, options.globaloptions),
     "incr": Command(rpc.Count, count.incr),
-    "ps": Command(rpc.Name, reports.ps),
+    "kill": Command(rpc.Kill, lifecycle.kill),
+    "list": Command(rpc.Which, reports.list_),
+    "numprocesses": Command(rpc.OneOrAll, reports.numprocesses),
+    "numwatchers": Command(rpc.Nothing, reports.numwatchers),
+    "options": Command(rpc.Get, options.options),
+    "ps": Command(rpc.Which, reports.ps),
     "quit": Command(rpc.Quit, lifecycle.quit_),
     "restart": Command(rpc.Target, lifecycle.restart),
+    "rm": Command(rpc.Rm, change.rm),
+    "set": Command(rpc.Set, change.set_),
     "signal": Command(rpc.Signal, signals.signal),
     "start": Command(rpc.Target, lifecycle.start),
-    "status": Command(rpc.Name, reports.status),
+    "stats": Command(rpc.Stats, stats.stats),
+    "status": Command(rpc.Which, reports.status),
     "stop": Command(rpc.Target, lifecycle.stop),
     "wait": Command(rpc.Wait, lifecycle.wait),
 }
@@ -49,5 +62,7 @@ class Commands:
         """The answer's fields. Raises BadMessage, any other CircusCgError, OSError."""
         known = COMMANDS.get(command.lower())
         if known is None:
-            raise rpc.BadMessage(rpc.Errno.UNKNOWN_COMMAND, f"unknown command: {command!r}")
+            guess = nearest(COMMANDS, command)
+            hint = f"; did you mean {guess}?" if guess else ""
+            raise rpc.BadMessage(rpc.Errno.UNKNOWN_COMMAND, f"unknown command: {command[:64]!r}{hint}")
         return await known.run(self._arbiter, rpc.properties(command, known.asks, properties))

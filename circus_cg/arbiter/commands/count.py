@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from circus_cg.arbiter.arbiter import Arbiter
-from circus_cg.arbiter.commands.target import Fields, keep, refuse_while_stopping, runner_of, settled
+from circus_cg.arbiter.commands.target import Fields, keep, runner_of, settled, to_start
 from circus_cg.arbiter.runner import WatcherRunner
 from circus_cg.config.schema import MAX_WORKERS
 from circus_cg.rpc import messages as rpc
@@ -19,12 +19,12 @@ async def decr(arbiter: Arbiter, asked: rpc.Count) -> Fields:
 
 async def _change(arbiter: Arbiter, asked: rpc.Count, sign: int) -> Fields:
     runner = runner_of(arbiter, asked.name)
-    refuse_while_stopping(arbiter)
+    to_start(arbiter, [runner])
     if asked.nb < 0:
         raise rpc.BadMessage(rpc.Errno.BAD_MSG_DATA, f"cannot change {asked.name!r} by {asked.nb}: nb must be >= 0")
     wanted = max(0, runner.numprocesses + sign * asked.nb)
     if wanted > MAX_WORKERS:
         raise rpc.BadMessage(rpc.Errno.BAD_MSG_DATA, f"cannot run {wanted} workers: at most {MAX_WORKERS}")
-    keep(arbiter.intents.count, asked.name, wanted)
+    keep(arbiter.intents.count, runner.spec.name, wanted)
     runner.want(runner.wanted, wanted)
     return {"numprocesses": wanted, **await settled(asked.waiting, [runner], WatcherRunner.is_up)}

@@ -12,18 +12,18 @@ import time
 from math import inf
 
 from circus_cg.keeper import groups, launch
+from circus_cg.keeper.head import Head
 from circus_cg.keeper.ledger import Ledger
 from circus_cg.keeper.link import GIVE_UP_AFTER, ArbiterLink
 from circus_cg.keeper.log import say
 from circus_cg.keeper.messages import Key, Message, hello
 from circus_cg.keeper.notify import Notifier
 from circus_cg.keeper.spawning import Spawning
-from circus_cg.keeper.stopping import LastResort
+from circus_cg.keeper.stopping import LastResort, wait_or_kill
 from circus_cg.keeper.wire import Closed
 
 SWEEP_AFTER = 1.0  # seconds from a worker's end to the sweep for orphans that may have died along: one O(n) scan
 SWEEP_AGAIN = 0.05  # seconds, when a spawn was in flight
-LEAVING = 5.0  # seconds that arbiter and launcher have to leave at the end
 HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
@@ -32,8 +32,10 @@ class Keeper:
         self._boot = boot
         self._ledger = Ledger()
         arbiter = boot["arbiter"]
-        self._arbiter = ArbiterLink(arbiter["argv"], arbiter["env"], boot["pass_fds"])
-        self._notify = Notifier(os.environ, os.getpid(), time.monotonic())
+        self._arbiter: ArbiterLink | Head = (
+            Head() if arbiter is None else ArbiterLink(arbiter["argv"], arbiter["env"], boot["pass_fds"])
+        )
+        self._notify = Notifier({} if arbiter is None else os.environ, os.getpid(), time.monotonic())
         self._epoll = select.epoll()
         self._signals, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
@@ -57,7 +59,10 @@ class Keeper:
     def run(self) -> int:
         self._epoll.register(self._signals, select.EPOLLIN)
         self._epoll.register(self._spawning.fileno(), select.EPOLLIN)
-        self._start_arbiter()
+        if isinstance(self._arbiter, Head):
+            self._meet_head(self._arbiter)
+        else:
+            self._start_arbiter()
         while self._exit is None:
             self._wait()
         self._leave()
@@ -81,7 +86,10 @@ class Keeper:
         elif fd == self._spawning.fileno():
             self._spawning.on_readable()
         elif fd == self._arbiter_pidfd:
-            self._on_arbiter_death()
+            if isinstance(self._arbiter, Head):
+                self._on_head_gone(self._arbiter)
+            else:
+                self._on_arbiter_death()
         elif self._arbiter.channel is not None and fd == self._arbiter.channel.fileno():
             self._on_channel(event)
 
@@ -101,11 +109,10 @@ class Keeper:
     # -- the arbiter ---------------------------------------------------------------------------
 
     def _start_arbiter(self) -> None:
-        note, instance = self._arbiter_note, self._boot["instance"]
-        pages = hello(self._ledger.inventory(), instance=instance, note=note, stopping=self._stopping)
+        assert isinstance(self._arbiter, ArbiterLink)
         self._writing = False
         try:
-            self._arbiter.start(pages, time.monotonic())
+            self._arbiter.start(self._inventory(), time.monotonic())
             assert self._arbiter.channel is not None and self._arbiter.pid is not None
             self._arbiter_pidfd = os.pidfd_open(self._arbiter.pid)
         except OSError as cause:  # no descriptor, no memory, or its program is just being replaced
@@ -117,6 +124,31 @@ class Keeper:
             return
         self._epoll.register(self._arbiter.channel.fileno(), select.EPOLLIN)
         self._epoll.register(self._arbiter_pidfd, select.EPOLLIN)
+
+    def _inventory(self) -> list[Message]:
+        note, instance = self._arbiter_note, self._boot["instance"]
+        return hello(self._ledger.inventory(), instance=instance, note=note, stopping=self._stopping)
+
+    def _meet_head(self, caller: Head) -> None:
+        """The library's caller holds the arbiter; there is one, and it was there before us."""
+        assert caller.channel is not None
+        self._epoll.register(caller.channel.fileno(), select.EPOLLIN)
+        self._arbiter_pidfd = caller.pidfd
+        self._epoll.register(caller.pidfd, select.EPOLLIN)
+        for page in self._inventory():
+            caller.send(page)
+
+    def _on_head_gone(self, caller: Head) -> None:
+        """However it died, and whoever inherited its descriptors: what it held ends now."""
+        if self._arbiter_pidfd >= 0:
+            self._epoll.unregister(self._arbiter_pidfd)
+            self._arbiter_pidfd = -1
+        if caller.channel is not None:
+            self._epoll.unregister(caller.channel.fileno())
+            caller.close()
+        self._begin_last_resort(0)
+        if self._last_resort is not None:
+            self._last_resort.hurry()
 
     def _on_channel(self, event: int) -> None:
         channel = self._arbiter.channel
@@ -133,6 +165,9 @@ class Keeper:
         except Closed:
             # A live arbiter that closed its channel can't be talked to: same as dead. What it asked before counts.
             self._drain_channel()
+            if isinstance(self._arbiter, Head):
+                self._on_head_gone(self._arbiter)
+                return
             self._epoll.unregister(channel.fileno())
             self._arbiter.close()
             if self._arbiter.pid is not None:
@@ -146,7 +181,7 @@ class Keeper:
             log(f"cannot serve a request of the arbiter: {type(bad).__name__}: {bad}")
 
     def _on_arbiter_death(self) -> None:
-        assert self._arbiter.pid is not None
+        assert isinstance(self._arbiter, ArbiterLink) and self._arbiter.pid is not None
         _, status = os.waitpid(self._arbiter.pid, 0)
         self._epoll.unregister(self._arbiter_pidfd)
         os.close(self._arbiter_pidfd)
@@ -161,6 +196,7 @@ class Keeper:
         self._after_arbiter()
 
     def _after_arbiter(self) -> None:
+        assert isinstance(self._arbiter, ArbiterLink)
         self._arbiter.died(time.monotonic())
         hopeless = not self._arbiter.was_ready and self._arbiter.failures >= GIVE_UP_AFTER
         if self._stopping or hopeless:
@@ -333,19 +369,8 @@ class Keeper:
         self._arbiter.close()
         for pid in (self._arbiter.pid, self._spawning.close()):
             if pid is not None:
-                _wait_or_kill(pid)
+                wait_or_kill(pid)
         groups.leave(self._boot.get("places", []))
-
-
-def _wait_or_kill(pid: int) -> None:
-    try:
-        pidfd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return  # reaped already
-    if not select.select([pidfd], [], [], LEAVING)[0]:
-        os.kill(pid, signal.SIGKILL)
-    os.close(pidfd)
-    os.waitpid(pid, 0)
 
 
 def describe(status: int) -> str:

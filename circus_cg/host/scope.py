@@ -35,27 +35,36 @@ def unit_of(memberships: str) -> Unit | None:
     return Unit(last, bool(managers))
 
 
+def is_asked_for() -> bool:
+    """`run` would ask: this process is directly in a unit of systemd's that is not delegated to it."""
+    if MARK in os.environ or not os.path.isdir("/run/systemd/system"):
+        return False
+    unit = unit_of(Path("/proc/self/cgroup").read_text())
+    if unit is None or shutil.which("systemd-run") is None or (control := shutil.which("systemctl")) is None:
+        return False
+    command = [control, *(["--user"] if unit.user else []), "show", "--property=Delegate", "--value", unit.name]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    return done.stdout.strip() != "yes"
+
+
+def above() -> str:
+    """The group that systemd would make the scope in, or one above it that shows what the scope may have."""
+    uid = os.geteuid()
+    return "/" if uid == 0 else f"/user.slice/user-{uid}.slice/user@{uid}.service"
+
+
 def enter(name: str) -> None:
-    """Continue in `circus-cg-NAME.scope`; returns where that is not needed or can't be had.
+    """Continue in `circus-cg-NAME.scope`; returns where that is not asked for.
 
     The caller holds no lock yet and has made nothing. What a killed daemon of this name left in its scope is ended.
     """
-    if os.environ.pop(MARK, None) or not os.path.isdir("/run/systemd/system"):
-        return
-    unit = unit_of(Path("/proc/self/cgroup").read_text())
-    run, control = shutil.which("systemd-run"), shutil.which("systemctl")
-    if unit is None or run is None or control is None or _is_delegated(control, unit):
+    if not is_asked_for():
+        os.environ.pop(MARK, None)
         return
     whose = [] if os.geteuid() == 0 else ["--user"]
     scope = f"circus-cg-{name}.scope"
     for end in (["kill", "--signal=KILL", scope], ["stop", scope]):  # in vain where there is none
-        subprocess.run([control, *whose, *end], check=False, capture_output=True, stdin=subprocess.DEVNULL)
-    command = [run, *whose, "--scope", "--quiet", "--collect", f"--unit={scope}", f"--description=circus-cg: {name}"]
-    command += ["--property=Delegate=yes", "--property=TasksMax=infinity", "--"]
-    os.execve(run, [*command, *sys.orig_argv], {**os.environ, MARK: "1"})
-
-
-def _is_delegated(control: str, unit: Unit) -> bool:
-    command = [control, *(["--user"] if unit.user else []), "show", "--property=Delegate", "--value", unit.name]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    return done.stdout.strip() == "yes"
+        subprocess.run(["systemctl", *whose, *end], check=False, capture_output=True, stdin=subprocess.DEVNULL)
+    command = ["systemd-run", *whose, "--scope", "--quiet", "--collect", f"--unit={scope}"]
+    command += [f"--description=circus-cg: {name}", "--property=Delegate=yes", "--property=TasksMax=infinity", "--"]
+    os.execvpe(command[0], [*command, *sys.orig_argv], {**os.environ, MARK: "1"})

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from vagrant.bundle import Infrastructure, run, say
+from vagrant.bundle import PROJECT, Infrastructure, run, say
 from vagrant.guest import LOST, Guest
 
 TIMED_OUT, NEVER_RAN = 124, 125
@@ -104,7 +104,8 @@ def _visits(guest: Guest, job: Job) -> int:
         statuses = [0]
         if not job.pytest_arguments:
             statuses += _boots(guest)
-        statuses.append(_pytest(guest, "suite", job.pytest_arguments or ["tests/functional"]))
+        named = [word for word in job.pytest_arguments if (PROJECT / word.partition("::")[0]).exists()]
+        statuses.append(_pytest(guest, "suite", job.pytest_arguments + ([] if named else ["tests/functional"])))
         return max(statuses)
     finally:
         guest.root(f"mkdir -p {RESULTS}; journalctl -b >{RESULTS}/journal.txt; dmesg >{RESULTS}/dmesg.txt", "get logs")

@@ -18,6 +18,7 @@ WHOLE = """\
 name: shop
 cgroup_root: /apps
 on_missing: warn
+include: []
 watchers:
   web:
     cmd: serve --title 'My Shop' $HOME
@@ -236,6 +237,14 @@ def test_a_key_like_none_of_ours_is_told_without_a_guess() -> None:
 )  # fmt: skip
 def test_a_wrong_type_or_unit_is_told_with_what_was_expected(options: str, told: str) -> None:
     assert problem(options).replace(" in watcher 'web'", "").replace(" of watcher 'web'", "") == told
+
+
+@pytest.mark.parametrize(("cmd", "found"), [("yes", "the boolean yes"), ("~", "~"), ("null", "null")])
+def test_a_word_that_yaml_may_mean_otherwise_is_no_command(cmd: str, found: str) -> None:
+    assert problems(f"watchers: {{web: {{cmd: {cmd}}}}}") == [
+        f"shop.yaml:1: cmd in watcher 'web': expected a command: a list or text, found {found}; quote it"
+    ]
+    assert read(f"watchers: {{web: {{cmd: '{cmd}'}}}}").watchers[0].cmd == (cmd,)
 
 
 def test_an_unclosed_quote_in_a_command_is_told() -> None:

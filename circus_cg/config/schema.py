@@ -32,7 +32,7 @@ class Option(NamedTuple):
     """`least` and `most` include themselves, and `most` comes with `least`.
 
     `also` are other people's names for it, to guess what was meant. `words` are texts with a meaning of their own.
-    In what `expands` a `$(circus.env.NAME)` is replaced.
+    `absent` says what None means. In what `expands` a `$(circus.env.NAME)` is replaced.
     """
 
     description: str
@@ -42,6 +42,7 @@ class Option(NamedTuple):
     choices: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
+    absent: str = ""
     expands: bool = False
 
 
@@ -61,11 +62,12 @@ MAX_WORKERS = 100_000
 PAGE = 4096  # bytes: the kernel rounds a smaller limit down to nothing
 
 STREAMS = ("inherit", "null")
+DAEMONS, USERS = "the daemon's", "the user's own"
 _WEIGHT = "1 to 10000; the kernel's default is 100"
 
 _ARBITER = {
     "name": Option("the daemon's name: its directories, groups and lock"),
-    "cgroup_root": Option("a path below each hierarchy's mount, `/` is the mount itself; without it, found"),
+    "cgroup_root": Option("a path below each hierarchy's mount, `/` is the mount itself", absent="found"),
     "on_missing": Option("what to do about a limit this host can't enforce", choices=("refuse", "warn")),
     "watchers": Option("NAME: a mapping of the watcher's options", also=("services", "programs", "processes")),
 }
@@ -96,19 +98,18 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
         "env": Option("added to the workers' environment", also=("environment", "environ"), expands=True),
         "copy_env": Option("start from the daemon's environment instead of a clean one"),
         "working_dir": Option(
-            "an absolute path", also=("cwd", "directory", "workdir", "chdir", "working_directory"), expands=True
+            "an absolute path",
+            also=("cwd", "directory", "workdir", "chdir", "working_directory"),
+            absent="`/`",
+            expands=True,
         ),
-        "uid": Option("the workers' user, name or number", least=0, most=2**32 - 2, also=("user",)),
-        "gid": Option(
-            "their group, name or number; without it, the user's own", least=0, most=2**32 - 2, also=("group",)
-        ),
-        "groups": Option(
-            "their supplementary groups, names or numbers; without it, the user's own", least=0, most=2**32 - 2
-        ),
-        "umask": Option("file mode creation mask", UMASK, least=0, most=0o777),
-        "nice": Option("scheduling priority", least=-20, most=19, also=("priority",)),
+        "uid": Option("the workers' user, name or number", least=0, most=2**32 - 2, also=("user",), absent=DAEMONS),
+        "gid": Option("their group, name or number", least=0, most=2**32 - 2, also=("group",), absent=USERS),
+        "groups": Option("their supplementary groups, names or numbers", least=0, most=2**32 - 2, absent=USERS),
+        "umask": Option("file mode creation mask", UMASK, least=0, most=0o777, absent=DAEMONS),
+        "nice": Option("scheduling priority", least=-20, most=19, also=("priority",), absent=DAEMONS),
         "rlimits": Option("`nofile: 1024`, `core: [0, infinity]` (soft, hard)", also=("ulimits",)),
-        "oom_score_adj": Option("added to the kernel's OOM score", least=-1000, most=1000),
+        "oom_score_adj": Option("added to the kernel's OOM score", least=-1000, most=1000, absent="0"),
         "stdout": Option(
             "`inherit`, `null` or the absolute path of a file to append to",
             also=("stdout_logfile",),
@@ -116,9 +117,9 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
             expands=True,
         ),
         "stderr": Option("as `stdout`", also=("stderr_logfile",), words=STREAMS, expands=True),
-        "stop_signal": Option("the polite request", SIGNAL, 1, 64, also=("stopsignal", "kill_signal")),
+        "stop_signal": Option("how a worker is asked to end", SIGNAL, 1, 64, also=("stopsignal", "kill_signal")),
         "graceful_timeout": Option(
-            "then the whole group is killed",
+            "so long after `stop_signal` the whole group is killed",
             SECONDS,
             0,
             MAX_SECONDS,
@@ -152,7 +153,7 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
     },
     Limits: {
         "cpu_max": Option(
-            "CPU time a worker may use", CPUS, 0.01, 8192, also=("cpus", "cpu", "cpu_limit", "cpu_quota")
+            "how many CPUs' time it may use", CPUS, 0.01, 8192, also=("cpus", "cpu", "cpu_limit", "cpu_quota")
         ),
         "cpu_weight": Option(_WEIGHT, least=1, most=10000, also=("cpu_shares",)),
         "cpuset_cpus": Option("the CPUs it may run on: `0-3,5`", also=("cpuset", "cpu_affinity")),

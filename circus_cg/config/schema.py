@@ -63,7 +63,7 @@ PAGE = 4096  # bytes: the kernel rounds a smaller limit down to nothing
 
 STREAMS = ("inherit", "null")
 DAEMONS, USERS = "the daemon's", "the user's own"
-_WEIGHT = "1 to 10000; the kernel's default is 100"
+_WEIGHT = "its share among its siblings; the kernel's default is 100"
 
 _ARBITER = {
     "name": Option("the daemon's name: its directories, groups and lock"),
@@ -132,7 +132,7 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
             "failures to exec in a row before the slot fails; -1: never", least=-1, also=("startretries",)
         ),
         "backoff": Option("the delay before a restart", also=("restart_delay", "restart")),
-        "flapping": Option("what to do about short lives that follow each other"),
+        "flapping": Option("when to stop restarting for a while"),
         "limits": Option("of each worker", also=("resources",)),
         "watcher_limits": Option("of the sum of the watcher's workers", also=("pool_limits", "group_limits")),
     },

@@ -8,8 +8,10 @@ import circus_cg
 
 
 def blocks() -> dict[str, str]:
-    directives = [_directive(name) for name in getattr(circus_cg, "__all__", ())]
-    return {"names": "```{eval-rst}\n" + "\n\n".join(directives or [".. autodata:: circus_cg.__version__"]) + "\n```"}
+    names = [name for name in getattr(circus_cg, "__all__", ()) if name != "__version__"]
+    if not names:
+        return {"names": "It exports no other name so far."}
+    return {"names": "```{eval-rst}\n" + "\n\n".join(map(_directive, names)) + "\n```"}
 
 
 def _directive(name: str) -> str:

@@ -23,6 +23,7 @@ html_show_sphinx = False
 html_copy_source = False
 myst_heading_anchors = 4
 autodoc_member_order = "bysource"
+maximum_signature_line_length = 100
 
 UNITS = {BYTES: "bytes", SECONDS: "seconds", CPUS: "CPUs", COUNT: "a number"}  # as the specs hold them
 

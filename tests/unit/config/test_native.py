@@ -313,7 +313,8 @@ TOKENS = st.sampled_from(
     [
         "{", "}", "[", "]", ":", ": ", "- ", ",", "&a", "*a", "<<", "!!int ", "!x ", "|", ">", "'", '"', "#", "\n",
         "\n  ", "\t", "\0", "null", "yes", "-1", "1e9", "9" * 30, "512M", ".nan", "~", "\\", "é", "\u2028", "x-", "%",
-        "@", "---\n", *schema.fields(WatcherSpec), *schema.fields(Limits),
+        "@", "---\n", "$(circus.env.X)", "((circus.env.HOME))", "include: ",
+        *schema.fields(WatcherSpec), *schema.fields(Limits),
     ]
 )  # fmt: skip
 

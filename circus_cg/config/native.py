@@ -56,10 +56,8 @@ def read(text: str, file: str, environment: Mapping[str, str] | None = None, fin
 
 def _all_watchers(document: Document, reader: _Reader, problems: Problems, find: Find) -> tuple[WatcherSpec, ...]:
     """The document's own and those of its included files, which are not asked for further files."""
-    main = problems.file
     watchers = {watcher.name: watcher for watcher in document.watchers}
     for index, pattern in enumerate(document.include):
-        problems.open(main)
         found = find(pattern)
         for text in found.problems:
             problems.add(("include", str(index)), f"include '{shown(pattern)}': {shown(text, MAX_PATH)}")
@@ -68,7 +66,6 @@ def _all_watchers(document: Document, reader: _Reader, problems: Problems, find:
             root = compose(included.text, problems)
             part: Part = reader.struct(Part, root, ()) if root else Part()
             watchers |= {watcher.name: watcher for watcher in part.watchers}
-    problems.open(main)
     return tuple(watchers.values())
 
 

@@ -40,7 +40,7 @@ class Problems:
         return self._files[self._current]
 
     def open(self, file: str) -> None:
-        """The lines told from here on are those of `file`."""
+        """The lines told from here on are those of `file`; what has its place keeps it."""
         if file not in self._files:
             self._files.append(file)
         self._current = self._files.index(file)

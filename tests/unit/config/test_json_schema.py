@@ -71,6 +71,8 @@ def test_every_configuration_shown_anywhere_is_right_and_fits(text: str) -> None
         *("limits: {cpu_max: 150%}", "limits: {cpu_max: max}", "limits: {memory_max: 1.5GiB}", "limits: {pids_max: 5}"),
         *("limits: {memory_max: 64m}", "limits: {io_max: {'8:0': {rbps: 1M, riops: max}}}", "limits: "),
         *("backoff: {max: 9}", "env: "),
+        *(f"min_uptime: 1{unit}" for unit in ("ms", "s", "m", "h", "d", " h")),
+        *(f"limits: {{memory_max: 9000{unit}}}" for unit in ("", "B", "K", "kb", "KiB", "M", "G", "T", " Mi", "Tb")),
     ],
 )  # fmt: skip
 def test_what_is_right_fits(options: str) -> None:

@@ -86,6 +86,7 @@ def test_what_is_right_fits(options: str) -> None:
     [
         *("nme: shop", "watchers: [web]", "watchers: {web: }", "watchers: {web: {}}", "on_missing: maybe"),
         *("include: x.yaml", "include: {a: b}", "env: [A=1]", "env: {A: [1]}", "name: [x]", "5", "[]", "watchers: 5"),
+        *("env: {A=B: 1}\nwatchers: {web: {cmd: x}}", "watchers: {web: {cmd: x, env: {A=B: 1}}}"),
         *("watchers: {web: {cmd: []}}", "watchers: {web: {cmd: {}}}", "watchers: {web: {cmd: true}}"),
         *("watchers: {web: {cmd: }}", "watchers: {web: {cmd: [[x]]}}", "watchers: {web: {cmd: x, x-own: 1}}"),
     ],

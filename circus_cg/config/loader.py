@@ -25,22 +25,6 @@ def load(path: Path) -> ArbiterSpec:
     return native.read(_text(path), str(path), os.environ, _Includes(path).find)
 
 
-def _text(path: Path) -> str:
-    file = str(path)
-    try:
-        _check_directories(path)
-        raw = _read(path)
-    except (OSError, ValueError) as wrong:  # ValueError: a NUL in the path
-        cause = wrong.strerror if isinstance(wrong, OSError) else str(wrong)
-        raise ConfigError([f"{file}: cannot read: {cause}"]) from wrong
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as wrong:
-        line = raw.count(b"\n", 0, wrong.start) + 1
-        byte = f"0x{raw[wrong.start]:02x}"
-        raise ConfigError([f"{file}:{line}: the byte {byte} is no UTF-8; save the file as UTF-8"]) from wrong
-
-
 class _Includes:
     """The files a configuration includes: each once, trusted as the first one is, all together within bounds."""
 
@@ -85,6 +69,23 @@ class _Includes:
         with suppress(FileNotFoundError):
             os.listdir(os.path.dirname(whole) or ".")  # glob would take what it can't read for an empty directory
         return sorted(os.path.join(self._base, path) for path in glob.glob(pattern, root_dir=self._base or None))
+
+
+def _text(path: Path) -> str:
+    """What stands in a file that can be trusted. Raises ConfigError."""
+    file = str(path)
+    try:
+        _check_directories(path)
+        raw = _read(path)
+    except (OSError, ValueError) as wrong:  # ValueError: a NUL in the path
+        cause = wrong.strerror if isinstance(wrong, OSError) else str(wrong)
+        raise ConfigError([f"{file}: cannot read: {cause}"]) from wrong
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as wrong:
+        line = raw.count(b"\n", 0, wrong.start) + 1
+        byte = f"0x{raw[wrong.start]:02x}"
+        raise ConfigError([f"{file}:{line}: the byte {byte} is no UTF-8; save the file as UTF-8"]) from wrong
 
 
 def override(spec: ArbiterSpec, *, name: str | None, cgroup_root: str | None) -> ArbiterSpec:

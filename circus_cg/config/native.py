@@ -17,10 +17,11 @@ from circus_cg.config.document import Document, Find, Found, Part
 from circus_cg.config.nodes import BOOL, MAX_NODES, NULL, SCALARS, Budget, TooLarge, compose, kind_of, mark_of
 from circus_cg.config.problems import MAX_PATH, Path, Problems, shown, title, where
 from circus_cg.config.schema import COMMAND, KEYS, OPTIONS, Option, expected, fields, from_text, nearest
-from circus_cg.config.substitution import substitute, unknown
+from circus_cg.config.substitution import references, size, substitute
 from circus_cg.errors import ConfigError
 from circus_cg.spec import ArbiterSpec, Rlimit, WatcherSpec
 
+MAX_EXPANDED = 16 << 20  # characters of all texts that have variables in them, when these are replaced
 EXTENSION = "x-"  # a top-level key beginning so is the operator's own: a place for anchors
 
 
@@ -74,7 +75,8 @@ class _Reader:
 
     def __init__(self, problems: Problems, environment: Mapping[str, str]) -> None:
         self._problems = problems
-        self._values = {f"env.{name}": value for name, value in environment.items()}
+        self._environment = {**{name.lower(): value for name, value in environment.items()}, **environment}
+        self._room = MAX_EXPANDED
         self._budget = Budget(problems)
 
     def struct(self, cls: type[msgspec.Struct], node: yaml.Node, path: Path, **values: Any) -> Any:
@@ -182,11 +184,19 @@ class _Reader:
         """A text, or a command's words, with the environment's values. Raises ValueError."""
         if isinstance(value, tuple):
             return tuple(map(self._expanded, value))
-        for key in unknown(value, self._values):
-            if key.lower().startswith("env."):
-                name = shown(key.partition(".")[2])
-                raise ValueError(f"the environment has no {name}; set it where the daemon is started")
-        return substitute(value, self._values)
+        values = {}
+        for key, written in references(value).items():
+            if key.startswith("env."):
+                name = written.strip("$()")[len("circus.env.") :]
+                found = self._environment.get(name, self._environment.get(name.lower()))
+                if found is None:
+                    raise ValueError(f"the environment has no {shown(name)}; set it where the daemon is started")
+                values[key] = found
+        if values:
+            self._room -= size(value, values)
+            if self._room < 0:
+                raise ValueError(f"with its variables the configuration is over {MAX_EXPANDED} characters; use less")
+        return substitute(value, values)
 
     def _wrong(self, node: yaml.Node, path: Path, text: str) -> Any:
         self._problems.add(path, f"{title(path)}: {text}", *mark_of(node))

@@ -1,35 +1,34 @@
-"""Circus's way to refer to a value within a text: `$(circus.X)` or `((circus.X))`; any other `$` stays."""
+"""`$(circus.NAME)` and `((circus.NAME))` in a text, whatever the case: circus's way to write a value by its name."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 
-_REFERENCE = re.compile(r"\$\(circus\.([\w.]+)\)|\(\(circus\.([\w.]+)\)\)", re.IGNORECASE)
+_REFERENCE = re.compile(r"\$\(circus\.([\w.-]+)\)|\(\(circus\.([\w.-]+)\)\)", re.IGNORECASE)
 
 
 def substitute(text: str, values: Mapping[str, str]) -> str:
-    """`text` with each reference to a key of `values` replaced, once; others stay as written.
+    """`text` with the values of the names it refers to; a name that `values` lacks stays as written.
 
-    A key is found whatever its case; one that is equal as written goes before one that is not.
+    The keys of `values` are lower-case: `{"wid": "3", "env.home": "/root"}`. What is put in is not looked at again.
     """
-    if not _REFERENCE.search(text):
-        return text
-    folded = _folded(values)
-
-    def value(found: re.Match[str]) -> str:
-        key = found[1] or found[2]
-        return values.get(key, folded.get(key.lower(), found[0]))
-
-    return _REFERENCE.sub(value, text)
+    return _REFERENCE.sub(lambda found: values.get(_name(found), found[0]), text)
 
 
-def unknown(text: str, values: Mapping[str, str]) -> list[str]:
-    """The keys, as written, that `text` refers to and `values` lacks."""
-    keys = [first or second for first, second in _REFERENCE.findall(text)]
-    folded = _folded(values) if keys else {}
-    return [key for key in keys if key.lower() not in folded]
+def references(text: str) -> dict[str, str]:
+    """The names that `text` refers to, in lower case: each as it is written first."""
+    found: dict[str, str] = {}
+    for one in _REFERENCE.finditer(text):
+        found.setdefault(_name(one), one[0])
+    return found
 
 
-def _folded(values: Mapping[str, str]) -> dict[str, str]:
-    return {key.lower(): value for key, value in values.items()}
+def size(text: str, values: Mapping[str, str]) -> int:
+    """How long `substitute(text, values)` is, told before it is made."""
+    longer = (len(values[name]) - len(one[0]) for one in _REFERENCE.finditer(text) if (name := _name(one)) in values)
+    return len(text) + sum(longer)
+
+
+def _name(found: re.Match[str]) -> str:
+    return (found[1] or found[2]).lower()

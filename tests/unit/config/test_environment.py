@@ -49,6 +49,19 @@ def test_a_value_is_not_expanded_again() -> None:
     assert watcher("env: {A: $(circus.env.TRICK)}").env == {"A": "$(circus.env.HOME)"}
 
 
+def test_the_case_of_a_name_counts_where_two_differ_in_nothing_else() -> None:
+    environment = {"PROXY": "large", "proxy": "small", "Only": "mixed"}
+    text = "watchers: {web: {cmd: [$(circus.env.PROXY), $(circus.env.proxy), ((CIRCUS.ENV.ONLY))]}}"
+    assert native.read(text, "shop.yaml", environment).watchers[0].cmd == ("large", "small", "mixed")
+
+
+def test_variables_can_not_blow_a_configuration_up() -> None:
+    text = "watchers: {web: {cmd: [" + ", ".join(["$(circus.env.BIG)$(circus.env.BIG)"] * 500) + "]}}"
+    with pytest.raises(ConfigError, match="with its variables the configuration is over 16777216 characters"):
+        native.read(text, "shop.yaml", {"BIG": "x" * 100_000})
+    assert native.read(text, "shop.yaml", {"BIG": "x" * 10_000}).watchers[0].cmd[499] == "x" * 20_000
+
+
 def test_names_and_sizes_are_not_expanded() -> None:
     assert problems("watchers: {web: {cmd: x, uid: $(circus.env.HOME), limits: {memory_max: $(circus.env.PORT)}}}")
 

@@ -16,7 +16,7 @@ from circus_cg.errors import ConfigError
 from circus_cg.spec import ArbiterSpec
 
 MAX_SIZE = 16 << 20  # bytes, of all files together
-MAX_FILES = 1000
+MAX_INCLUDES = 1000
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -45,8 +45,8 @@ class _Includes:
             if real in self._seen:
                 continue
             self._seen.add(real)
-            if len(self._seen) > MAX_FILES:
-                problems.append(f"over {MAX_FILES} files; include fewer")
+            if len(self._seen) > MAX_INCLUDES + 1:
+                problems.append(f"over {MAX_INCLUDES} files; include fewer")
                 break
             try:
                 text = _text(Path(path))

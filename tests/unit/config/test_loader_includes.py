@@ -108,9 +108,9 @@ def test_a_file_s_name_can_not_forge_a_message(place: Place) -> None:
 
 
 def test_too_many_files_are_refused(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loader, "MAX_FILES", 3)  # the first one counts
+    monkeypatch.setattr(loader, "MAX_INCLUDES", 2)
     assert place.problems("[shop.d/*.yaml]") == [
-        "DIR/shop.yaml:1: include 'shop.d/*.yaml': over 3 files; include fewer"
+        "DIR/shop.yaml:1: include 'shop.d/*.yaml': over 2 files; include fewer"
     ]
 
 

@@ -42,7 +42,9 @@ def read(text: str, file: str, environment: Mapping[str, str] | None = None, fin
             raise ConfigError([f"{file}:1: the file is empty; expected a mapping with `watchers`"])
         reader = _Reader(problems, environment or {})
         document: Document = reader.struct(Document, root, ())
-        spec = document.spec(_all_watchers(document, reader, problems, find))
+        watchers = _all_watchers(document, reader, problems, find)
+        reader.budget.spend(len(watchers) * len(document.env))
+        spec = document.spec(watchers)
     except (TooLarge, RecursionError):
         raise ConfigError([f"{problems.file}: too large or too deep; expected at most {MAX_NODES} values"]) from None
     for watcher in spec.watchers:
@@ -77,11 +79,11 @@ class _Reader:
         self._problems = problems
         self._environment = {**{name.lower(): value for name, value in environment.items()}, **environment}
         self._room = MAX_EXPANDED
-        self._budget = Budget(problems)
+        self.budget = Budget(problems)
 
     def struct(self, cls: type[msgspec.Struct], node: yaml.Node, path: Path, **values: Any) -> Any:
         known = fields(cls)
-        for key, (key_node, value_node) in self._budget.entries(node, path).items():
+        for key, (key_node, value_node) in self.budget.entries(node, path).items():
             here = (*path, key)
             if key in known:
                 self._problems.place(here, *mark_of(key_node))
@@ -126,7 +128,7 @@ class _Reader:
 
     def _keyed(self, cls: type[msgspec.Struct], node: yaml.Node, path: Path) -> list[Any]:
         read = []
-        for key, (key_node, value) in self._budget.entries(node, path).items():
+        for key, (key_node, value) in self.budget.entries(node, path).items():
             here = (*path, key)
             if self._problems.placed(here):  # by an earlier file: a mapping has each of its keys once
                 text = f"duplicate {title(here)}; {self._problems.spot(here)} has it already"
@@ -138,7 +140,7 @@ class _Reader:
 
     def _items(self, node: yaml.SequenceNode, kind: inspect.Type, option: Option, path: Path) -> list[Any]:
         read: list[Any] = []
-        for one in self._budget.items(node):
+        for one in self.budget.items(node):
             value = self._value(one, kind, option, path, item=True)
             if value is not UNSET:
                 self._problems.place((*path, str(len(read))), *mark_of(one))
@@ -147,14 +149,14 @@ class _Reader:
 
     def _mapping(self, node: yaml.Node, kind: inspect.Type, option: Option, path: Path) -> dict[str, Any]:
         read = {}
-        for key, (key_node, value) in self._budget.entries(node, path).items():
+        for key, (key_node, value) in self.budget.entries(node, path).items():
             self._problems.place((*path, key), *mark_of(key_node))
             read[key] = self._value(value, kind, option, (*path, key), item=True)
         return {key: value for key, value in read.items() if value is not UNSET}
 
     def _rlimit(self, node: yaml.Node, path: Path) -> Any:
         """One value for both, or `[soft, hard]`."""
-        both = self._budget.items(node) if isinstance(node, yaml.SequenceNode) else [node, node]
+        both = self.budget.items(node) if isinstance(node, yaml.SequenceNode) else [node, node]
         if len(both) != 2:
             return self._wrong(node, path, f"expected one value or [soft, hard], found {len(both)} values")
         kind, option = fields(Rlimit)["soft"].type, OPTIONS[Rlimit]["soft"]

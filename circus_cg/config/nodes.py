@@ -76,7 +76,7 @@ class Budget:
         self._left = MAX_NODES
 
     def items(self, node: yaml.SequenceNode) -> list[yaml.Node]:
-        self._spend(len(node.value))
+        self.spend(len(node.value))
         return list(node.value)
 
     def entries(self, node: yaml.Node, path: Path, depth: int = 0) -> Entries:
@@ -86,7 +86,7 @@ class Budget:
         if not isinstance(node, yaml.MappingNode) or node.tag != _MAP:
             self._problems.add(path, f"expected a mapping {where(path)}, found {kind_of(node)}", *mark_of(node))
             return {}
-        self._spend(len(node.value))
+        self.spend(len(node.value))
         found: Entries = {}
         merges: list[yaml.Node] = []
         for key, value in node.value:
@@ -103,13 +103,14 @@ class Budget:
         if depth == MAX_MERGES:
             self._problems.add(path, f"over {MAX_MERGES} merges within each other {where(path)}", *mark_of(node))
             return found
-        self._spend(len(merges))
+        self.spend(len(merges))
         for source in merges:
             for name, entry in self.entries(source, path, depth + 1).items():
                 found.setdefault(name, entry)
         return found
 
-    def _spend(self, nodes: int) -> None:
+    def spend(self, nodes: int) -> None:
+        """Raises TooLarge."""
         self._left -= nodes
         if self._left < 0:
             raise TooLarge

@@ -300,6 +300,8 @@ ALIASES = "x: &x {A: b}\n" + "".join(
         ALIASES + "watchers: {web: {<<: *x14}}",
         "x-e: &e {" + ", ".join(f"K{i}: v" for i in range(1000)) + "}\n"
         "watchers: {" + ", ".join(f"w{i}: {{cmd: x, env: *e}}" for i in range(1000)) + "}",
+        "env: {" + ", ".join(f"K{i}: v" for i in range(9000)) + "}\n"
+        "watchers: {" + ", ".join(f"w{i}: {{cmd: x}}" for i in range(9000)) + "}",
     ],
     ids=lambda bomb: bomb[:12],
 )

@@ -33,6 +33,7 @@ class Main(LazyGroup):
         "run": "circus_cg.cli.run:run",
         "check": "circus_cg.cli.check:check",
         "doctor": "circus_cg.cli.doctor:doctor",
+        "schema": "circus_cg.cli.schema:schema",
         "ctl": "circus_cg.cli.ctl:ctl",
         "install-unit": "circus_cg.cli.install_unit:install_unit",
     },

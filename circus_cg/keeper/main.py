@@ -16,11 +16,13 @@ from circus_cg.keeper.head import Head
 from circus_cg.keeper.ledger import Ledger
 from circus_cg.keeper.link import GIVE_UP_AFTER, ArbiterLink
 from circus_cg.keeper.log import say
-from circus_cg.keeper.messages import Key, Message, hello
+from circus_cg.keeper.messages import Message, hello
 from circus_cg.keeper.notify import Notifier
+from circus_cg.keeper.requests import Requests
 from circus_cg.keeper.spawning import Spawning
 from circus_cg.keeper.stopping import LastResort, wait_or_kill
 from circus_cg.keeper.wire import Closed
+from circus_cg.keeper.workers import Workers
 
 SWEEP_AFTER = 1.0  # seconds from a worker's end to the sweep for orphans that may have died along: one O(n) scan
 SWEEP_AGAIN = 0.05  # seconds, when a spawn was in flight
@@ -42,13 +44,10 @@ class Keeper:
         for signum in HANDLED:
             signal.signal(signum, lambda *_: None)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)  # `run` held them back until somebody could hear them
-        self._spawning = Spawning(self._ledger, launch.make_launcher(), self._settled)
-        self._pidfds: dict[int, tuple[int, int]] = {}  # pidfd -> (pid, pidfd)
-        self._requests = {
-            "spawn": self._on_spawn, "signal": self._on_signal, "ack": self._on_ack, "note": self._on_note,
-            "forget": self._on_forget, "ready": self._on_ready, "pong": self._on_pong, "quit": self._on_quit,
-        }  # fmt: skip
-        self._arbiter_note = ""
+        self._spawning = Spawning(self._ledger, launch.make_launcher(), self.settled)
+        self._workers = Workers(self._epoll, self._ledger, self._ended)
+        self._requests = Requests(self, self._ledger, self._spawning, self._arbiter, self._notify)
+        self.note = ""  # the arbiter's own
         self._arbiter_pidfd = -1
         self._writing = False
         self._sweep_at = inf
@@ -74,15 +73,15 @@ class Keeper:
         timeout = -1.0 if deadline == inf else max(0.0, deadline - time.monotonic())
         events = self._epoll.poll(timeout, 64)
         if any(fd == self._signals for fd, _ in events):
-            self._on_signals(os.read(self._signals, 4096), explained=any(fd in self._pidfds for fd, _ in events))
+            self._on_signals(os.read(self._signals, 4096), explained=any(fd in self._workers for fd, _ in events))
         for fd, event in events:
             self._dispatch(fd, event)
         self._on_deadlines()
         self._watch_writability()
 
     def _dispatch(self, fd: int, event: int) -> None:
-        if fd in self._pidfds:
-            self._reap(*self._pidfds[fd])
+        if fd in self._workers:
+            self._workers.reap(fd)
         elif fd == self._spawning.fileno():
             self._spawning.on_readable()
         elif fd == self._arbiter_pidfd:
@@ -126,7 +125,7 @@ class Keeper:
         self._epoll.register(self._arbiter_pidfd, select.EPOLLIN)
 
     def _inventory(self) -> list[Message]:
-        note, instance = self._arbiter_note, self._boot["instance"]
+        note, instance = self.note, self._boot["instance"]
         return hello(self._ledger.inventory(), instance=instance, note=note, stopping=self._stopping)
 
     def _meet_head(self, caller: Head) -> None:
@@ -159,7 +158,7 @@ class Keeper:
             if event & (select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR):
                 for message in channel.receive():
                     self._arbiter.heard(time.monotonic())
-                    self._on_request(message)
+                    self._requests.serve(message)
                 if self._arbiter.answering:
                     self._notify.heard(time.monotonic())
         except Closed:
@@ -173,13 +172,6 @@ class Keeper:
             if self._arbiter.pid is not None:
                 os.kill(self._arbiter.pid, signal.SIGKILL)
 
-    def _on_request(self, message: Message) -> None:
-        """A bad request is refused in the log and harms nobody: the arbiter parses network bytes."""
-        try:
-            self._requests[message["op"]](message)
-        except Exception as bad:  # whatever it is: the keeper must not die of what it was told
-            log(f"cannot serve a request of the arbiter: {type(bad).__name__}: {bad}")
-
     def _on_arbiter_death(self) -> None:
         assert isinstance(self._arbiter, ArbiterLink) and self._arbiter.pid is not None
         _, status = os.waitpid(self._arbiter.pid, 0)
@@ -190,7 +182,7 @@ class Keeper:
             self._drain_channel()
             if self._arbiter.channel is not None:
                 self._epoll.unregister(self._arbiter.channel.fileno())
-        died = f"arbiter died ({describe(status)}); {len(self._pidfds)} workers stay"
+        died = f"arbiter died ({describe(status)}); {len(self._workers)} workers stay"
         log(died)
         self._notify.status(died, time.monotonic())
         self._after_arbiter()
@@ -209,7 +201,7 @@ class Keeper:
         try:
             while messages := channel.receive():
                 for message in messages:
-                    self._on_request(message)
+                    self._requests.serve(message)
         except Closed:
             return
 
@@ -219,109 +211,32 @@ class Keeper:
             self._writing = channel.wants_write
             self._epoll.modify(channel.fileno(), select.EPOLLIN | (select.EPOLLOUT if self._writing else 0))
 
-    # -- requests ------------------------------------------------------------------------------
-
-    def _on_spawn(self, message: Message) -> None:
-        message["key"] = Key(*message["key"])
-        signum, patience = message["stop"]
-        message["stop"] = (int(signum), float(patience))  # used when nobody is left to check it
-        if self._last_resort is not None:
-            return  # we are leaving; nobody waits for an answer
-        refusal = self._ledger.spawn(message)
-        if refusal is not None:
-            self._arbiter.send(refusal)
-        elif "failed" in message:  # the arbiter could not prepare it; filed here, so that generations stay in step
-            self._settled(self._ledger.failed(message["key"], message["failed"], time.monotonic()), None)
-        else:
-            self._spawning.begin(message)
-
-    def _on_signal(self, message: Message) -> None:
-        pid = self._ledger.pid_of(Key(*message["key"]))
-        if pid is not None:
-            os.kill(pid, int(message["signum"]))  # our child, not reaped yet: the pid can't have been reused
-
-    def _on_ack(self, message: Message) -> None:
-        self._ledger.ack(Key(*message["key"]), message.get("note"))
-
-    def _on_note(self, message: Message) -> None:
-        for slot, note in message["notes"]:
-            if slot is None:
-                self._arbiter_note = note
-            else:
-                watcher, wid = slot
-                self._ledger.note((watcher, wid), note)
-
-    def _on_forget(self, message: Message) -> None:
-        watcher, wid = message["slot"]
-        self._ledger.forget((watcher, wid))
-
-    def _on_ready(self, message: Message) -> None:
-        self._arbiter.ready()
-        self._notify.ready(f"supervising {message.get('status', 'its watchers')}", time.monotonic())
-
-    def _on_pong(self, message: Message) -> None:
-        self._notify.reloaded(time.monotonic())
-
-    def _on_quit(self, message: Message) -> None:
-        self._begin_last_resort(int(message["code"]))  # with nothing left this ends at once
-        assert self._last_resort is not None
-        self._last_resort.hurry()  # whoever is left has been asked, and has been given its time
-
     # -- workers -------------------------------------------------------------------------------
 
-    def _settled(self, messages: list[Message], started: int | None) -> None:
+    def settled(self, messages: list[Message], started: int | None) -> None:
         """News from the launcher: a pid to watch, answers to pass on."""
         if started is not None:
-            self._watch(started)
+            self._workers.watch(started)
+        self._ended(messages, reset=started is not None)
+
+    def _ended(self, messages: list[Message], *, reset: bool = True) -> None:
         for message in messages:
             self._arbiter.send(message)
-
-    def _watch(self, pid: int) -> None:
-        if self._last_resort is not None:
-            self._last_resort.reset()
-        try:
-            pidfd = os.pidfd_open(pid)
-        except OSError as cause:
-            log(f"cannot open a pidfd for {pid}: {cause}; its end is found by a sweep instead")
-            return
-        self._pidfds[pidfd] = (pid, pidfd)
-        self._epoll.register(pidfd, select.EPOLLIN)
-
-    def _reap(self, pid: int, pidfd: int | None) -> None:
-        result = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
-        if result is None:
-            return
-        if pidfd is not None:
-            self._epoll.unregister(pidfd)
-            del self._pidfds[pidfd]
-            os.close(pidfd)
-        exited = result.si_code == os.CLD_EXITED
-        code, signum = (result.si_status, None) if exited else (None, result.si_status)
-        for message in self._ledger.exited(pid, code, signum, time.monotonic()):
-            self._arbiter.send(message)
-        if self._last_resort is not None:
+        if reset and self._last_resort is not None:
             self._last_resort.reset()
 
     def _sweep(self) -> bool:
-        """Reap adopted orphans. False: not now, a child whose pid we don't know yet may be among them."""
+        """False: not now, a child whose pid we don't know yet may be among those that ended."""
         if self._spawning.in_flight:
             return False
-        while True:
-            try:
-                peek = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            except ChildProcessError:
-                return True
-            if peek is None:
-                return True
-            pidfd = next((entry for entry in self._pidfds.values() if entry[0] == peek.si_pid), None)
-            if pidfd is not None:
-                self._reap(*pidfd)
-            elif self._ledger.knows(peek.si_pid):
-                self._reap(peek.si_pid, None)
-            elif peek.si_pid == self._arbiter.pid:
-                self._on_arbiter_death()
-            else:
-                os.waitpid(peek.si_pid, os.WNOHANG)
+        self._workers.sweep(self._reap_other)
+        return True
+
+    def _reap_other(self, pid: int) -> None:
+        if pid == self._arbiter.pid:
+            self._on_arbiter_death()
+        else:
+            os.waitpid(pid, os.WNOHANG)
 
     # -- signals and the end -------------------------------------------------------------------
 
@@ -343,7 +258,7 @@ class Keeper:
     def _terminate(self, signum: int) -> None:
         again = self._stopping and signum == signal.SIGINT
         self._stopping = True
-        self._notify.stopping(f"stopping {len(self._pidfds)} workers", time.monotonic())
+        self._notify.stopping(f"stopping {len(self._workers)} workers", time.monotonic())
         if self._last_resort is not None:
             if again:
                 self._last_resort.hurry()
@@ -356,9 +271,18 @@ class Keeper:
         else:
             self._arbiter.send({"op": "terminate", "signal": signum})
 
+    @property
+    def leaving(self) -> bool:
+        return self._last_resort is not None
+
+    def quit(self, code: int) -> None:
+        self._begin_last_resort(code)  # with nothing left this ends at once
+        assert self._last_resort is not None
+        self._last_resort.hurry()  # whoever is left has been asked, and has been given its time
+
     def _begin_last_resort(self, status: int) -> None:
         if self._last_resort is None:
-            self._notify.stopping(f"stopping {len(self._pidfds)} workers", time.monotonic())
+            self._notify.stopping(f"stopping {len(self._workers)} workers", time.monotonic())
             self._last_resort = LastResort(self._ledger, status, time.monotonic())
             self._last_resort.on_deadline(time.monotonic())
             if self._last_resort.done:

@@ -55,9 +55,11 @@ class Arbiter:
         loop.add_reader(self.hub.fileno(), self.hub.dispatch)
         self._keeper.on_backlog(self._watch_writability)
         held = {slot["slot"][0] for slot in self._hello["slots"]}
+        roster.extend_the_tree(self)
         for spec in self.intents.specs(self.boot.spec.watchers):
             if (runner := roster.rebuilt(self, spec, held=spec.name in held)) is not None:
                 self.runners[spec.name] = runner
+        roster.recall(self, held)
         exits = [news for slot in self._hello["slots"] if (news := self._adopt(slot)) is not None]
         for message in exits + self._hello["news"]:
             self._on_message(message)
@@ -69,7 +71,11 @@ class Arbiter:
         loop.add_reader(self._keeper.fileno(), self._on_readable)
         if self.stopping:
             self.terminate()
-        self._keeper.ready(f"{len(self.runners)} watchers")
+        self._keeper.ready(self.summary)
+
+    @property
+    def summary(self) -> str:
+        return f"{len(self.runners)} watchers"
 
     def terminate(self) -> None:
         """Stop every watcher, remove what we made, let the keeper go. Known to the keeper before it is begun, so that
@@ -150,8 +156,6 @@ class Arbiter:
                 self._keeper.pong()
             case "terminate" if not self.stopping:
                 self.terminate()
-            case "hangup":
-                say("arbiter", "SIGHUP: the configuration of a running daemon can't be reloaded yet; nothing changed")
             case _:
                 return
 

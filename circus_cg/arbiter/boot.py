@@ -8,7 +8,7 @@ import msgspec
 
 from circus_cg.cgroup.hierarchy import Layout
 from circus_cg.host.identity import Identity
-from circus_cg.spec import ArbiterSpec
+from circus_cg.spec import ArbiterSpec, WatcherSpec
 
 ARBITER_FD = 3  # the keeper's channel
 
@@ -22,6 +22,8 @@ class ArbiterBoot(msgspec.Struct, frozen=True, kw_only=True):
     nofile: tuple[int, int]  # RLIMIT_NOFILE as the daemon was given it; workers get it back
     runtime: str | None  # directories; None: nothing of this arbiter lives on disk, as in the library
     state: str | None
+    resealed: bool = False  # made while the daemon ran
+    retired: tuple[WatcherSpec, ...] = ()  # of earlier configurations of this daemon, and not of this one
 
 
 def read(fd: int) -> ArbiterBoot:

@@ -44,10 +44,10 @@ class Ground(NamedTuple):
         )
 
 
-def survey(spec: ArbiterSpec) -> Ground:
-    """Looks only. Raises HostError for what this host lacks."""
+def survey(spec: ArbiterSpec, layout: Layout | None = None) -> Ground:
+    """Looks only. `layout`: of a daemon that runs, whose place stays. Raises HostError for what this host lacks."""
     identities = {watcher.name: identity.resolve(watcher) for watcher in spec.watchers}
-    layout = hierarchy.find(spec.cgroup_root)
+    layout = layout or hierarchy.find(spec.cgroup_root)
     found = list(_findings(spec, layout))
     errors = [text for severity, text in found if severity == "error"]
     if errors and spec.on_missing == "refuse":

@@ -1,4 +1,4 @@
-"""`python -m circus_cg.arbiter.main BOOT_FD`: started by the keeper, as often as needed.
+"""Started by the keeper, as often as needed, with the descriptor of its boot record as the only argument.
 
 The first spawns go out before ZeroMQ is imported: a new arbiter serves workers first and clients 50-100 ms later.
 """
@@ -29,6 +29,7 @@ async def serve(record: boot.ArbiterBoot) -> None:
     await asyncio.sleep(0)  # spawn requests that waited for the loop leave first
     control = importlib.import_module("circus_cg.arbiter.control")  # imports zmq: see the module's first lines
     server = control.open_control(arbiter, dirs.Dirs(Path(record.runtime), Path(record.state)).endpoint)
+    keeper.ready(arbiter.summary, serving=True)
     try:
         await arbiter.gone
     finally:

@@ -47,15 +47,37 @@ def rebuilt(arbiter: Arbiter, spec: WatcherSpec, *, held: bool) -> WatcherRunner
     return WatcherRunner(spec, who, group, arbiter.shared)
 
 
+def extend_the_tree(arbiter: Arbiter) -> None:
+    """For what a configuration needs that was read again while the daemon ran. Raises CgroupError, HostError."""
+    if arbiter.boot.resealed:
+        groups = [_group(arbiter, spec) for spec in arbiter.boot.spec.watchers]
+        arbiter.tree.extend(frozenset().union(*(group.controllers for group in groups)))
+
+
+def recall(arbiter: Arbiter, held: set[str]) -> None:
+    """Watchers that the keeper has and the configuration no more: known again, so that they end by their own rules."""
+    for retired in arbiter.boot.retired:
+        if retired.name in arbiter.runners:
+            continue  # an operator has added it meanwhile
+        spec = arbiter.intents.merged(retired)
+        group = _group(arbiter, spec)
+        if retired.name in held:
+            arbiter.runners[spec.name] = WatcherRunner(spec, Identity(), group, arbiter.shared)
+        else:
+            group.remove()
+
+
 def take_up(arbiter: Arbiter, runner: WatcherRunner) -> None:
     """What the dead arbiter was told to do with it, finished or begun."""
     name = runner.spec.name
     said = arbiter.intents.of(name)
-    if said.removed:
+    retired = not said.added and not _configured(arbiter, name)
+    if said.removed or retired:
         remove(arbiter, runner)
         return
     runner.want(arbiter.intents.wanted(runner.spec), arbiter.intents.numprocesses(runner.spec))
     runner.renew(said.renew)
+    runner.renew(runner.outdated())
 
 
 def add(arbiter: Arbiter, spec: WatcherSpec, *, start: bool, keep: Callable[..., None]) -> WatcherRunner:

@@ -22,7 +22,7 @@ from circus_cg.cgroup.group import WatcherGroup, WorkerGroup
 from circus_cg.cgroup.watch import EventHub
 from circus_cg.core import effects as do
 from circus_cg.core import events as ev
-from circus_cg.core import watcher
+from circus_cg.core import plan, watcher
 from circus_cg.core.slot import Phase, Slot, step, to_note
 from circus_cg.errors import CgroupError
 from circus_cg.host import clock
@@ -54,6 +54,7 @@ class WatcherRunner:
         self._boot = shared.boot
         self._template = life.template(spec, shared.boot, identity)
         self._names_wid = life.names_wid(spec)
+        self._digest = plan.digest(spec)
         self._keeper, self._hub, self._journal = shared.keeper, shared.hub, shared.journal
         self._groups: dict[tuple[int, int], WorkerGroup] = {}  # (wid, generation): those not removed yet
         self._watches: dict[tuple[int, int], Any] = {}  # armed while leftovers outlive their worker
@@ -84,6 +85,7 @@ class WatcherRunner:
         self.spec, self.identity, self.group = spec, identity, group
         self._template = life.template(spec, self._boot, identity)
         self._names_wid = life.names_wid(spec)
+        self._digest = plan.digest(spec)
 
     @property
     def current(self) -> WatcherSpec:
@@ -97,6 +99,11 @@ class WatcherRunner:
     def lives(self) -> dict[int, int]:
         """wid -> generation of those that are there or asked for."""
         return {slot.wid: slot.generation for slot in self.slots.values() if slot.alive}
+
+    def outdated(self) -> dict[int, int]:
+        """wid -> generation of those born by another spec: while no arbiter lived, the configuration was read again."""
+        slots = self.slots.values()
+        return {slot.wid: slot.generation for slot in slots if slot.alive and slot.born not in ("", self._digest)}
 
     def renew(self, lives: Mapping[int, int], spec: WatcherSpec | None = None) -> None:
         """A new life instead of each of these that is still there and wanted; `spec` tells how they are stopped."""
@@ -163,6 +170,8 @@ class WatcherRunner:
             if isinstance(event, ev.Exited | ev.LaunchFailed):  # told twice: acknowledged twice
                 self._keeper.ack(self._key(wid, event.generation), to_note(before))
             return
+        if any(isinstance(effect, do.Spawn) for effect in effects):
+            after = replace(after, born=self._digest)
         self._put(after)
         note = to_note(after)
         for effect in effects:

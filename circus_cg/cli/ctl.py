@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from circus_cg.cli.output import as_json, table
+from circus_cg.cli.upgrade import upgrade
 from circus_cg.errors import NotRunning, TimedOut
 from circus_cg.host import clock, dirs
 from circus_cg.rpc.client import Client
@@ -163,6 +164,9 @@ def quit_(session: Session, wait: bool, json_: bool) -> None:
     if wait:
         dirs.wait_unlocked(session.dirs)
     _done(reply, json_)
+
+
+ctl.add_command(upgrade)
 
 
 def _done(reply: dict[str, Any], json_: bool) -> None:

@@ -15,7 +15,8 @@ import msgspec
 from circus_cg.arbiter.ground import claim, clean_environment, refuse_a_live_tree, survey
 from circus_cg.config import loader
 from circus_cg.host import dirs, scope
-from circus_cg.keeper.boot import become_keeper, sealed
+from circus_cg.keeper import door, image
+from circus_cg.keeper.boot import arbiter_command, become_keeper, sealed
 
 
 @click.command()
@@ -39,17 +40,26 @@ def run(config: str, name: str | None, cgroup_root: str | None) -> None:
     # From here on something of ours exists: a stop is heard by the keeper, which clears it away.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
     claim(ground, joining=True)
-    boot = sealed("circus-cg-arbiter-boot", msgspec.json.encode(ground.record(_raise_nofile(), places)))
+    nofile = _raise_nofile()
+    boot = sealed("circus-cg-arbiter-boot", msgspec.json.encode(ground.record(nofile, places)))
+    taken = image.take()
     become_keeper(
         {
             "instance": uuid.uuid4().hex,
-            "arbiter": {
-                "argv": [sys.executable, "-P", "-m", "circus_cg.arbiter.main", str(boot)],
-                "env": clean_environment(),
-            },
-            "pass_fds": [boot],
+            "arbiter": {"argv": arbiter_command(sys.executable), "env": clean_environment()},
+            "pass_fds": [boot, taken.fd],
+            "image": taken.record(),
             "keep_fds": [lock],
             "places": ground.tree.places(),
+            "control": {"fd": door.listen(str(places.keeper)), "path": str(places.keeper)},
+            "source": {
+                "python": sys.executable,
+                "config": os.path.abspath(config),
+                "cwd": os.getcwd(),
+                "name": name,
+                "cgroup_root": cgroup_root,
+                "nofile": nofile,
+            },
         }
     )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -39,6 +41,29 @@ def diff(old: WatcherSpec, new: WatcherSpec) -> Plan:
         recount="numprocesses" in tops,
         renew=bool(tops - LIVE) or grown,
     )
+
+
+def digest(spec: WatcherSpec) -> str:
+    """Of what a life has from its beginning: two specs with the same need no new lives, whichever version reads them.
+
+    Options left at their defaults don't count, so that one more of them is no change.
+    """
+    same = msgspec.json.decode(msgspec.json.encode(spec), type=WatcherSpec)  # 1 and 1.0 are one second
+    said = {name: value for name, value in _said(same, WatcherSpec(name="", cmd=())).items() if name not in LIVE}
+    text = msgspec.json.encode([said, sorted(_controllers(same))], order="sorted")
+    return hashlib.sha256(text).hexdigest()[:16]
+
+
+def _said(struct: msgspec.Struct, default: msgspec.Struct) -> dict[str, Any]:
+    """The fields that differ from the default, as JSON's own types."""
+    found = {}
+    for name in struct.__struct_fields__:
+        value, usual = getattr(struct, name), getattr(default, name)
+        if value == usual:
+            continue
+        both = isinstance(value, msgspec.Struct) and isinstance(usual, msgspec.Struct)
+        found[name] = _said(value, usual) if both else msgspec.to_builtins(value)
+    return found
 
 
 def lifted(old: Limits, new: Limits) -> tuple[str, ...]:

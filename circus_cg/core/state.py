@@ -69,3 +69,4 @@ class Slot(msgspec.Struct, frozen=True):
     kills: int = 0  # times the group was killed in this life
     stuck: bool = False  # killed again and again, and still not gone
     cause: int = 0  # id of the event that last changed it
+    born: str = ""  # plan.digest of the spec that this life began by

@@ -25,6 +25,11 @@ class Dirs:
     def endpoint(self) -> str:
         return f"ipc://{self.runtime / 'control.sock'}"
 
+    @property
+    def keeper(self) -> Path:
+        """Where root asks the keeper itself."""
+        return self.runtime / "keeper.sock"
+
 
 def of(name: str) -> Dirs:
     """Below CIRCUS_CG_RUNTIME_DIR and CIRCUS_CG_STATE_DIR; as root /run and /var/lib, else the user's own."""

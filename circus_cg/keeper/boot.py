@@ -9,13 +9,18 @@ import signal
 import sys
 from typing import NoReturn
 
+from circus_cg.keeper.errand import LOWEST
 from circus_cg.keeper.head import BOOT_FD, CHANNEL_FD, PIDFD
+from circus_cg.keeper.link import PASSED_FD
 from circus_cg.keeper.messages import Message
+from circus_cg.keeper.succession import held_fds
 
 PR_SET_CHILD_SUBREAPER = 36
-SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "__main__.py")
-EMBEDDED = os.path.join(os.path.dirname(SCRIPT), "embedded.py")
-LOWEST = 10  # of the descriptors that go through exec: 0 to 3 have a meaning at the other end
+EMBEDDED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "embedded.py")
+# What an interpreter is told, with an image's path as its first word.
+START_KEEPER = "import sys; sys.path.insert(0, sys.argv.pop(1)); from circus_cg.keeper.main import main; main()"
+START_ARBITER = "import sys; sys.path.insert(0, sys.argv.pop(1)); from circus_cg.arbiter.main import main; main()"
+KEEPERS = re.compile(rb"circus_cg\.keeper\.main|/keeper/(__main__|embedded)\.py\0")  # the second: of older versions too
 UNCHANGEABLE = {signal.SIGKILL, signal.SIGSTOP}
 SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
@@ -24,7 +29,7 @@ def is_keeper(pid: int) -> bool:
     """Whether a process of that number is a keeper, by its command line."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return re.search(rb"/keeper/(__main__|embedded)\.py\0", file.read()) is not None
+            return KEEPERS.search(file.read()) is not None
     except OSError:
         return False
 
@@ -72,8 +77,22 @@ def start_keeper(boot: Message, channel: int) -> int:
             os.close(one)
 
 
+def arbiter_command(python: str) -> list[str]:
+    """Of every arbiter of a daemon, who finds its boot record and its code where the keeper puts `pass_fds`."""
+    return [python, "-P", "-c", START_ARBITER, f"/proc/self/fd/{PASSED_FD + 1}", str(PASSED_FD)]
+
+
 def become_keeper(boot: Message) -> NoReturn:
-    """Replace this process. `boot`: instance, arbiter {argv, env}, pass_fds (for arbiters), keep_fds, places.
+    """Replace this process. `boot`:
+
+    instance    a name that no other daemon ever has
+    arbiter     {argv, env}
+    pass_fds    for arbiters: their boot record and the image, at PASSED_FD and the next
+    image       image.Image as a dictionary: the code of keeper and arbiters
+    keep_fds    what else is to stay open
+    places      see groups.leave
+    control     {fd, path} of the listening socket for root
+    source      what `cli.seal` needs to do all this again: {python, config, name, cgroup_root, nofile, cwd}
 
     The subreaper flag survives execve (prctl(2)), so the keeper itself never loads ctypes.
     """
@@ -81,9 +100,11 @@ def become_keeper(boot: Message) -> NoReturn:
     if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "cannot become a subreaper")
     fd = sealed("circus-cg-boot", json.dumps(boot).encode())
-    for kept in (*boot["pass_fds"], *boot["keep_fds"]):
+    for kept in held_fds(boot):
         os.set_inheritable(kept, True)
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:  # Python makes none for a descriptor that was closed
             stream.flush()
-    os.execve(sys.executable, [sys.executable, "-I", "-S", SCRIPT, str(fd)], dict(os.environ))
+    python, image = boot["image"]["python"], boot["image"]["fd"]
+    argv = [python, "-I", "-S", "-c", START_KEEPER, f"/proc/self/fd/{image}", str(fd)]
+    os.execve(python, argv, dict(os.environ))

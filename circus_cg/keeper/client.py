@@ -64,8 +64,9 @@ class KeeperClient:
     def forget(self, slot: tuple[str, int]) -> None:
         self._channel.send({"op": "forget", "slot": slot})
 
-    def ready(self, status: str) -> None:
-        self._channel.send({"op": "ready", "status": status})
+    def ready(self, status: str, *, serving: bool = False) -> None:
+        """`serving`: commands are heard too."""
+        self._channel.send({"op": "ready", "status": status, "serving": serving})
 
     def pong(self) -> None:
         self._channel.send({"op": "pong"})

@@ -48,6 +48,27 @@ class Held:
             "exit": self.record,
         }
 
+    def save(self) -> Message:
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        return {**fields, "state": self.state.value}
+
+    @classmethod
+    def load(cls, saved: Message) -> "Held":
+        """Fields that this version doesn't know are left out, those it misses are as in an empty slot."""
+        watcher, wid = saved["slot"]
+        held = cls((str(watcher), int(wid)))
+        for name in cls.__slots__:
+            if name in saved:
+                setattr(held, name, saved[name])
+        held.slot, held.state = (str(watcher), int(wid)), State(saved["state"])
+        if held.pending_exit is not None:
+            code, signum, at = held.pending_exit
+            held.pending_exit = (code, signum, at)
+        if held.request:
+            signum, patience = held.request["stop"]
+            held.request = {**held.request, "key": held.key, "stop": (int(signum), float(patience))}
+        return held
+
 
 class Ledger:
     """Every spawn is a compare-and-swap, every exit is kept until understood; so nothing is doubled or lost."""
@@ -55,6 +76,21 @@ class Ledger:
     def __init__(self) -> None:
         self._slots: dict[tuple[str, int], Held] = {}
         self._by_pid: dict[int, Held] = {}
+
+    def save(self) -> list[Message]:
+        """All of it, as JSON can carry it to the next image of the keeper."""
+        return [held.save() for held in self._slots.values()]
+
+    @classmethod
+    def load(cls, saved: list[Message]) -> "Ledger":
+        """As it was when it was saved. Raises KeyError, TypeError, ValueError for what is no ledger."""
+        ledger = cls()
+        for one in saved:
+            held = Held.load(one)
+            ledger._slots[held.slot] = held
+            if held.pid is not None and held.pending_exit is None:
+                ledger._by_pid[held.pid] = held
+        return ledger
 
     def spawn(self, request: Message) -> Message | None:
         """None: the life is now launching. Otherwise the refusal to send."""
@@ -133,6 +169,10 @@ class Ledger:
         """The live pid of exactly this life; None once it was reaped."""
         held = self._current(key)
         return held.pid if held is not None and held.pid in self._by_pid else None
+
+    def pids(self) -> list[int]:
+        """Of the children not reaped yet."""
+        return list(self._by_pid)
 
     def knows(self, pid: int) -> bool:
         return pid in self._by_pid

@@ -11,6 +11,7 @@ from circus_cg.keeper.messages import Message
 from circus_cg.keeper.wire import Channel, Closed, pair
 
 ARBITER_FD = 3  # where every arbiter finds its channel
+PASSED_FD = 4  # and, from here on, what is passed to it
 PING_EVERY = 10.0  # seconds of silence before a ping
 SILENCE_LIMIT = 30.0  # seconds without any word: killed and replaced
 GIVE_UP_AFTER = 3  # starts in a row that never got ready, with nothing to supervise yet
@@ -25,6 +26,7 @@ class ArbiterLink:
     """At most one arbiter. `deadline` is when `on_deadline` wants to be called."""
 
     def __init__(self, argv: list[str], env: dict[str, str], pass_fds: list[int]) -> None:
+        """`pass_fds`: above the numbers that they are put at."""
         self._argv, self._env, self._pass_fds = argv, env, pass_fds
         self.channel: Channel | None = None
         self.pid: int | None = None
@@ -60,11 +62,25 @@ class ArbiterLink:
         finally:
             theirs.close()
 
+    def become(self, argv: list[str], env: dict[str, str], pass_fds: list[int], now: float) -> None:
+        """The next arbiters are others; none lives now, and the first is due at once."""
+        self._argv, self._env, self._pass_fds = argv, env, pass_fds
+        self.failures, self._restart_at = 0, now
+
+    def ask_to_leave(self) -> None:
+        """It sees the end of its channel; what it has asked and still asks is read to its end."""
+        if self.channel is not None:
+            self.channel.shut_sending()
+
     def send(self, message: Message) -> None:
         """Dropped when no arbiter lives: the next one gets the inventory instead."""
         if self.channel is not None:
             with suppress(Closed):  # its death is on the way to us; records stay until acknowledged
                 self.channel.send(message)
+
+    def kill(self) -> None:
+        if self.pid is not None:
+            os.kill(self.pid, signal.SIGKILL)  # ours and not yet reaped, so the pid is safe
 
     def heard(self, now: float) -> None:
         self._heard, self._pinged = now, False
@@ -82,7 +98,7 @@ class ArbiterLink:
         if self.pid is None:
             restart()
         elif self._pinged:
-            os.kill(self.pid, signal.SIGKILL)  # ours and not yet reaped, so the pid is safe
+            self.kill()
             self._heard = now
         else:
             self.ping(now)
@@ -101,9 +117,8 @@ class ArbiterLink:
     def _spawn(self, their_fd: int) -> int:
         high = os.dup(their_fd)  # posix_spawn's dup2 onto the same number would keep close-on-exec
         try:
-            actions = [(os.POSIX_SPAWN_DUP2, high, ARBITER_FD)]
-            for fd in self._pass_fds:
-                os.set_inheritable(fd, True)
+            actions = [(os.POSIX_SPAWN_DUP2, high, ARBITER_FD)]  # first: `high` may be one of the next numbers
+            actions += [(os.POSIX_SPAWN_DUP2, fd, PASSED_FD + i) for i, fd in enumerate(self._pass_fds)]
             argv = self._argv
             return os.posix_spawn(
                 argv[0],
@@ -121,5 +136,3 @@ class ArbiterLink:
             )
         finally:
             os.close(high)
-            for fd in self._pass_fds:
-                os.set_inheritable(fd, False)

@@ -6,7 +6,7 @@ Eight requests (arbiter -> keeper); each names its operation in "op":
     ack     key[, note]      the exit of that life was understood
     note    notes: [[slot|null, note], ...]  opaque texts, given back at hello (null: the arbiter's own)
     forget  slot             an empty slot's memory is dropped
-    ready   status           every watcher that starts by itself was asked to
+    ready   status, serving  every watcher that starts by itself was asked to; said again when commands are heard
     pong                     the answer to ping
     quit    code             nothing is left to supervise; leave
 Answers and news (keeper -> arbiter): hello (paged), spawned, exited, refused, terminate, ping.

@@ -132,7 +132,7 @@ class NativeLauncher:
         self._inbox.watch(ours.fileno())
         actions = [(os.POSIX_SPAWN_DUP2, theirs.fileno(), _REQUEST_FD)]
         try:
-            self.pid = os.posix_spawn(self._path, ["circus-cg-launcher"], {}, file_actions=actions)
+            self.pid = os.posix_spawn(self._path, ["circus-cg-launcher"], {}, file_actions=actions, setsigmask=())
         finally:
             theirs.close()
         self._pidfd = os.pidfd_open(self.pid)

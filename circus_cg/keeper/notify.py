@@ -8,6 +8,7 @@ import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from math import inf
+from typing import Any
 
 RETRY = 0.2  # seconds
 EXTEND_EVERY = 5.0  # seconds, while a stop goes on
@@ -30,6 +31,17 @@ class Notifier:
         self._extend_at = inf
         self._ready = False
         self._reloading = False
+
+    def save(self) -> dict[str, object]:
+        """For the next image of this process."""
+        return {"ready": self._ready, "reloading": self._reloading, "pending": self._pending}
+
+    def restore(self, saved: dict[str, Any], now: float) -> None:
+        """What the image before had said, and not yet said. The watchdog hears of the change at once."""
+        self._ready, self._reloading = bool(saved["ready"]), bool(saved["reloading"])
+        self._pending.update(saved["pending"])
+        if self._interval != inf:
+            self._alive(now)
 
     @property
     def deadline(self) -> float:

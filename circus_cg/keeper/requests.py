@@ -23,6 +23,7 @@ class Keeping(Protocol):
     def leaving(self) -> bool: ...
     def settled(self, messages: list[Message], started: int | None) -> None: ...
     def quit(self, code: int) -> None: ...
+    def on_ready(self, serving: bool) -> None: ...
 
 
 class Requests:
@@ -80,9 +81,10 @@ class Requests:
     def _on_ready(self, message: Message) -> None:
         self._arbiter.ready()
         self._notify.ready(f"supervising {message.get('status', 'its watchers')}", time.monotonic())
+        self._keeper.on_ready(bool(message.get("serving")))
 
     def _on_pong(self, message: Message) -> None:
-        self._notify.reloaded(time.monotonic())
+        """Nothing more: that it said something was noticed."""
 
     def _on_quit(self, message: Message) -> None:
         self._keeper.quit(int(message["code"]))

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import select
 import signal
 import time
 from collections.abc import Callable
@@ -11,8 +12,10 @@ from circus_cg.keeper import groups
 from circus_cg.keeper.launch import Failed, ForkLauncher, Gone, NativeLauncher, Running, SpawnRequest, Started
 from circus_cg.keeper.ledger import Ledger
 from circus_cg.keeper.messages import Key, Message
+from circus_cg.keeper.stopping import end
 
 LAUNCHER_LIMIT = 10.0  # seconds to make a process; the launcher never waits for one, so silence is a fault
+SETTLE = 0.2  # seconds that lives in flight have to settle before this image ends
 RELAUNCHES = 20  # of one life; a launcher that others kill is no fault of the request's
 
 # What happened, told to the keeper: messages for the arbiter, and a new child to watch.
@@ -86,6 +89,26 @@ class Spawning:
                 case Gone():
                     self._on_gone(answer.unsettled)
 
+    def halt(self) -> Message:
+        """No process is made any more, since this image is about to end: the lives in flight, for the next one."""
+        until = time.monotonic() + SETTLE
+        while self._asked and (left := until - time.monotonic()) > 0:
+            if select.select([self], [], [], left)[0]:
+                self.on_readable()
+        if self._launcher.pid is not None:
+            end(self._launcher.pid)
+        return {"asked": list(self._asked.values()), "unstarted": list(self._unstarted.values())}
+
+    def take_over(self, halted: Message) -> None:
+        """What another image's launcher, which is dead, had in flight: the same as if ours had died."""
+        unstarted = {Key(*key) for key in halted["unstarted"]}
+        for asked in halted["asked"]:
+            self._next += 1
+            self._asked[self._next] = key = Key(*asked)
+            if key in unstarted:
+                self._unstarted[self._next] = key
+        self._settle_orphans([ident for ident in self._asked if ident not in self._unstarted])
+
     def close(self) -> int | None:
         """The launcher's pid, if there is one: it leaves by itself, and its group is in use until it has."""
         pid = self._launcher.pid
@@ -127,10 +150,13 @@ class Spawning:
         return self._unstarted.pop(ident, None)
 
     def _on_gone(self, unsettled: list[int]) -> None:
+        self._launcher.restart()
+        self._settle_orphans(unsettled)
+
+    def _settle_orphans(self, unsettled: list[int]) -> None:
         """The launcher died. Each life still in flight: a child in its group is adopted, else it is asked for again."""
         for ident in unsettled:
             self._on_running(ident)  # its exec can't be told any more; its exit will be
-        self._launcher.restart()
         waiting, self._unstarted, self._asked = self._unstarted, {}, {}
         self._since.clear()
         for ident, key in waiting.items():

@@ -3,6 +3,7 @@
 import os
 import select
 import signal
+from contextlib import suppress
 from math import inf
 
 from circus_cg.keeper import groups
@@ -75,3 +76,10 @@ def wait_or_kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
     os.close(pidfd)
     os.waitpid(pid, 0)
+
+
+def end(pid: int) -> None:
+    """A child of ours, at once."""
+    with suppress(ProcessLookupError, ChildProcessError):  # reaped already
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)

@@ -83,6 +83,11 @@ class Channel:
             messages.append(_decoded(data, fds))
         return messages
 
+    def shut_sending(self) -> None:
+        """The other side reads to the end of what was sent; what it says is still heard."""
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_WR)
+
     def shut(self) -> None:
         """For every holder of this end."""
         with suppress(OSError):

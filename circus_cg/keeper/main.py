@@ -17,6 +17,7 @@ from circus_cg.keeper import groups, launch, succession
 from circus_cg.keeper.door import Asker, Door
 from circus_cg.keeper.head import Head
 from circus_cg.keeper.ledger import Ledger
+from circus_cg.keeper.liaison import Liaison
 from circus_cg.keeper.link import GIVE_UP_AFTER, ArbiterLink
 from circus_cg.keeper.log import say
 from circus_cg.keeper.messages import VERSION, Message, hello
@@ -25,7 +26,6 @@ from circus_cg.keeper.requests import Requests
 from circus_cg.keeper.spawning import Spawning
 from circus_cg.keeper.stopping import LastResort, wait_or_kill
 from circus_cg.keeper.upgrade import Stage, Upgrade
-from circus_cg.keeper.wire import Closed
 from circus_cg.keeper.workers import Workers
 
 SWEEP_AFTER = 1.0  # seconds from a worker's end to the sweep for orphans that may have died along: one O(n) scan
@@ -50,9 +50,8 @@ class Keeper:
         self._spawning = Spawning(self._ledger, launch.make_launcher(_launcher(boot)), self.settled)
         self._workers = Workers(self._epoll, self._ledger, self._ended)
         self._requests = Requests(self, self._ledger, self._spawning, self._arbiter, self._notify)
+        self._liaison = Liaison(self._epoll, self._arbiter, self, self._requests.serve)
         self.note = ""  # the arbiter's own
-        self._arbiter_pidfd = -1
-        self._writing = False
         self._sweep_at = inf
         self._stopping = False  # SIGTERM was seen
         self._last_resort: LastResort | None = None
@@ -82,10 +81,7 @@ class Keeper:
         if self._halted:
             self._spawning.take_over(self._halted)
             self._sweep_at = time.monotonic()
-        if isinstance(self._arbiter, Head):
-            self._meet_head(self._arbiter)
-        else:
-            self._start_arbiter()
+        self._liaison.begin()
         self._on_signals(self._overheard, explained=False)
         while self._exit is None:
             self._wait()
@@ -106,20 +102,15 @@ class Keeper:
         if self._upgrade is not None and self._upgrade.stage is Stage.DUE:
             self._succeed(self._upgrade)
         self._on_deadlines()
-        self._watch_writability()
+        self._liaison.watch_writability()
 
     def _dispatch(self, fd: int, event: int) -> None:
         if fd in self._workers:
             self._workers.reap(fd)
         elif fd == self._spawning.fileno():
             self._spawning.on_readable()
-        elif fd == self._arbiter_pidfd:
-            if isinstance(self._arbiter, Head):
-                self._on_head_gone(self._arbiter)
-            else:
-                self._on_arbiter_death()
-        elif self._arbiter.channel is not None and fd == self._arbiter.channel.fileno():
-            self._on_channel(event)
+        elif fd in self._liaison:
+            self._liaison.on_event(fd, event)
         elif self._upgrade is not None and fd in self._upgrade:
             self._upgrade.on_errand_ended(time.monotonic())
         elif self._door is not None and fd in self._door:
@@ -134,7 +125,7 @@ class Keeper:
         else:
             if self._upgrade is not None:
                 self._upgrade.on_deadline(now)
-            self._arbiter.on_deadline(now, self._start_arbiter)
+            self._arbiter.on_deadline(now, self._liaison.start)
         excused = self._last_resort is not None or self._upgrade is not None  # both have an end
         self._notify.on_deadline(now, answering=excused or self._arbiter.answering)
         self._spawning.on_deadline(now)
@@ -143,89 +134,22 @@ class Keeper:
 
     # -- the arbiter ---------------------------------------------------------------------------
 
-    def _start_arbiter(self) -> None:
-        assert isinstance(self._arbiter, ArbiterLink)
-        self._writing = False
-        try:
-            self._arbiter.start(self._inventory(), time.monotonic())
-            assert self._arbiter.channel is not None and self._arbiter.pid is not None
-            self._arbiter_pidfd = os.pidfd_open(self._arbiter.pid)
-        except OSError as cause:  # no descriptor, no memory, or its program is just being replaced
-            log(f"cannot start an arbiter: {cause}; trying again")
-            if self._arbiter.pid is not None:
-                os.kill(self._arbiter.pid, signal.SIGKILL)
-                os.waitpid(self._arbiter.pid, 0)
-            self._after_arbiter()
-            return
-        self._epoll.register(self._arbiter.channel.fileno(), select.EPOLLIN)
-        self._epoll.register(self._arbiter_pidfd, select.EPOLLIN)
-
-    def _inventory(self) -> list[Message]:
+    def inventory(self) -> list[Message]:
         note, instance = self.note, self._boot["instance"]
         return hello(self._ledger.inventory(), instance=instance, note=note, stopping=self._stopping)
 
-    def _meet_head(self, caller: Head) -> None:
-        """The library's caller holds the arbiter; there is one, and it was there before us."""
-        assert caller.channel is not None
-        self._epoll.register(caller.channel.fileno(), select.EPOLLIN)
-        self._arbiter_pidfd = caller.pidfd
-        self._epoll.register(caller.pidfd, select.EPOLLIN)
-        for page in self._inventory():
-            caller.send(page)
+    def answering(self) -> None:
+        self._notify.heard(time.monotonic())
 
-    def _on_head_gone(self, caller: Head) -> None:
-        """However it died, and whoever inherited its descriptors: what it held ends now."""
-        if self._arbiter_pidfd >= 0:
-            self._epoll.unregister(self._arbiter_pidfd)
-            self._arbiter_pidfd = -1
-        if caller.channel is not None:
-            self._epoll.unregister(caller.channel.fileno())
-            caller.close()
-        self._begin_last_resort(0)
-        if self._last_resort is not None:
-            self._last_resort.hurry()
-
-    def _on_channel(self, event: int) -> None:
-        channel = self._arbiter.channel
-        assert channel is not None
-        try:
-            if event & select.EPOLLOUT:
-                channel.flush()
-            if event & (select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR):
-                for message in channel.receive():
-                    self._arbiter.heard(time.monotonic())
-                    self._requests.serve(message)
-                if self._arbiter.answering:
-                    self._notify.heard(time.monotonic())
-        except Closed:
-            # A live arbiter that closed its channel can't be talked to: same as dead. What it asked before counts.
-            self._drain_channel()
-            if isinstance(self._arbiter, Head):
-                self._on_head_gone(self._arbiter)
-                return
-            self._epoll.unregister(channel.fileno())
-            self._arbiter.close()
-            if self._arbiter.pid is not None:
-                os.kill(self._arbiter.pid, signal.SIGKILL)
-
-    def _on_arbiter_death(self) -> None:
-        assert isinstance(self._arbiter, ArbiterLink) and self._arbiter.pid is not None
-        _, status = os.waitpid(self._arbiter.pid, 0)
-        self._epoll.unregister(self._arbiter_pidfd)
-        os.close(self._arbiter_pidfd)
-        self._arbiter_pidfd = -1
-        if self._arbiter.channel is not None:
-            self._drain_channel()
-            if self._arbiter.channel is not None:
-                self._epoll.unregister(self._arbiter.channel.fileno())
-        how = "left" if self._upgrade is not None and self._upgrade.stage is Stage.LEAVING else "died"
-        died = f"arbiter {how} ({describe(status)}); {len(self._workers)} workers stay"
-        log(died)
-        self._notify.status(died, time.monotonic())
-        self._after_arbiter()
-
-    def _after_arbiter(self) -> None:
+    def arbiter_gone(self, status: int | None) -> None:
+        """It has died and was reaped; None: it could not even be started."""
         assert isinstance(self._arbiter, ArbiterLink)
+        if status is not None:
+            asked = self._upgrade is not None and self._upgrade.stage is Stage.LEAVING
+            how = "left, as asked" if asked else f"died ({describe(status)})"
+            died = f"arbiter {how}; {len(self._workers)} workers stay"
+            log(died)
+            self._notify.status(died, time.monotonic())
         self._arbiter.died(time.monotonic())
         if self._upgrade is not None:
             self._upgrade.on_arbiter_gone(time.monotonic())
@@ -233,22 +157,15 @@ class Keeper:
         if self._stopping or hopeless:
             self._begin_last_resort(1 if hopeless else 0)
 
-    def _drain_channel(self) -> None:
-        """What it asked before it died still counts: a note or an acknowledgement may be among it."""
-        channel = self._arbiter.channel
-        assert channel is not None
-        try:
-            while messages := channel.receive():
-                for message in messages:
-                    self._requests.serve(message)
-        except Closed:
-            return
+    def head_gone(self) -> None:
+        """What the library's caller held ends now."""
+        self._begin_last_resort(0)
+        if self._last_resort is not None:
+            self._last_resort.hurry()
 
-    def _watch_writability(self) -> None:
-        channel = self._arbiter.channel
-        if channel is not None and channel.wants_write != self._writing:
-            self._writing = channel.wants_write
-            self._epoll.modify(channel.fileno(), select.EPOLLIN | (select.EPOLLOUT if self._writing else 0))
+    def on_ready(self, serving: bool) -> None:
+        if self._upgrade is not None:
+            self._upgrade.on_ready(serving)
 
     # -- workers -------------------------------------------------------------------------------
 
@@ -273,7 +190,7 @@ class Keeper:
 
     def _reap_other(self, pid: int) -> None:
         if pid == self._arbiter.pid:
-            self._on_arbiter_death()
+            self._liaison.on_death()
         elif self._upgrade is not None and pid == self._upgrade.child:
             self._upgrade.on_errand_ended(time.monotonic())
         else:
@@ -339,10 +256,6 @@ class Keeper:
         log(text)
         self._notify.status(text, time.monotonic())
         self._notify.reloaded(time.monotonic())
-
-    def on_ready(self, serving: bool) -> None:
-        if self._upgrade is not None:
-            self._upgrade.on_ready(serving)
 
     def _succeed(self, upgrade: Upgrade) -> None:
         """Become the next image; returns only where it can't be run at all."""

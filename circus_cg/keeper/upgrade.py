@@ -61,6 +61,7 @@ class Upgrade:
         self._errand: Errand | None = None
         self._deaths = 0
         self._why = ""
+        self._failed: int | None = None  # the new arbiter that must go
 
     # -- beginnings --------------------------------------------------------------------------------
 
@@ -131,7 +132,7 @@ class Upgrade:
             version, keeper = self.new["version"], "kept" if kept else "replaced"
             answer = {"version": version, "keeper": keeper, "watchers": self.new["watchers"]}
             self._finish(f"upgraded to {version}, keeper {keeper}", {"done": answer}, gone=self.old)
-        elif self.stage is Stage.RETURNING:
+        elif self.stage is Stage.RETURNING and self._arbiter.pid != self._failed:
             self._finish(f"{self._why}; everything is as before", {"rolled_back": self._why}, gone=self.new)
 
     def on_deadline(self, now: float) -> None:
@@ -153,7 +154,9 @@ class Upgrade:
                 pass
 
     def abandon(self, why: str) -> None:
-        """The daemon stops: what was begun ends with it."""
+        """The daemon stops: what was begun ends with it. An arbiter that is between two is not waited for."""
+        if self.stage in (Stage.LEAVING, Stage.STARTING, Stage.RETURNING):
+            self._arbiter.kill()
         if self._errand is not None:
             self._keeper.unwatch(self._errand.pidfd)
             end(self._errand.pid)
@@ -239,6 +242,7 @@ class Upgrade:
         self.stage, self.deadline = Stage.RETURNING, now + READY_LIMIT
         running = self._keeper.record()["image"]
         self._keeper.go_by({**self.old, "image": running})
+        self._failed = self._arbiter.pid  # its last words are still to come
         self._arbiter.kill()
 
     def _refuse(self, text: str, status: int = 1) -> None:

@@ -44,6 +44,7 @@ class Daemon:
             **environment,
         }
         self.process: subprocess.Popen[bytes] | None = None
+        self.program = PROGRAM
         self.write_config(configuration)
 
     @property
@@ -66,7 +67,7 @@ class Daemon:
         """Start the process; it need not answer yet."""
         assert self.process is None, "the daemon runs already"
         with self.log.open("ab") as log:
-            command = [PROGRAM, "run", str(self.config)]
+            command = [self.program, "run", str(self.config)]
             self.process = subprocess.Popen(
                 command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
@@ -83,7 +84,7 @@ class Daemon:
 
     def ctl(self, *arguments: str, seconds: float = 60) -> Any:
         """The parsed answer of `circus-cg ctl ARGUMENTS --json`. Raises Refused."""
-        command = [PROGRAM, "ctl", "--name", self.name, *arguments, "--json"]
+        command = [self.program, "ctl", "--name", self.name, *arguments, "--json"]
         done = subprocess.run(
             command, env=self.environment, capture_output=True, text=True, timeout=seconds * SLOWNESS, check=False
         )

@@ -1,0 +1,78 @@
+"""An installation of the package that a test may change, as an administrator's `pip install` would under a daemon."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sysconfig
+import venv
+from pathlib import Path
+
+import circus_cg
+
+PACKAGE = Path(circus_cg.__file__).parent
+CHECKOUT = Path(__file__).parents[2]
+
+
+class Installation:
+    """A virtual environment with a copy of the package, or of another version of it, and this one's dependencies."""
+
+    def __init__(self, directory: Path, package: Path = PACKAGE) -> None:
+        self.site = directory / "site"
+        shutil.copytree(package, self.site / "circus_cg", ignore=shutil.ignore_patterns("__pycache__"))
+        venv.create(directory / "venv", with_pip=False, symlinks=True)
+        self.python = directory / "venv/bin/python"
+        purelib = sysconfig.get_path("purelib", vars={"base": str(directory / "venv")})
+        ours = {sysconfig.get_path(kind) for kind in ("purelib", "platlib")}
+        Path(purelib, "circus-cg.pth").write_text("\n".join([str(self.site), *sorted(ours)]) + "\n")
+        self.program = directory / "venv/bin/circus-cg"
+        self.program.write_text(f"#!{self.python} -P\nfrom circus_cg.__main__ import main\nmain()\n")
+        self.program.chmod(0o755)
+
+    def edit(self, module: str, old: str, new: str) -> None:
+        """`module`: its file below the package."""
+        file = self.site / "circus_cg" / module
+        text = file.read_text()
+        assert text.count(old) >= 1, f"{file} has no {old!r}"
+        self.replace(file, text.replace(old, new, 1))
+
+    def add_to(self, module: str, text: str) -> None:
+        file = self.site / "circus_cg" / module
+        self.replace(file, file.read_text() + text)
+
+    def replace(self, file: Path, text: str) -> None:
+        """As pip does: another file by that name."""
+        fresh = file.with_suffix(".fresh")
+        fresh.write_text(text)
+        fresh.replace(file)
+
+    def uninstall(self) -> None:
+        shutil.rmtree(self.site / "circus_cg")
+
+    def install(self, package: Path = PACKAGE) -> None:
+        shutil.rmtree(self.site / "circus_cg", ignore_errors=True)
+        shutil.copytree(package, self.site / "circus_cg", ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def earlier_package(directory: Path) -> Path | None:
+    """The package as it was before the last commit that changed the keeper; None where there is no history."""
+    last = _git("log", "-1", "--format=%H", "--", "circus_cg/keeper")
+    if last is None:
+        return None
+    directory.mkdir()
+    archive = directory / "earlier.tar"
+    if _git("archive", f"--output={archive}", f"{last.strip()}^", "circus_cg") is None:
+        return None
+    shutil.unpack_archive(archive, directory, "tar", filter="data")
+    launcher = PACKAGE / "keeper/launcher"
+    if launcher.exists():  # its language has not changed
+        shutil.copy2(launcher, directory / "circus_cg/keeper/launcher")
+    return directory / "circus_cg"
+
+
+def _git(*words: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *words], cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return done.stdout if done.returncode == 0 else None

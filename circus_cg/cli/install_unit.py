@@ -31,7 +31,7 @@ def install_unit(config: str, name: str | None, print_: bool, enable: bool) -> N
     spec = loader.override(loader.load(path), name=name, cgroup_root=None)
     user = os.geteuid() != 0
     command = [*_program(), "run", str(path), *(["--name", name] if name else [])]
-    content = unit.text(spec.name, command, user=user)
+    content = unit.text(spec.name, command, [*_program(), "ctl", "--name", spec.name, "upgrade"], user=user)
     if print_:
         click.echo(content, nl=False)
         return

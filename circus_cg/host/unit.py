@@ -20,6 +20,7 @@ After=network.target
 Type=notify
 NotifyAccess=main
 ExecStart={command}
+ExecReload={reload}
 # A daemon that dies takes its workers along and starts clean; what is wrong with the configuration (2), the host (3)
 # or the name (4) does not get better by itself.
 Restart=on-failure
@@ -46,11 +47,12 @@ WantedBy={target}
 PRIVILEGED = "OOMScoreAdjust=-900\n"  # workers start at 0
 
 
-def text(name: str, command: list[str], *, user: bool) -> str:
-    """No hardening (ProtectSystem=, NoNewPrivileges=, ...): every worker would inherit it; limits belong to workers."""
+def text(name: str, command: list[str], reload: list[str], *, user: bool) -> str:
+    """`reload`: a command that returns when it is done. No hardening (ProtectSystem=, NoNewPrivileges=, ...): every worker would inherit it; limits belong to workers."""
     return TEMPLATE.format(
         name=_escaped(name),
         command=" ".join(map(_quoted, command)),
+        reload=" ".join(map(_quoted, reload)),
         edit=f"--user edit {unit(name)}" if user else f"edit {unit(name)}",
         privileged="" if user else PRIVILEGED,
         target="default.target" if user else "multi-user.target",

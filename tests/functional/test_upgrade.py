@@ -225,7 +225,7 @@ def test_a_keeper_that_does_not_understand_the_state_is_not_tried(installed: Sta
     running, installation = installed(watchers=THREE)
     before, arbiter = pids(running, "w", 3), arbiter_of(running.pid)
     installation.edit("keeper/messages.py", "VERSION = 1", "VERSION = 3")
-    with pytest.raises(Refused, match="does not understand.*more than one step"):
+    with pytest.raises(Refused, match=r"does not understand.*more than one step"):
         running.ctl("upgrade")
     assert arbiter_of(running.pid) == arbiter and pids(running, "w", 3) == before
 

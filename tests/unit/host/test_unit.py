@@ -34,7 +34,9 @@ def parsed(text: str) -> configparser.ConfigParser:
 
 @pytest.mark.parametrize("user", [False, True])
 def test_the_daemon_gets_what_its_groups_and_its_workers_need(user: bool) -> None:
-    service = dict(parsed(unit.text("shop", ["/x/circus-cg", "run", "/etc/shop.yaml"], user=user))["Service"])
+    reload = ["/x/circus-cg", "ctl", "--name", "shop", "upgrade"]
+    text = unit.text("shop", ["/x/circus-cg", "run", "/etc/shop.yaml"], reload, user=user)
+    service = dict(parsed(text)["Service"])
     assert {
         "Type": "notify",
         "NotifyAccess": "main",
@@ -44,6 +46,7 @@ def test_the_daemon_gets_what_its_groups_and_its_workers_need(user: bool) -> Non
         "TasksMax": "infinity",
         "Restart": "on-failure",
         "ExecStart": "/x/circus-cg run /etc/shop.yaml",
+        "ExecReload": "/x/circus-cg ctl --name shop upgrade",
     }.items() <= service.items()
     assert (
         float(service["WatchdogSec"]) > 2 * 30
@@ -52,10 +55,10 @@ def test_the_daemon_gets_what_its_groups_and_its_workers_need(user: bool) -> Non
 
 
 def test_only_root_can_ask_to_be_spared_by_the_oom_killer() -> None:
-    assert "OOMScoreAdjust" in unit.text("x", ["/x"], user=False)
-    assert "OOMScoreAdjust" not in unit.text("x", ["/x"], user=True)
-    assert parsed(unit.text("x", ["/x"], user=True))["Install"]["WantedBy"] == "default.target"
-    assert parsed(unit.text("x", ["/x"], user=False))["Install"]["WantedBy"] == "multi-user.target"
+    assert "OOMScoreAdjust" in unit.text("x", ["/x"], ["/x"], user=False)
+    assert "OOMScoreAdjust" not in unit.text("x", ["/x"], ["/x"], user=True)
+    assert parsed(unit.text("x", ["/x"], ["/x"], user=True))["Install"]["WantedBy"] == "default.target"
+    assert parsed(unit.text("x", ["/x"], ["/x"], user=False))["Install"]["WantedBy"] == "multi-user.target"
 
 
 @pytest.mark.parametrize(
@@ -71,8 +74,9 @@ def test_only_root_can_ask_to_be_spared_by_the_oom_killer() -> None:
     ],
 )
 def test_a_word_of_the_command_line_arrives_as_it_is(word: str, written: str) -> None:
-    text = unit.text("x", ["/x", word], user=False)
-    assert parsed(text)["Service"]["ExecStart"] == f"/x {written}"
+    text = unit.text("x", ["/x", word], ["/x", word], user=False)
+    service = parsed(text)["Service"]
+    assert service["ExecStart"] == service["ExecReload"] == f"/x {written}"
 
 
 def test_a_unit_is_written_whole_once_and_readable_by_all(tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
-"""The ledger in a simulated world: a launcher that answers late or dies, workers that die, an arbiter that forgets."""
+"""The ledger in a simulated world: a launcher that answers late or dies, workers that die, an arbiter that forgets, and
+a keeper that becomes its next image at any point.
+"""
 
 import itertools
+import json
 from typing import Any
 
 from hypothesis import strategies as st
@@ -35,7 +38,7 @@ class KeeperWorld(RuleBasedStateMachine):
     @rule(slot=st.sampled_from(SLOTS), skew=st.integers(-1, 1))
     def ask(self, slot: tuple[str, int], skew: int) -> None:
         key = Key(*slot, self.arbiter.get(slot, 0) + 1 + skew)
-        refusal = self.ledger.spawn({"key": key, "note": str(key.generation)})
+        refusal = self.ledger.spawn({"key": key, "note": str(key.generation), "stop": (15, 1.0)})
         if refusal is None:
             assert key not in self.accepted, "one life was spawned twice"
             assert not any(k.slot == slot for k in self.alive.values()), "two lives in one slot"
@@ -90,6 +93,15 @@ class KeeperWorld(RuleBasedStateMachine):
         """The new one knows what the inventory tells it, and hears exits that were not acknowledged."""
         self.arbiter = {tuple(s["slot"]): s["generation"] for s in self.ledger.inventory()}
         self.news([s["exit"] for s in self.ledger.inventory() if s["exit"] is not None])
+
+    @rule()
+    def keeper_becomes_its_next_image(self) -> None:
+        """What it held goes through JSON; nothing that can be asked of the two differs."""
+        before, self.ledger = self.ledger, Ledger.load(json.loads(json.dumps(self.ledger.save())))
+        assert json.dumps(self.ledger.inventory()) == json.dumps(before.inventory())
+        assert sorted(self.ledger.pids()) == sorted(before.pids())
+        for held in before.all():
+            assert self.ledger.request_of(held.key) == held.request
 
     @rule(slot=st.sampled_from(SLOTS))
     def forget(self, slot: tuple[str, int]) -> None:

@@ -1,0 +1,51 @@
+"""When a life that goes on under a configuration read anew is one of yesterday: `plan.digest`, against `plan.diff`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from circus_cg.core import plan
+from circus_cg.spec import Backoff, Limits, Rlimit, WatcherSpec
+
+SPEC = WatcherSpec(name="w", cmd=("sleep", "9"), env={"A": "1"}, limits=Limits(memory_max=1 << 26))
+CHANGES: list[dict[str, Any]] = [
+    {"cmd": ("sleep", "10")},
+    {"env": {"A": "2"}},
+    {"env": {}},
+    {"uid": 1000},
+    {"groups": ()},
+    {"rlimits": {"nofile": Rlimit(soft=1, hard=2)}},
+    {"stdout": "null"},
+    {"nice": 0},
+    {"limits": Limits()},
+    {"limits": Limits(memory_max=1 << 27)},
+    {"watcher_limits": Limits(pids_max=9)},  # the sum needs a controller that no life is in yet
+    {"watcher_limits": Limits(memory_max=1 << 28)},
+    {"numprocesses": 4},
+    {"graceful_timeout": 1.0},
+    {"backoff": Backoff(initial=3.0)},
+    {"autostart": False},
+]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=[f"{next(iter(change))}-{i}" for i, change in enumerate(CHANGES)])
+def test_a_life_is_outdated_exactly_by_what_set_would_renew_it_for(change: dict[str, Any]) -> None:
+    other = replace(SPEC, **change)
+    assert (plan.digest(other) != plan.digest(SPEC)) == plan.diff(SPEC, other).renew
+
+
+def test_it_is_the_same_for_the_same_spec_however_that_came_about() -> None:
+    sent = msgspec.json.decode(msgspec.json.encode(SPEC), type=WatcherSpec)
+    merged = msgspec.convert({**msgspec.to_builtins(SPEC), "graceful_timeout": 30}, WatcherSpec)
+    by_hand = replace(SPEC, env={"A": "1"}, nice=None)
+    assert {plan.digest(SPEC)} == {plan.digest(spec) for spec in (sent, merged, by_hand)}
+
+
+def test_one_more_option_with_a_default_outdates_nobody() -> None:
+    """What is left at its default is not in it: so neither is what another version's specs have besides."""
+    said = plan._said(WatcherSpec(name="w", cmd=("x",)), WatcherSpec(name="", cmd=()))
+    assert said == {"name": "w", "cmd": ("x",)}

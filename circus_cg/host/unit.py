@@ -48,7 +48,10 @@ PRIVILEGED = "OOMScoreAdjust=-900\n"  # workers start at 0
 
 
 def text(name: str, command: list[str], reload: list[str], *, user: bool) -> str:
-    """`reload`: a command that returns when it is done. No hardening (ProtectSystem=, NoNewPrivileges=, ...): every worker would inherit it; limits belong to workers."""
+    """`reload`: a command that returns when it is done.
+
+    No hardening (ProtectSystem=, NoNewPrivileges=, ...): every worker would inherit it; limits belong to workers.
+    """
     return TEMPLATE.format(
         name=_escaped(name),
         command=" ".join(map(_quoted, command)),

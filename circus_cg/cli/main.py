@@ -34,6 +34,7 @@ class Main(LazyGroup):
         "check": "circus_cg.cli.check:check",
         "doctor": "circus_cg.cli.doctor:doctor",
         "ctl": "circus_cg.cli.ctl:ctl",
+        "completion": "circus_cg.cli.completion:completion",
     },
     help="A process supervisor that puts every worker into a cgroup of its own.",
     epilog=EXITS,

@@ -17,6 +17,7 @@ from circus_cg.errors import TimedOut
 ENTER, LEAVE = "\x1b[?1049h\x1b[?25l\x1b[?7l", "\x1b[?7h\x1b[?25h\x1b[?1049l"
 HOME, LINE_END, REST = "\x1b[H", "\x1b[K", "\x1b[J"  # overwriting flickers less than clearing
 
+USUAL = 24  # lines of a terminal that doesn't know its own
 Document = dict[str, Any]
 
 
@@ -64,7 +65,7 @@ def _screen(ask: Callable[[], Document], lines: Callable[[Document], Sequence[st
                 shown = list(lines(ask()))
             except TimedOut as late:  # an arbiter between two lives
                 shown = [str(late)]
-            height = os.get_terminal_size().lines - 1
+            height = (os.get_terminal_size().lines or USUAL) - 1
             frame = "".join(f"{line}{LINE_END}\n" for line in map(coloured, shown[:height]))
             sys.stdout.write(f"{HOME}{frame}{REST}")
             sys.stdout.flush()

@@ -18,13 +18,16 @@ class Client:
         """The reply's fields. Raises TimedOut, CommandRefused."""
         wait = self._timeout if timeout is None else timeout
         request = {"id": os.urandom(16).hex(), "command": command, "properties": properties}
-        with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
-            socket.setsockopt(zmq.LINGER, 0)
+        context = zmq.Context()
+        try:
+            socket = context.socket(zmq.DEALER)
             socket.connect(self._endpoint)
             socket.send(json.dumps(request).encode())
             if not socket.poll(int(wait * 1000)):
                 raise TimedOut(f"cannot {command}: no answer in {wait:g} s; `--timeout` waits longer")
             reply: dict[str, Any] = json.loads(socket.recv())
+        finally:
+            context.destroy(linger=0)  # closes the socket too, wherever Ctrl-C came
         if reply.get("status") == "error":  # `status NAME` answers with the watcher's own, as circus does
             raise CommandRefused(str(reply.get("reason", "refused without a reason")))
         return reply

@@ -98,7 +98,7 @@ def _info(arbiter: Arbiter, runner: WatcherRunner, slot: Slot) -> dict[str, Any]
 
 def _total(arbiter: Arbiter, runner: WatcherRunner) -> dict[str, Any]:
     usage, now = runner.group.usage(), clock.now()
-    percent = arbiter.samples.percent(runner.spec.name, (0, 0), usage.cpu_seconds, now, now)
+    percent = arbiter.samples.percent(runner.spec.name, (0, 0), usage.cpu_seconds, None, now)
     return {
         "cpu": None if percent is None else round(percent, 1),
         "cpu_seconds": usage.cpu_seconds,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import click
 
@@ -31,10 +32,43 @@ def report(
     """`watch`: seconds between two looks. Ctrl-C ends it, and is no failure."""
     if watch is None:
         _once(ask(), lines, json_)
-    elif json_ or not sys.stdout.isatty():
-        _stream(ask, lines, json_, watch)
-    else:
-        _screen(ask, lines, watch)
+        return
+    with _Interrupt() as interrupt:
+        if json_ or not sys.stdout.isatty():
+            _stream(lambda: _once(ask(), lines, json_), json_, watch, interrupt)
+        else:
+            _screen(ask, lines, watch, interrupt)
+
+
+class _Interrupt:
+    """Ctrl-C as a fact to look at: as an exception it may come in the middle of ZeroMQ's clean-up, and be lost there.
+
+    The second one is an exception again, for who does not want to wait for an answer.
+    """
+
+    def __init__(self) -> None:
+        self.came = False
+        self._reader, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+
+    def __enter__(self) -> Self:
+        self._before = signal.signal(signal.SIGINT, self._on_signal)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def pause(self, seconds: float) -> None:
+        """Ended early by it, and when the other side of a pipe is gone, which counts as much."""
+        waiting = select.poll()
+        waiting.register(self._reader, select.POLLIN)
+        waiting.register(sys.stdout.fileno(), 0)
+        self.came |= bool(waiting.poll(seconds * 1000))
+
+    def _on_signal(self, signum: int, frame: object) -> None:
+        if self.came:
+            raise KeyboardInterrupt
+        self.came = True
+        os.write(self._writer, b"!")
 
 
 def _once(document: Document, lines: Callable[[Document], Sequence[str]], json_: bool) -> None:
@@ -44,23 +78,22 @@ def _once(document: Document, lines: Callable[[Document], Sequence[str]], json_:
         write(lines(document))
 
 
-def _stream(ask: Callable[[], Document], lines: Callable[[Document], Sequence[str]], json_: bool, watch: float) -> None:
+def _stream(show: Callable[[], None], json_: bool, watch: float, interrupt: _Interrupt) -> None:
     """For a program or a file: one document a line, or one table after the other."""
-    try:
-        while True:
-            _once(ask(), lines, json_)
-            if not json_:
-                click.echo()
-            sys.stdout.flush()
-            _pause(watch)
-    except KeyboardInterrupt:
-        return
+    while not interrupt.came:
+        show()
+        if not json_:
+            click.echo()
+        sys.stdout.flush()
+        interrupt.pause(watch)
 
 
-def _screen(ask: Callable[[], Document], lines: Callable[[Document], Sequence[str]], watch: float) -> None:
+def _screen(
+    ask: Callable[[], Document], lines: Callable[[Document], Sequence[str]], watch: float, interrupt: _Interrupt
+) -> None:
     sys.stdout.write(ENTER)
     try:
-        while True:
+        while not interrupt.came:
             try:
                 shown = list(lines(ask()))
             except TimedOut as late:  # an arbiter between two lives
@@ -69,20 +102,7 @@ def _screen(ask: Callable[[], Document], lines: Callable[[Document], Sequence[st
             frame = "".join(f"{line}{LINE_END}\n" for line in map(coloured, shown[:height]))
             sys.stdout.write(f"{HOME}{frame}{REST}")
             sys.stdout.flush()
-            _pause(watch)
-    except KeyboardInterrupt:
-        return
+            interrupt.pause(watch)
     finally:
         sys.stdout.write(LEAVE)
         sys.stdout.flush()
-
-
-def _pause(seconds: float) -> None:
-    """Ended early when the other side of a pipe is gone."""
-    if os.isatty(sys.stdout.fileno()):
-        select.select([], [], [], seconds)
-        return
-    gone = select.poll()
-    gone.register(sys.stdout.fileno(), 0)
-    if gone.poll(seconds * 1000):
-        raise KeyboardInterrupt

@@ -27,6 +27,12 @@ def test_two_asks_at_once_have_one_answer() -> None:
     assert samples.percent("w", LIFE, 3.0, 10.0, 15.0) == pytest.approx(100)
 
 
+def test_without_a_beginning_the_first_ask_only_begins() -> None:
+    samples = Samples()
+    assert samples.percent("w", (0, 0), 50.0, None, 14.0) is None
+    assert samples.percent("w", (0, 0), 50.5, None, 15.0) == pytest.approx(50)
+
+
 def test_another_life_begins_anew_and_the_dead_are_forgotten() -> None:
     samples = Samples()
     samples.percent("w", LIFE, 2.0, 10.0, 14.0)

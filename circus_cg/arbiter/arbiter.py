@@ -35,7 +35,8 @@ class Arbiter:
         self.journal = Journal()
         self.hub = EventHub()
         self.tree = Tree(boot.layout, boot.spec.name)
-        self.intents = Intents(Path(boot.state) / "intent.json", hello["instance"])
+        state = None if boot.state is None else Path(boot.state) / "intent.json"
+        self.intents = Intents(state, hello["instance"])
         self.runners: dict[str, WatcherRunner] = {}
         self.leaving: dict[str, asyncio.Task[None]] = {}  # watchers on their way out
         self.samples = Samples()

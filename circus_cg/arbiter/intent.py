@@ -39,12 +39,13 @@ class _Document(msgspec.Struct, kw_only=True):
 class Intents:
     """Each method that changes something has it on disk before it returns, so before anything is done about it.
 
-    They raise OSError; what was said holds for this arbiter even so.
+    They raise OSError; what was said holds for this arbiter even so. Without a `path` it is kept in memory only: the
+    arbiter's end is the daemon's.
     """
 
-    def __init__(self, path: Path, instance: str) -> None:
+    def __init__(self, path: Path | None, instance: str) -> None:
         self._path = path
-        self._document = _read(path, instance)
+        self._document = _Document(instance=instance) if path is None else _read(path, instance)
 
     # -- what holds ------------------------------------------------------------------------------
 
@@ -117,7 +118,8 @@ class Intents:
         if intent is not None:
             watchers[name] = intent
         self._document = _Document(instance=self._document.instance, watchers=watchers)
-        _write(self._path, msgspec.json.encode(self._document))
+        if self._path is not None:
+            _write(self._path, msgspec.json.encode(self._document))
 
 
 def _read(path: Path, instance: str) -> _Document:

@@ -42,22 +42,25 @@ class Tree:
                 found.append(hierarchy)
         return found
 
-    def prepare(self, controllers: frozenset[str]) -> None:
+    def prepare(self, controllers: frozenset[str], *, joining: bool = True) -> None:
         """Make the subtree, move this process into `@daemon`, and enable `controllers` below on v2.
 
-        Raises CgroupError; HostError where v2's no-internal-process rule forbids the root.
+        Not `joining`: this process stays where it is. Raises CgroupError; HostError where v2's no-internal-process
+        rule forbids the root.
         """
         wanted = controllers | {"memory"}
         used = self.used(controllers)
+        leaving = {os.getpid()} if joining else set()
         for hierarchy in used:
-            if crowded := crowd(hierarchy, wanted):
+            if crowded := crowd(hierarchy, wanted, leaving):
                 raise HostError(crowded)
         for hierarchy in used:
             path = hierarchy.directory
             for part in (TOP, self.name, DAEMON):
                 path = f"{path}/{part}"
                 self.make(hierarchy, path)
-            files.write(path, "cgroup.procs", "0")
+            if joining:
+                files.write(path, "cgroup.procs", "0")
             if hierarchy.version == 2:
                 self._enable_down_to_us(hierarchy, wanted)
 
@@ -68,7 +71,7 @@ class Tree:
         Raises CgroupError, HostError.
         """
         for hierarchy in self.used(controllers):
-            if crowded := crowd(hierarchy, controllers):
+            if crowded := crowd(hierarchy, controllers, set()):
                 raise HostError(crowded)
             path = hierarchy.directory
             for part in (TOP, self.name):
@@ -130,8 +133,8 @@ class Tree:
             self.enable(hierarchy, directory, controllers)
 
 
-def crowd(hierarchy: Hierarchy, controllers: frozenset[str]) -> str | None:
-    """Why `controllers` can't be enabled below a v2 root: others live in it. None: nothing in the way.
+def crowd(hierarchy: Hierarchy, controllers: frozenset[str], leaving: set[int]) -> str | None:
+    """Why `controllers` can't be enabled below a v2 root: others than `leaving` live in it. None: nothing in the way.
 
     The mount's own root may have members; any other group with controllers for its children may not.
     """
@@ -141,7 +144,7 @@ def crowd(hierarchy: Hierarchy, controllers: frozenset[str]) -> str | None:
         return None
     if wanted <= set(files.read(directory, "cgroup.subtree_control").split()):
         return None
-    others = [pid for pid in files.read(directory, "cgroup.procs").split() if int(pid) != os.getpid()]
+    others = [pid for pid in files.read(directory, "cgroup.procs").split() if int(pid) not in leaving]
     if not others:
         return None
     return (

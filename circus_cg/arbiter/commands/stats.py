@@ -39,14 +39,13 @@ async def stats(arbiter: Arbiter, asked: rpc.Stats) -> Fields:
 
 
 async def dstats(arbiter: Arbiter, asked: rpc.Nothing) -> Fields:
-    """The keeper, and below it the arbiter and the launcher."""
-    keeper = os.getppid()
-    pids = [keeper, *(pid for pid in arbiter.tree.daemon_pids() if pid != keeper)]
-    found = await asyncio.to_thread(processes.details, pids)
+    """The keeper, and below it the arbiter and the launcher; as a library this process comes first."""
+    own = arbiter.tree.daemon_pids()
+    first = os.getppid() if os.getppid() in own else os.getpid()
+    found = await asyncio.to_thread(processes.details, [first, *(pid for pid in own if pid != first)])
     rows = {pid: _in_circus_words(one) for pid, one in found.items()}
-    info = rows.pop(keeper, {})
-    children = [rows[pid] for pid in rows if found[pid]["ppid"] == keeper]
-    return {"info": {**info, "children": children, "watchers": len(arbiter.runners)}}
+    info = rows.pop(first, {})
+    return {"info": {**info, "children": list(rows.values()), "watchers": len(arbiter.runners)}}
 
 
 async def _process(arbiter: Arbiter, chosen: list[WatcherRunner], asked: rpc.Stats) -> Fields:

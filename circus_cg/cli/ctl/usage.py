@@ -57,7 +57,7 @@ def stats(  # noqa: PLR0913 - click's parameters
         return session.call("stats", name=list(names) or None, match="glob", process=process, extended=extended)
 
     def lines(found: Document) -> list[str]:
-        infos = {found["name"]: {process: found["info"]}} if process is not None else found["infos"]
+        infos = {found["watcher"]: {process: found["info"]}} if process is not None else found["infos"]
         row = _extended_row if extended else _stats_row
         rows = [row(name, info) for name, workers in infos.items() for info in workers.values()]
         if process is None and not extended:

@@ -73,10 +73,9 @@ def tried_twice(layout: str, attempt: Callable[[], int]) -> int:
 
 
 def _run(layout: str, keep: bool, pytest_arguments: list[str]) -> int:
-    box = ensure_box()
-    wheels = make_wheels()
+    box = ensure_box(make_wheels())
     state = _kept(layout)
-    current = f"{box.name} {wheels.name}\n"
+    current = f"{box.name}\n"
     if not (keep and (state / "snapshot").exists() and (state / "made-from").read_text() == current):
         shutil.rmtree(state, ignore_errors=True)
         state.mkdir(parents=True, mode=0o700)
@@ -86,7 +85,7 @@ def _run(layout: str, keep: bool, pytest_arguments: list[str]) -> int:
     results.mkdir(parents=True)
     make_bundle(state / "bundle")
     command = ["setpriv", "--pdeathsig", "KILL", "unshare", *NAMESPACES, sys.executable, "-m", "vagrant.inside"]
-    command += [layout, str(box), str(wheels), str(state), str(results), "keep" if keep else "fresh", *pytest_arguments]
+    command += [layout, str(box), str(state), str(results), "keep" if keep else "fresh", *pytest_arguments]
     # A session of its own: Ctrl-C is for us alone, and we end the whole pid namespace.
     inside = subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.DEVNULL, start_new_session=True)
     try:

@@ -17,6 +17,7 @@ from circus_cg.cgroup import check, hierarchy, limits
 from circus_cg.cgroup.hierarchy import Layout
 from circus_cg.cgroup.tree import Tree
 from circus_cg.config import loader
+from circus_cg.config.findings import told
 from circus_cg.errors import AlreadyRunning, HostError
 from circus_cg.host import dirs, identity
 from circus_cg.keeper.boot import become_keeper, is_keeper, sealed
@@ -32,8 +33,10 @@ HIDDEN = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTE
 def run(config: str, name: str | None, cgroup_root: str | None) -> None:
     """Run a configuration in the foreground; SIGTERM and SIGINT stop it. Example: circus-cg run shop.yaml"""
     _open_standard_streams()
-    spec = loader.load(Path(config))
-    spec = loader.override(spec, name=name, cgroup_root=cgroup_root)
+    loaded = loader.load_with_notices(Path(config))
+    for line in told(loaded.notices):
+        click.echo(f"circus-cg: warning: {line}", err=True)
+    spec = loader.override(loaded.spec, name=name, cgroup_root=cgroup_root)
     identities = {watcher.name: identity.resolve(watcher) for watcher in spec.watchers}
     layout = hierarchy.find(spec.cgroup_root)
     _refuse_what_the_host_lacks(spec, layout)

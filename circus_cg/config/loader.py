@@ -2,22 +2,98 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import resource
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import replace
 
-from circus_cg.config import native, validate
+from circus_cg.config import circus_ini, native, validate
+from circus_cg.config.findings import Findings, Kind, Notice, Place
+from circus_cg.config.ini_surroundings import Surroundings
+from circus_cg.config.ini_text import MAX_KEYS, Document
+from circus_cg.config.nodes import TooLarge
 from circus_cg.errors import ConfigError
 from circus_cg.spec import ArbiterSpec
 
-MAX_SIZE = 16 << 20  # bytes
+MAX_SIZE = 16 << 20  # bytes, of circus.ini with all that it includes
+MAX_INCLUDES = 1000
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """A configuration that can be used, and what is to be said about it all the same."""
+
+    spec: ArbiterSpec
+    notices: tuple[Notice, ...] = ()
 
 
 def load(path: Path) -> ArbiterSpec:
     """The validated configuration in the file `path`. Raises ConfigError."""
+    return load_with_notices(path).spec
+
+
+def load_with_notices(path: Path) -> Loaded:
+    """As load(). A file that ends in .ini is circus's, any other is YAML. Raises ConfigError."""
+    if path.suffix == ".ini":
+        return _load_ini(path, os.environ)
+    return Loaded(spec=native.read(_text(path), str(path)))
+
+
+def _load_ini(path: Path, environ: Mapping[str, str]) -> Loaded:
+    """The main file first, then what it includes; an included file includes nothing."""
+    findings = Findings()
+    document = Document(findings)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    here = Surroundings(environ, _directory(), None if hard == resource.RLIM_INFINITY else hard)
+    try:
+        text = _text(path)
+        document.add(text, str(path))
+        left = MAX_SIZE - len(text)
+        for file, place in _included(path, circus_ini.includes(document, here), findings):
+            try:
+                text = _text(file)
+            except ConfigError as wrong:
+                findings.problem(place, f"cannot include: {wrong}")
+                continue
+            left -= len(text)
+            if left < 0:
+                raise TooLarge
+            document.add(text, str(file))
+        return Loaded(spec=circus_ini.read(document, str(path), here, findings), notices=findings.notices)
+    except TooLarge:
+        cause = f"over {MAX_SIZE} bytes, {MAX_INCLUDES} files or {MAX_KEYS} keys, those it stands for included"
+        raise ConfigError([f"{path}: cannot read: {cause}; split it"]) from None
+
+
+def _directory() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:  # removed while we are in it
+        return "/"
+
+
+def _included(path: Path, globs: list[tuple[str, Place]], findings: Findings) -> list[tuple[Path, Place]]:
+    """Relative to the main file's directory; those of one glob by their names."""
+    found: dict[Path, Place] = {}
+    for pattern, place in globs:
+        whole = os.path.join(os.path.dirname(path), pattern)
+        files = sorted(glob.glob(whole)) if "\0" not in whole else []
+        if not files:
+            findings.notice(Kind.NOTE, place, f"'{pattern}' includes no file; it is looked for from {path.parent}")
+        for file in files:
+            found.setdefault(Path(file), place)
+        if len(found) > MAX_INCLUDES:
+            raise TooLarge
+    return list(found.items())
+
+
+def _text(path: Path) -> str:
+    """What stands in a file that can be trusted. Raises ConfigError."""
     file = str(path)
     try:
         _check_directories(path)
@@ -26,12 +102,11 @@ def load(path: Path) -> ArbiterSpec:
         cause = wrong.strerror if isinstance(wrong, OSError) else str(wrong)
         raise ConfigError([f"{file}: cannot read: {cause}"]) from wrong
     try:
-        text = raw.decode("utf-8-sig")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as wrong:
         line = raw.count(b"\n", 0, wrong.start) + 1
         byte = f"0x{raw[wrong.start]:02x}"
         raise ConfigError([f"{file}:{line}: the byte {byte} is no UTF-8; save the file as UTF-8"]) from wrong
-    return native.read(text, file)
 
 
 def override(spec: ArbiterSpec, *, name: str | None, cgroup_root: str | None) -> ArbiterSpec:

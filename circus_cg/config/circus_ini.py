@@ -1,0 +1,201 @@
+"""circus.ini -> ArbiterSpec. What circus has and we don't is told in notices; what is wrong, in problems."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import Any
+
+from msgspec.structs import replace
+
+from circus_cg.config import ini_keys, validate
+from circus_cg.config.findings import Findings, Kind, Place
+from circus_cg.config.ini_keys import Fate
+from circus_cg.config.ini_surroundings import Expander, Surroundings, environment, is_text
+from circus_cg.config.ini_text import Document, Section, Value
+from circus_cg.config.ini_values import boolean, value_of
+from circus_cg.config.ini_watcher import Rule, WatcherReader
+from circus_cg.config.nodes import MAX_NODES, TooLarge
+from circus_cg.config.problems import shown, title
+from circus_cg.spec import ArbiterSpec, Flapping, WatcherSpec
+
+# Without its flapping plugin circus restarts for ever; so the rule may slow down, but not give up.
+_NO_PLUGIN: Rule = {"max_retry": -1}
+_PLUGIN_DEFAULTS: Rule = {"attempts": 2, "window": 1.0, "retry_in": 7.0, "max_retry": 5}
+
+
+def includes(document: Document, here: Surroundings) -> list[tuple[str, Place]]:
+    """The globs that the main file includes. A directory's files come after those of `include`, as in circus."""
+    section = document.section("circus")
+    found = []
+    names = environment(here.environ)
+    for key, suffix in (("include", ""), ("include_dir", "/*.ini")):
+        if section and (value := section.values.get(key)):
+            text = Expander().substitute(value.text, names)
+            found += [(one.rstrip("/") + suffix if suffix else one, value.place) for one in text.split()]
+    return found
+
+
+def read(document: Document, file: str, here: Surroundings, findings: Findings) -> ArbiterSpec:
+    """The validated configuration of a document whose main file is `file`. Raises ConfigError and TooLarge."""
+    spec = _Reader(document, here, findings).spec()
+    top = Place(file, 1)
+    for found in validate.problems(spec):
+        if not findings.judged(found.path):
+            findings.problem(findings.where(found.path, top), f"{title(found.path)}: {found.text}", found.path)
+    findings.raise_any()
+    return spec
+
+
+class _Reader:
+    def __init__(self, document: Document, here: Surroundings, findings: Findings) -> None:
+        self._here = here
+        self._findings = findings
+        self._expander = Expander()
+        self._left = MAX_NODES  # variables of all watchers, and patterns tried on names
+        self._daemon = environment(here.environ)
+        self._local: dict[str, str] = {}  # [env]
+        self._patterns: list[tuple[Section, str, dict[str, str]]] = []  # [env:PATTERN,PATTERN]
+        self._rule = _NO_PLUGIN
+        self._values: dict[str, Any] = {}
+        self._watchers: list[Section] = []
+        self._sort(document.sections())
+
+    def spec(self) -> ArbiterSpec:
+        umask = self._values.pop("umask", None)
+        watchers = []
+        for section in sorted(self._watchers, key=_written_name):
+            spec = self._watcher(section)
+            watchers.append(spec if umask is None or spec.umask is not None else replace(spec, umask=umask))
+        return ArbiterSpec(watchers=tuple(watchers), **self._values)
+
+    def _sort(self, sections: list[Section]) -> None:
+        """[env] before what refers to it; watchers are kept for when all is known that they need."""
+        for section in sections:
+            if section.title == "env":
+                self._local |= self._variables(section, self._daemon)
+        known = {**self._daemon, **environment(self._local)}
+        for section in sections:
+            kind, colon, rest = section.title.partition(":")
+            match kind, bool(colon):
+                case "env", False:
+                    pass
+                case "circus", False:
+                    self._circus(section, known)
+                case "env", True:
+                    variables = self._variables(section, known)
+                    self._patterns += [(section, one.strip(), variables) for one in rest.split(",")]
+                case "watcher", True:
+                    self._watchers.append(section)
+                case "socket", True:
+                    self._socket(section)
+                case "plugin", True:
+                    self._plugin(section, known)
+                case _:
+                    what = f"section [{shown(section.title)}]"
+                    self._findings.unknown(section.place, what, partial(ini_keys.guess_section, section.title))
+
+    def _circus(self, section: Section, names: Mapping[str, str]) -> None:
+        for key, value in section.values.items():
+            text = self._text(value, names)
+            if key in ini_keys.own(ArbiterSpec):
+                self._findings.place((key,), value.place)
+                self._set(self._values, key, value, partial(value_of, ArbiterSpec, key), text)
+            elif key == "umask":
+                self._set(self._values, key, value, partial(value_of, WatcherSpec, "umask"), text)
+            elif fate := ini_keys.CIRCUS.get(key):
+                self._fate(value.place, key, fate, text)
+            else:
+                what = f"key '{shown(key)}' in [circus]"
+                self._findings.unknown(value.place, what, partial(ini_keys.guess_circus, key))
+
+    def _socket(self, section: Section) -> None:
+        self._fate(section.place, f"[{shown(section.title)}]", ini_keys.SOCKET, None)
+        for key, value in section.values.items():
+            if key not in ini_keys.SOCKET_KEYS:
+                what = f"key '{shown(key)}' in [{shown(section.title)}]"
+                self._findings.unknown(value.place, what, partial(ini_keys.guess_socket, key))
+
+    def _plugin(self, section: Section, names: Mapping[str, str]) -> None:
+        use = section.values.get("use")
+        if use is None:
+            what = f"[{shown(section.title)}] has no `use`, and is skipped"
+            self._findings.notice(Kind.NOTE, section.place, what)
+        elif use.text != ini_keys.FLAPPING_PLUGIN:
+            why = ini_keys.PLUGINS.get(use.text, ini_keys.OTHER_PLUGIN)
+            self._fate(use.place, f"[{shown(section.title)}]", Fate(Kind.NOT_YET, why), None)
+        else:
+            rule = dict(_PLUGIN_DEFAULTS)
+            for key, value in section.values.items():
+                text = self._text(value, names)
+                if key in ini_keys.FLAPPING:
+                    convert: Callable[[str], Any] = boolean if key == "active" else partial(value_of, Flapping, key)
+                    self._set(rule, key, value, convert, text)
+                elif key not in ("use", "priority"):
+                    what = f"key '{shown(key)}' in [{shown(section.title)}]"
+                    self._findings.unknown(value.place, what, lambda: None)
+            self._rule = rule
+
+    def _watcher(self, section: Section) -> WatcherSpec:
+        written = _written_name(section)
+        name = "_".join(written.lower().split(" "))
+        self._findings.place(("watchers", name), section.place)
+        if name != written.lower():
+            text = f"the watcher is named {shown(name)}, as in circus's events: a name has no blanks"
+            self._findings.notice(Kind.NOTE, section.place, text, name)
+        env = dict(self._local)
+        for _, pattern, variables in self._patterns:
+            self._spend(1)
+            if len(written) <= validate.MAX_NAME and fnmatchcase(written, pattern):
+                env |= variables
+        self._spend(len(env))
+        known = {**self._daemon, **environment(env)}
+        return WatcherReader(section, name, self._findings, self._expander).read(env, known, self._here, self._rule)
+
+    def _variables(self, section: Section, names: Mapping[str, str]) -> dict[str, str]:
+        """The environment that a section writes: `$NAME` and references are replaced by the daemon's variables."""
+        found = {}
+        for name, value in section.values.items():
+            try:
+                text = self._expander.variables(value.text, self._here.environ)
+                text = self._expander.substitute(text, names)
+            except ValueError as wrong:
+                self._findings.problem(value.place, f"{shown(name)} in [{shown(section.title)}]: {wrong}")
+                continue
+            if is_text(text):
+                found[name] = text
+            else:
+                what = f"{shown(name)} in [{shown(section.title)}]: what '{shown(value.text)}' stands for is no UTF-8"
+                self._findings.problem(value.place, f"{what}; correct the variable")
+        return found
+
+    def _text(self, value: Value, names: Mapping[str, str]) -> str:
+        try:
+            return self._expander.substitute(value.text, names)
+        except ValueError as wrong:
+            self._findings.problem(value.place, str(wrong))
+            return value.text
+
+    def _set(self, into: dict[str, Any], key: str, value: Value, convert: Callable[[str], Any], text: str) -> None:
+        try:
+            read = convert(text)
+        except ValueError as wrong:
+            what = str(wrong) if text == value.text else f"what '{shown(value.text)}' stands for is wrong"
+            self._findings.problem(value.place, f"{key}: {what}", (key,))
+        else:
+            if read is not None:
+                into[key] = read
+
+    def _fate(self, place: Place, key: str, fate: Fate, text: str | None) -> None:
+        if fate.kind is not None and (text is None or text.lower() not in fate.idle):
+            self._findings.notice(fate.kind, place, f"{key}: {fate.kind}: {fate.why}")
+
+    def _spend(self, count: int) -> None:
+        self._left -= count
+        if self._left < 0:
+            raise TooLarge
+
+
+def _written_name(section: Section) -> str:
+    return section.title.partition(":")[2].strip()

@@ -40,12 +40,15 @@ def load(path: Path) -> ArbiterSpec:
 def load_with_notices(path: Path) -> Loaded:
     """As load(). A file that ends in .ini is circus's, any other is YAML. Raises ConfigError."""
     if path.suffix == ".ini":
-        return _load_ini(path, os.environ)
+        return load_ini(path, os.environ)
     return Loaded(spec=native.read(_text(path), str(path)))
 
 
-def _load_ini(path: Path, environ: Mapping[str, str]) -> Loaded:
-    """The main file first, then what it includes; an included file includes nothing."""
+def load_ini(path: Path, environ: Mapping[str, str]) -> Loaded:
+    """circus.ini, whatever its name: first the main file, then what it includes, which includes no more.
+
+    Raises ConfigError.
+    """
     findings = Findings()
     document = Document(findings)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

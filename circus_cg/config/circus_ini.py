@@ -65,7 +65,7 @@ class _Reader:
     def spec(self) -> ArbiterSpec:
         umask = self._values.pop("umask", None)
         watchers = []
-        for section in sorted(self._watchers, key=_written_name):
+        for section in sorted(self._one_each(), key=_written_name):
             spec = self._watcher(section)
             watchers.append(spec if umask is None or spec.umask is not None else replace(spec, umask=umask))
         return ArbiterSpec(watchers=tuple(watchers), **self._values)
@@ -137,9 +137,17 @@ class _Reader:
                     self._findings.unknown(value.place, what, lambda: None)
             self._rule = rule
 
+    def _one_each(self) -> list[Section]:
+        seen: dict[str, Section] = {}
+        for section in self._watchers:
+            other = seen.setdefault(_name(section), section)
+            if other is not section:
+                text = f"[{shown(section.title)}] collides with [{shown(other.title)}] at {other.place}"
+                self._findings.problem(section.place, f"{text}; choose names that differ in more than case")
+        return list(seen.values())
+
     def _watcher(self, section: Section) -> WatcherSpec:
-        written = _written_name(section)
-        name = "_".join(written.lower().split(" "))
+        written, name = _written_name(section), _name(section)
         self._findings.place(("watchers", name), section.place)
         if name != written.lower():
             text = f"the watcher is named {shown(name)}, as in circus's events: a name has no blanks"
@@ -195,6 +203,10 @@ class _Reader:
         self._left -= count
         if self._left < 0:
             raise TooLarge
+
+
+def _name(section: Section) -> str:
+    return "_".join(_written_name(section).lower().split(" "))
 
 
 def _written_name(section: Section) -> str:

@@ -13,6 +13,7 @@ from circus_cg.config.schema import OPTIONS, Option, fields, from_text
 from circus_cg.spec import IoMax, Rlimit, WatcherSpec
 
 _BOOLEANS = {"1": "true", "0": "false"}
+_ZEROS = re.compile(r"(?<![0-9])0+(?=[0-9])")
 _SEPARATORS = re.compile(r"[,\s]+")
 
 
@@ -42,6 +43,8 @@ def value_of(cls: type[msgspec.Struct], key: str, text: str) -> Any:
             return tuple(from_text(item, None, one) for one in _SEPARATORS.split(text) if one)
         case inspect.BoolType():
             return boolean(text)
+        case inspect.IntType() if option.unit is None:
+            return from_text(kind, None, _ZEROS.sub("", text, count=1))  # circus reads 04 as 4
         case _:
             return from_text(kind, option.unit, text)
 

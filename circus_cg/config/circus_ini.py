@@ -57,6 +57,7 @@ class _Reader:
         self._daemon = environment(here.environ)
         self._local: dict[str, str] = {}  # [env]
         self._patterns: list[tuple[Section, str, dict[str, str]]] = []  # [env:PATTERN,PATTERN]
+        self._used: set[str] = set()  # titles of those
         self._rule = _NO_PLUGIN
         self._values: dict[str, Any] = {}
         self._watchers: list[Section] = []
@@ -68,6 +69,9 @@ class _Reader:
         for section in sorted(self._one_each(), key=_written_name):
             spec = self._watcher(section)
             watchers.append(spec if umask is None or spec.umask is not None else replace(spec, umask=umask))
+        for section in {section.title: section for section, _, _ in self._patterns}.values():
+            if section.title not in self._used:
+                self._findings.notice(Kind.NOTE, section.place, f"[{shown(section.title)}] is for no watcher")
         return ArbiterSpec(watchers=tuple(watchers), **self._values)
 
     def _sort(self, sections: list[Section]) -> None:
@@ -153,10 +157,11 @@ class _Reader:
             text = f"the watcher is named {shown(name)}, as in circus's events: a name has no blanks"
             self._findings.notice(Kind.NOTE, section.place, text, name)
         env = dict(self._local)
-        for _, pattern, variables in self._patterns:
+        for environment_section, pattern, variables in self._patterns:
             self._spend(1)
             if len(written) <= validate.MAX_NAME and fnmatchcase(written, pattern):
                 env |= variables
+                self._used.add(environment_section.title)
         self._spend(len(env))
         known = {**self._daemon, **environment(env)}
         return WatcherReader(section, name, self._findings, self._expander).read(env, known, self._here, self._rule)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from signal import SIGRTMIN, Signals
 from typing import Any
@@ -114,7 +115,7 @@ def _scalar(value: Any, unit: Unit | None) -> str:
         return "true" if value else "false"
     if unit is not None:
         return _WRITERS.get(unit.name, str)(value)
-    return text(value) if isinstance(value, str) else _number(value, "", units.parse_float)
+    return text(value) if isinstance(value, str) else _number(value, units.parse_float, {"": 1})
 
 
 def text(value: str) -> str:
@@ -140,22 +141,22 @@ def _bytes(value: int) -> str:
 def _seconds(value: float) -> str:
     if value and value == int(value):
         return next(f"{int(value) // length}{suffix}" for suffix, length in _TIMES if value % length == 0)
-    if 0 < value < 1:
-        return _number(value * 1000, "ms", units.parse_seconds, value)
-    return _number(value, "s", units.parse_seconds)
+    return _number(value, units.parse_seconds, {"ms": 1000, "s": 1} if 0 < value < 1 else {"s": 1, "ms": 1000})
 
 
 def _cpus(value: float) -> str:
-    return _number(value, "", units.parse_cpus)
+    return _number(value, units.parse_cpus, {"": 1, "%": 100})
 
 
-def _number(value: float, suffix: str, parse: Callable[[str], float], means: float | None = None) -> str:
-    """Without an exponent, which is read nowhere. Raises ValueError for more digits than are read."""
-    written = f"{Decimal(repr(value)):f}"
-    written = (written.rstrip("0").rstrip(".") if "." in written else written) + suffix
-    if parse(written) != (value if means is None else means):
-        raise ValueError(f"{value!r} has more digits than a configuration can hold; round it")
-    return written
+def _number(value: float, parse: Callable[[str], float], suffixes: Mapping[str, int]) -> str:
+    """In the first unit in which it can be read back; without an exponent. Raises ValueError for too many digits."""
+    for suffix, count in suffixes.items():
+        digits = f"{Decimal(repr(value)) * count:f}"
+        written = (digits.rstrip("0").rstrip(".") if "." in digits else digits) + suffix
+        with suppress(ValueError):
+            if parse(written) == value:
+                return written
+    raise ValueError(f"{value!r} has more digits than a configuration can hold; round it")
 
 
 def _signal(value: int) -> str:

@@ -347,7 +347,9 @@ DIFFERENCES = [
         "Watchers whose names differ in case only are refused; circus runs both and can name one",
         A + "[watcher:A]\ncmd = other\n",
         lambda answer: sorted(answer["watchers"]), ["A", "a"],
-        None, "circus.ini:3: [watcher:A] collides with [watcher:a] at circus.ini:1; choose names that differ in more than case",
+        None,
+        "circus.ini:3: [watcher:A] collides with [watcher:a] at circus.ini:1;"
+        " choose names that differ in more than case",
     ),
     Difference(
         "A watcher's name is in lower case, with `_` for a blank: circus's events call it so",

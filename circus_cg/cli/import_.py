@@ -9,7 +9,7 @@ from pathlib import Path as File
 import click
 
 from circus_cg.config import export, loader, native
-from circus_cg.config.findings import Kind, Notice, told
+from circus_cg.config.findings import Kind, told
 from circus_cg.config.problems import Path
 from circus_cg.errors import ConfigError
 from circus_cg.spec import ArbiterSpec
@@ -58,21 +58,12 @@ def _comments(config: str, loaded: loader.Loaded) -> dict[Path, list[str]]:
     comments[()].append(f"From {File(config).name}, by circus-cg import.")
     here = os.getcwd()
     if any(watcher.working_dir == here for watcher in loaded.spec.watchers):
-        comments[()].append(f"A working_dir of {_line(here)} is where that was run: circus.ini sets none.")
+        comments[()].append(f"A working_dir of {here} is where that was run: circus.ini sets none.")
     for one in loaded.notices:
         if one.kind in (Kind.NOT_YET, Kind.NEVER):
             path: Path = () if one.watcher is None else ("watchers", one.watcher)
-            comments[path].append(_line(_short(one)))
+            comments[path].append(f"line {one.line}: {one.text}")
     return comments
-
-
-def _short(notice: Notice) -> str:
-    return f"line {notice.line}: {notice.text}"
-
-
-def _line(text: str) -> str:
-    """A comment ends with its line."""
-    return text if text.isprintable() else ascii(text)[1:-1]
 
 
 def _write(output: str, text: str) -> None:

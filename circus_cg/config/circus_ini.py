@@ -172,7 +172,7 @@ class _Reader:
         for name, value in section.values.items():
             try:
                 text = self._expander.variables(value.text, self._here.environ)
-                text = self._expander.substitute(text, names)
+                text = self._expander.substitute(text, names).strip()
             except ValueError as wrong:
                 self._findings.problem(value.place, f"{shown(name)} in [{shown(section.title)}]: {wrong}")
                 continue

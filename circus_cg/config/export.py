@@ -37,7 +37,7 @@ def write(spec: ArbiterSpec, comments: Comments = NOTHING) -> str:
 
     Raises ValueError for what can't be written: a number with more digits than are read.
     """
-    lines = [f"# {line}".rstrip() for line in comments.get((), ())]
+    lines = [_comment(line) for line in comments.get((), ())]
     lines += _struct(spec, (), comments)
     if not spec.watchers:
         lines.append("watchers: {}")
@@ -66,7 +66,7 @@ def _keyed(key: str, values: tuple[msgspec.Struct, ...], path: Path, comments: C
     for one in values:
         name = getattr(one, KEYS[type(one)])
         here = (*path, name)
-        yield from (f"  # {line}" for line in comments.get(here, ()))
+        yield from (f"  {_comment(line)}" for line in comments.get(here, ()))
         yield from _indented(_block(text(name), list(_struct(one, here, comments))))
 
 
@@ -88,6 +88,11 @@ def _entry(name: str, value: Any, unit: Unit | None) -> Iterator[str]:
 def _block(name: str, lines: list[str]) -> Iterator[str]:
     yield f"{name}:" if lines else f"{name}: {{}}"
     yield from _indented(lines)
+
+
+def _comment(line: str) -> str:
+    """It ends with its line, whatever is in it."""
+    return f"# {line if line.isprintable() else ascii(line)[1:-1]}"
 
 
 def _indented(lines: Iterator[str] | list[str]) -> Iterator[str]:

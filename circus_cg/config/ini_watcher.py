@@ -123,13 +123,21 @@ class WatcherReader:
                     found[next(iter(found))].place, name, f"{name} and {prefix}... are both there; remove one"
                 )
             elif found:
-                target, notes = stream(found)
-                for place, text in notes:
-                    self._notice(Kind.NOT_YET, place, f"{name}_stream: {text}")
-                values[name] = "inherit" if target is None else join(here.directory, target)
-                self.findings.place(("watchers", self.name, name), found[next(iter(found))].place)
+                values[name] = self._stream(name, found, here)
             if self._flag(f"close_child_{name}"):
                 values[name] = "null"
+
+    def _stream(self, name: str, options: dict[str, Value], here: Surroundings) -> str:
+        place = options[next(iter(options))].place
+        self.findings.place(("watchers", self.name, name), place)
+        try:
+            target, notes = stream(options)
+        except ValueError as wrong:
+            self._problem(options["class"].place, f"{name}_stream.class", str(wrong))
+            return "inherit"
+        for one, text in notes:
+            self._notice(Kind.NOT_YET, one, f"{name}_stream: {text}")
+        return "inherit" if target is None else join(here.directory, target)
 
     def _rlimit(self, key: str, value: Value, here: Surroundings, into: dict[str, Any]) -> None:
         name = key.removeprefix(_RLIMIT).lower()

@@ -17,6 +17,7 @@ from circus_cg.config.findings import Findings, Kind, Notice, Place
 from circus_cg.config.ini_surroundings import Surroundings
 from circus_cg.config.ini_text import MAX_KEYS, Document
 from circus_cg.config.nodes import TooLarge
+from circus_cg.config.problems import shown
 from circus_cg.errors import ConfigError
 from circus_cg.spec import ArbiterSpec
 
@@ -87,7 +88,9 @@ def _included(path: Path, globs: list[tuple[str, Place]], findings: Findings) ->
         whole = os.path.join(os.path.dirname(path), pattern)
         files = sorted(glob.glob(whole)) if "\0" not in whole else []
         if not files:
-            findings.notice(Kind.NOTE, place, f"'{pattern}' includes no file; it is looked for from {path.parent}")
+            findings.notice(
+                Kind.NOTE, place, f"'{shown(pattern)}' includes no file; it is looked for from {path.parent}"
+            )
         for file in files:
             found.setdefault(Path(file), place)
         if len(found) > MAX_INCLUDES:

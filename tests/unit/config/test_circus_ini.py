@@ -235,6 +235,12 @@ x = y
     ("options", "where", "said"),
     [
         (
+            "stdout_stream.class = FileStrem\n",
+            "3: stdout_stream.class in [watcher:web]",
+            "'FileStrem' is no class of circus; expected FileStream, WatchedFileStream, TimedRotatingFileStream,"
+            " StdoutStream, FancyStdoutStream, QueueStream or a.module.Class",
+        ),
+        (
             "numprocesses = many\n",
             "3: numprocesses in [watcher:web]",
             "'many' is wrong; expected a whole number",

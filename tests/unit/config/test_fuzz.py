@@ -204,8 +204,8 @@ def test_any_circus_ini_is_read_or_refused(text: str) -> None:
 
 YAML_WORDS = st.sampled_from(
     ["watchers", "cmd", "env", "limits", "io_max", "rlimits", "a", "<<", "&x ", "*x", "!!python/object/apply:os.system",
-     "[", "]", "{", "}", ": ", "- ", "\n", "\n  ", "\n    ", ", ", "|", ">", "'", '"', "null", "1", "64M", "# ", "---", "...",
-     "\t", "é", "\0"]
+     "[", "]", "{", "}", ": ", "- ", "\n", "\n  ", "\n    ", ", ", "|", ">", "'", '"', "null", "1", "64M", "# ", "---",
+     "...", "\t", "é", "\0"]
 )  # fmt: skip
 
 

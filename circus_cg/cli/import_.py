@@ -62,7 +62,8 @@ def _comments(config: str, loaded: loader.Loaded) -> dict[Path, list[str]]:
     for one in loaded.notices:
         if one.kind in (Kind.NOT_YET, Kind.NEVER):
             path: Path = () if one.watcher is None else ("watchers", one.watcher)
-            comments[path].append(f"line {one.line}: {one.text}")
+            place = f"line {one.line}" if one.file == str(File(config)) else str(one.place)
+            comments[path].append(f"{place}: {one.text}")
     return comments
 
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from circus_cg.config import circus_ini, ini_surroundings
-from circus_cg.config.findings import Findings, Kind, told
+from circus_cg.config.findings import MAX_GUESSES, MAX_NOTICES, Findings, Kind, told
 from circus_cg.config.ini_surroundings import Surroundings
 from circus_cg.config.ini_text import Document
 from circus_cg.config.loader import Loaded
@@ -395,5 +395,9 @@ def test_a_file_that_grows_too_large_is_refused(monkeypatch: pytest.MonkeyPatch)
 def test_a_text_made_to_be_slow_is_not() -> None:
     began = time.monotonic()
     read("[watcher:" + "a" * 60 + "]\ncmd = a\n[env:" + "*a" * 5000 + "b]\nA = 1\n")
-    read("[watcher:a]\ncmd = a\n" + "".join(f"no_such_key_{number} = 1\n" for number in range(20_000)))
+    found = read(
+        "[watcher:a]\ncmd = a\n" + "".join(f"graceful_timeouts{number} = 1\n" for number in range(20_000))
+    ).notices
     assert time.monotonic() - began < 5
+    assert len(told(found)) == MAX_NOTICES + 1
+    assert sum("did you mean" in one.text for one in found) == MAX_GUESSES

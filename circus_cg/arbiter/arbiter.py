@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from circus_cg.arbiter import roster
 from circus_cg.arbiter.boot import ArbiterBoot
 from circus_cg.arbiter.intent import Intents
 from circus_cg.arbiter.journal import Journal
 from circus_cg.arbiter.runner import Shared, WatcherRunner
-from circus_cg.cgroup.group import WatcherGroup
+from circus_cg.arbiter.samples import Samples
 from circus_cg.cgroup.tree import Tree
 from circus_cg.cgroup.watch import EventHub
 from circus_cg.core.slot import Held, Slot, from_note, rebuild
 from circus_cg.host import clock
 from circus_cg.keeper.client import KeeperClient
 from circus_cg.keeper.log import say
-from circus_cg.keeper.messages import Key, Message
+from circus_cg.keeper.messages import Message
 from circus_cg.keeper.wire import Closed
 
 STOPPING = "stopping"  # the arbiter's own note, once the daemon is to end
@@ -33,8 +35,12 @@ class Arbiter:
         self.journal = Journal()
         self.hub = EventHub()
         self.tree = Tree(boot.layout, boot.spec.name)
-        self.intents = Intents(Path(boot.state) / "intent.json", hello["instance"])
+        state = None if boot.state is None else Path(boot.state) / "intent.json"
+        self.intents = Intents(state, hello["instance"])
         self.runners: dict[str, WatcherRunner] = {}
+        self.leaving: dict[str, asyncio.Task[None]] = {}  # watchers on their way out
+        self.samples = Samples()
+        self.shared = Shared(boot, keeper, self.hub, self.journal)
         self.started_at = clock.wall()
         self.stopping = bool(hello["stopping"]) or hello["note"] == STOPPING
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # the keeper is
@@ -48,19 +54,18 @@ class Arbiter:
         loop = asyncio.get_running_loop()
         loop.add_reader(self.hub.fileno(), self.hub.dispatch)
         self._keeper.on_backlog(self._watch_writability)
-        shared = Shared(self.boot, self._keeper, self.hub, self.journal)
-        for spec in self.boot.spec.watchers:
-            group = WatcherGroup(self.tree, spec.name, spec.limits, spec.watcher_limits)
-            group.ensure()
-            self.runners[spec.name] = WatcherRunner(spec, group, shared)
+        held = {slot["slot"][0] for slot in self._hello["slots"]}
+        for spec in self.intents.specs(self.boot.spec.watchers):
+            if (runner := roster.rebuilt(self, spec, held=spec.name in held)) is not None:
+                self.runners[spec.name] = runner
         exits = [news for slot in self._hello["slots"] if (news := self._adopt(slot)) is not None]
         for message in exits + self._hello["news"]:
             self._on_message(message)
         for runner in self.runners.values():
             runner.sweep()
-        for runner in self.runners.values():
+        for runner in list(self.runners.values()):
             if not self.stopping:
-                runner.want(self.intents.wanted(runner.spec), self.intents.numprocesses(runner.spec))
+                roster.take_up(self, runner)
         loop.add_reader(self._keeper.fileno(), self._on_readable)
         if self.stopping:
             self.terminate()
@@ -72,27 +77,25 @@ class Arbiter:
         """
         self.stopping = True
         self._keeper.note([(None, STOPPING)])
-        self._spawn_task(self._wind_down())
-
-    def signal(self, key: Key, signum: int) -> None:
-        self._keeper.signal(key, signum)
+        self.spawn_task(self._wind_down())
 
     async def _wind_down(self) -> None:
-        for runner in self.runners.values():
+        runners = list(self.runners.values())
+        for runner in runners:
             runner.want(False, runner.numprocesses)
-        patience = max((r.spec.graceful_timeout for r in self.runners.values()), default=0.0) + STUCK_LIMIT
+        patience = max((r.spec.graceful_timeout for r in runners), default=0.0) + STUCK_LIMIT
         try:
             async with asyncio.timeout(patience):
-                for runner in self.runners.values():
+                for runner in runners:
                     await runner.settled(runner.is_down)
         except TimeoutError:
-            left = [f"{name} ({runner.busy})" for name, runner in self.runners.items() if runner.busy]
+            left = [f"{runner.spec.name} ({runner.busy})" for runner in runners if runner.busy]
             say(
                 "arbiter", f"cannot end the workers of {', '.join(left)}; the keeper tries, and leaves them if it can't"
             )
             self._keeper.quit(1)
             return
-        for runner in self.runners.values():
+        for runner in runners:
             runner.remove_groups()
         self._keeper.quit(0)
 
@@ -154,10 +157,11 @@ class Arbiter:
             self._writing = False
             asyncio.get_running_loop().remove_writer(self._keeper.fileno())
 
-    def _spawn_task(self, work: Any) -> None:
+    def spawn_task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._on_task_done)
+        return task
 
     def _on_task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

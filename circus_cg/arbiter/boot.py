@@ -20,8 +20,8 @@ class ArbiterBoot(msgspec.Struct, frozen=True, kw_only=True):
     environment: dict[str, str]  # the daemon's own, for copy_env
     oom_score_adj: int  # the daemon's own
     nofile: tuple[int, int]  # RLIMIT_NOFILE as the daemon was given it; workers get it back
-    runtime: str
-    state: str
+    runtime: str | None  # directories; None: nothing of this arbiter lives on disk, as in the library
+    state: str | None
 
 
 def read(fd: int) -> ArbiterBoot:

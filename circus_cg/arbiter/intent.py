@@ -6,18 +6,28 @@ It lasts as long as this daemon: `instance` names the keeper it belongs to. A fr
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
+from circus_cg.host.identity import Identity
+from circus_cg.keeper.log import say
 from circus_cg.spec import WatcherSpec
 
 
-class Intent(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """None: the configuration's own word stands."""
+class Intent(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
+    """What was said of one watcher. None: the configuration's own word stands."""
 
     wanted: bool | None = None
     numprocesses: int | None = None
+    added: WatcherSpec | None = None  # it is not of the configuration, or instead of what that has
+    changed: dict[str, Any] | None = None  # options that `set` gave, by name, as the specs have them
+    identity: Identity | None = None  # resolved when it was said: a user may be gone when an arbiter begins
+    removed: bool = False
+    renew: dict[int, int] = {}  # wid -> generation of the lives that were to be replaced by new ones
 
 
 class _Document(msgspec.Struct, kw_only=True):
@@ -27,34 +37,89 @@ class _Document(msgspec.Struct, kw_only=True):
 
 
 class Intents:
-    def __init__(self, path: Path, instance: str) -> None:
+    """Each method that changes something has it on disk before it returns, so before anything is done about it.
+
+    They raise OSError; what was said holds for this arbiter even so. Without a `path` it is kept in memory only: the
+    arbiter's end is the daemon's.
+    """
+
+    def __init__(self, path: Path | None, instance: str) -> None:
         self._path = path
-        self._document = _read(path, instance)
+        self._document = _Document(instance=instance) if path is None else _read(path, instance)
+
+    # -- what holds ------------------------------------------------------------------------------
+
+    def of(self, name: str) -> Intent:
+        return self._document.watchers.get(name, Intent())
+
+    def specs(self, configured: Iterable[WatcherSpec]) -> list[WatcherSpec]:
+        """The configuration's watchers as they were changed, then those added; the removed ones too."""
+        own = {spec.name: spec for spec in configured}
+        added = [one.added for name, one in self._document.watchers.items() if name not in own and one.added]
+        return [self.merged(spec) for spec in own.values()] + added
+
+    def merged(self, spec: WatcherSpec) -> WatcherSpec:
+        """What was said instead of `spec`. Options that don't fit any more are left out: it must run."""
+        said = self.of(spec.name)
+        base = said.added or spec
+        if not said.changed:
+            return base
+        try:
+            return msgspec.convert({**msgspec.to_builtins(base), **said.changed}, WatcherSpec)
+        except msgspec.ValidationError as wrong:
+            say("arbiter", f"cannot apply what was set for {spec.name}: {wrong}; its configuration stands")
+            return base
 
     def wanted(self, spec: WatcherSpec) -> bool:
-        said = self._of(spec.name).wanted
+        said = self.of(spec.name).wanted
         return spec.autostart if said is None else said
 
     def numprocesses(self, spec: WatcherSpec) -> int:
-        said = self._of(spec.name).numprocesses
+        said = self.of(spec.name).numprocesses
         return spec.numprocesses if said is None else said
 
+    # -- what is said ----------------------------------------------------------------------------
+
     def want(self, name: str, wanted: bool) -> None:
-        """On disk before anything is done about it. Raises OSError; what was said holds for this arbiter even so."""
-        self._put(name, Intent(wanted=wanted, numprocesses=self._of(name).numprocesses))
+        self.put(name, replace(self.of(name), wanted=wanted))
+
+    def renew(self, name: str, lives: dict[int, int]) -> None:
+        """These lives are to be replaced, wanted or not before."""
+        said = self.of(name)
+        self.put(name, replace(said, wanted=True, renew={**said.renew, **lives}))
 
     def count(self, name: str, numprocesses: int) -> None:
-        self._put(name, Intent(wanted=self._of(name).wanted, numprocesses=numprocesses))
+        self.put(name, replace(self.of(name), numprocesses=numprocesses))
 
-    def _of(self, name: str) -> Intent:
-        return self._document.watchers.get(name, Intent())
+    def add(self, spec: WatcherSpec, identity: Identity, wanted: bool) -> None:
+        self.put(spec.name, Intent(added=spec, identity=identity, wanted=wanted))
 
-    def _put(self, name: str, intent: Intent) -> None:
+    def change(self, old: WatcherSpec, new: WatcherSpec, identity: Identity, lives: dict[int, int]) -> None:
+        """`old` became `new`; a changed count is pinned as by count(); `lives` are to be replaced."""
+        said = self.of(new.name)
+        fields = [f for f in new.__struct_fields__ if getattr(old, f) != getattr(new, f) and f != "numprocesses"]
+        changed = {**(said.changed or {}), **{f: msgspec.to_builtins(getattr(new, f)) for f in fields}}
+        count = new.numprocesses if new.numprocesses != old.numprocesses else said.numprocesses
+        stale = {**said.renew, **lives}
+        self.put(new.name, replace(said, changed=changed, identity=identity, numprocesses=count, renew=stale))
+
+    def remove(self, name: str) -> None:
+        """It is to go; its spec is kept until it has gone, since it must be stopped by its own rules."""
+        self.put(name, replace(self.of(name), removed=True, wanted=False))
+
+    def gone(self, name: str, configured: bool) -> None:
+        """It has gone; one of the configuration stays removed."""
+        self.put(name, Intent(removed=True, wanted=False) if configured else None)
+
+    def put(self, name: str, intent: Intent | None) -> None:
         if self._document.watchers.get(name) == intent:
             return
-        watchers = {**self._document.watchers, name: intent}
+        watchers = {key: one for key, one in self._document.watchers.items() if key != name}
+        if intent is not None:
+            watchers[name] = intent
         self._document = _Document(instance=self._document.instance, watchers=watchers)
-        _write(self._path, msgspec.json.encode(self._document))
+        if self._path is not None:
+            _write(self._path, msgspec.json.encode(self._document))
 
 
 def _read(path: Path, instance: str) -> _Document:

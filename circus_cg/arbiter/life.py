@@ -1,16 +1,19 @@
-"""The static part of a watcher's spawn requests: what is the same for each life of each of its workers."""
+"""A watcher's spawn requests: what is the same for each life of each of its workers, and what the slot puts in."""
 
 import resource
 from typing import Any
 
 from circus_cg.arbiter.boot import ArbiterBoot
 from circus_cg.cgroup.group import WorkerGroup
+from circus_cg.config.substitution import references, substitute
+from circus_cg.host.identity import Identity
 from circus_cg.spec import DEFAULT_PATH, Rlimit, WatcherSpec
 
+WID = "wid"  # the one reference that differs from worker to worker: $(circus.wid), ((circus.wid))
 
-def template(spec: WatcherSpec, boot: ArbiterBoot) -> dict[str, Any]:
+
+def template(spec: WatcherSpec, boot: ArbiterBoot, identity: Identity) -> dict[str, Any]:
     """Everything of a spawn request but key, groups and note (keeper.messages lists the fields)."""
-    identity = boot.identities[spec.name]
     environment = boot.environment if spec.copy_env else {}
     rlimits = {"nofile": Rlimit(soft=boot.nofile[0], hard=boot.nofile[1]), **spec.rlimits}
     return {
@@ -30,8 +33,20 @@ def template(spec: WatcherSpec, boot: ArbiterBoot) -> dict[str, Any]:
     }
 
 
+def names_wid(spec: WatcherSpec) -> bool:
+    """Some word of the command or value of `env` refers to the worker's number."""
+    return any(WID in references(text) for text in (*spec.cmd, *spec.env.values()))
+
+
 def request(fixed: dict[str, Any], group: WorkerGroup) -> dict[str, Any]:
     return {**fixed, "v2": group.v2, "v1": group.v1}
+
+
+def with_wid(asked: dict[str, Any], spec: WatcherSpec, wid: int) -> dict[str, Any]:
+    """`asked` with the worker's number in place of its name. What the daemon's own environment says is left alone."""
+    values = {WID: str(wid)}
+    own = {key: substitute(text, values) for key, text in spec.env.items()}
+    return {**asked, "argv": [substitute(word, values) for word in spec.cmd], "env": {**asked["env"], **own}}
 
 
 def _oom_score_adj(spec: WatcherSpec, boot: ArbiterBoot) -> int | None:

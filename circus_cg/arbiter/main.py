@@ -20,6 +20,7 @@ from circus_cg.keeper.wire import Closed
 
 
 async def serve(record: boot.ArbiterBoot) -> None:
+    assert record.runtime is not None and record.state is not None
     keeper = KeeperClient(boot.ARBITER_FD)
     arbiter = Arbiter(record, keeper, keeper.hello())
     asyncio.get_running_loop().set_exception_handler(arbiter.on_broken)

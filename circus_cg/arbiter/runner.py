@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from math import inf
 from typing import Any, NamedTuple, assert_never
+
+from msgspec.structs import replace
 
 from circus_cg.arbiter import life
 from circus_cg.arbiter.boot import ArbiterBoot
@@ -24,6 +26,7 @@ from circus_cg.core import watcher
 from circus_cg.core.slot import Phase, Slot, step, to_note
 from circus_cg.errors import CgroupError
 from circus_cg.host import clock
+from circus_cg.host.identity import Identity
 from circus_cg.keeper.client import KeeperClient
 from circus_cg.keeper.messages import Key, Message
 from circus_cg.spec import WatcherSpec
@@ -42,14 +45,15 @@ class Shared(NamedTuple):
 
 
 class WatcherRunner:
-    def __init__(self, spec: WatcherSpec, group: WatcherGroup, shared: Shared) -> None:
-        self.spec = spec
+    def __init__(self, spec: WatcherSpec, identity: Identity, group: WatcherGroup, shared: Shared) -> None:
+        self.spec, self.identity, self.group = spec, identity, group
         self.wanted = False
         self.numprocesses = spec.numprocesses
         self.slots: dict[int, Slot] = {}
         self.phases: Counter[Phase] = Counter()
-        self._group = group
-        self._template = life.template(spec, shared.boot)
+        self._boot = shared.boot
+        self._template = life.template(spec, shared.boot, identity)
+        self._names_wid = life.names_wid(spec)
         self._keeper, self._hub, self._journal = shared.keeper, shared.hub, shared.journal
         self._groups: dict[tuple[int, int], WorkerGroup] = {}  # (wid, generation): those not removed yet
         self._watches: dict[tuple[int, int], Any] = {}  # armed while leftovers outlive their worker
@@ -69,9 +73,37 @@ class WatcherRunner:
         self.wanted = True
         self._tell(watcher.start(self.numprocesses, self.slots))
 
-    def restart(self) -> None:
+    def restart(self, numprocesses: int | None = None) -> None:
         self.wanted = True
+        if numprocesses is not None:
+            self.numprocesses = numprocesses
         self._tell(watcher.restart(self.numprocesses, self.slots))
+
+    def revise(self, spec: WatcherSpec, identity: Identity, group: WatcherGroup) -> None:
+        """What holds from now on; lives that have begun keep what they began with."""
+        self.spec, self.identity, self.group = spec, identity, group
+        self._template = life.template(spec, self._boot, identity)
+        self._names_wid = life.names_wid(spec)
+
+    @property
+    def current(self) -> WatcherSpec:
+        """The spec with the count that holds now."""
+        return replace(self.spec, numprocesses=self.numprocesses)
+
+    def signal(self, slot: Slot, signum: int) -> None:
+        """To the main process of a life."""
+        self._keeper.signal(self._key(slot.wid, slot.generation), signum)
+
+    def lives(self) -> dict[int, int]:
+        """wid -> generation of those that are there or asked for."""
+        return {slot.wid: slot.generation for slot in self.slots.values() if slot.alive}
+
+    def renew(self, lives: Mapping[int, int], spec: WatcherSpec | None = None) -> None:
+        """A new life instead of each of these that is still there and wanted; `spec` tells how they are stopped."""
+        for wid, generation in lives.items():
+            slot = self.slots.get(wid)
+            if slot is not None and slot.alive and slot.wanted and not slot.asked and slot.generation == generation:
+                self.deliver(wid, ev.Restart(id=self._journal.next_id()), spec=spec)
 
     def adopt(self, slot: Slot) -> None:
         """A slot that lived before this arbiter did."""
@@ -81,7 +113,7 @@ class WatcherRunner:
     def sweep(self) -> None:
         """Groups of lives that are over, whose removal a dead arbiter still owed."""
         current = {(slot.wid, slot.generation) for slot in self.slots.values() if slot.phase not in AT_REST}
-        for wid, generation in self._group.lives() - current:
+        for wid, generation in self.group.lives() - current:
             self._remove(wid, generation)
 
     def settled(self, condition: Callable[[], bool]) -> asyncio.Future[None]:
@@ -105,7 +137,7 @@ class WatcherRunner:
     def group_of(self, wid: int, generation: int) -> WorkerGroup:
         group = self._groups.get((wid, generation))
         if group is None:
-            group = self._groups[wid, generation] = self._group.worker(wid, generation)
+            group = self._groups[wid, generation] = self.group.worker(wid, generation)
         return group
 
     # -- what the keeper tells -------------------------------------------------------------------
@@ -123,9 +155,10 @@ class WatcherRunner:
                 held, pid = message["generation"], message["pid"]
                 self.deliver(key.wid, ev.Refused(id=event_id, generation=held, pid=pid))
 
-    def deliver(self, wid: int, event: ev.Event, at: float | None = None) -> None:
+    def deliver(self, wid: int, event: ev.Event, at: float | None = None, *, spec: WatcherSpec | None = None) -> None:
         before = self.slots.get(wid) or Slot(wid=wid)
-        after, effects = step(self.spec, before, event, clock.now() if at is None else at, random.random())
+        now = clock.now() if at is None else at
+        after, effects = step(spec or self.spec, before, event, now, random.random())
         if after is before:
             if isinstance(event, ev.Exited | ev.LaunchFailed):  # told twice: acknowledged twice
                 self._keeper.ack(self._key(wid, event.generation), to_note(before))
@@ -141,12 +174,18 @@ class WatcherRunner:
         self._schedule(after)
         self._wake()
 
-    def remove_groups(self) -> None:
-        """At the end: what the watcher made."""
+    def remove_groups(self) -> bool:
+        """At the end: what the watcher made. False: something is not empty yet."""
         for group in self._groups.values():
             group.remove()
         self._groups.clear()
-        self._group.remove()
+        return self.group.remove()
+
+    def forget(self) -> None:
+        """The keeper's memory of a watcher that is down and will not be back."""
+        self._say_notes()
+        for wid in self.slots:
+            self._keeper.forget((self.spec.name, wid))
 
     # -- effects -----------------------------------------------------------------------------------
 
@@ -171,6 +210,8 @@ class WatcherRunner:
     def _spawn(self, slot: Slot, effect: do.Spawn, note: str) -> None:
         group = self.group_of(slot.wid, effect.generation)
         request = life.request(self._template, group)
+        if self._names_wid:
+            request = life.with_wid(request, self.spec, slot.wid)
         try:
             group.create()
         except (CgroupError, OSError) as refused:

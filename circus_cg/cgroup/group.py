@@ -34,7 +34,10 @@ class WatcherGroup:
         self.tree, self.name = tree, name
         self._limits, self._sum = _enforceable(tree, limits), _enforceable(tree, watcher_limits)
         self._controllers = frozenset(controllers(self._limits) | controllers(self._sum) | {"memory"})
-        self._places = [(h, f"{tree.directory(h)}/{name}") for h in tree.used(self._controllers)]
+        used = tree.used(self._controllers)
+        # Where earlier limits led, older lives may be; whoever joins all of them can be found in any.
+        former = [h for h in tree.layout.hierarchies if h not in used and os.path.isdir(f"{tree.directory(h)}/{name}")]
+        self._places = [(h, f"{tree.directory(h)}/{name}") for h in [*used, *former]]
         self._creation: list[tuple[str, list[tuple[str, bytes]]]] | None = None
         self._meter = Meter(self._by_controller(""))
 
@@ -56,6 +59,14 @@ class WatcherGroup:
                     files.write(directory, setting.file, setting.text)
         self._creation = None
 
+    @property
+    def controllers(self) -> frozenset[str]:
+        return self._controllers
+
+    def usage(self) -> Usage:
+        """Of all workers together, those that are gone included where the kernel counts on."""
+        return self._meter.usage()
+
     def worker(self, wid: int, generation: int) -> WorkerGroup:
         return WorkerGroup(self, f"{wid}.{generation}")
 
@@ -69,6 +80,10 @@ class WatcherGroup:
                     if dot and wid.isdigit() and generation.isdigit():
                         found.add((int(wid), int(generation)))
         return found
+
+    def close(self) -> None:
+        """The descriptors that it keeps; they are opened anew by whoever asks on."""
+        self._meter.close()
 
     def remove(self) -> bool:
         self._meter.close()
@@ -195,6 +210,11 @@ class WorkerGroup:
                 except OSError as cause:
                     raise CgroupError(f"write {text.decode()!r} to", path, cause) from cause
 
+    def members(self) -> list[int]:
+        """The pids in the group and below."""
+        top = self.v2 or self.v1[0]
+        return [pid for group in files.walk(top) for pid in files.members(group)]
+
     def populated(self) -> bool:
         """Some process is in the group or below; False when it is gone."""
         unified = self.v2
@@ -260,8 +280,8 @@ class WorkerGroup:
             removed &= files.remove(directory) or files.remove_tree(directory)
         return removed
 
-    def usage(self) -> Usage:
-        return self._metered().usage()
+    def usage(self, pressure: bool = True) -> Usage:
+        return self._metered().usage(pressure)
 
     def oom(self) -> OomVerdict:
         """Read once more when the process is gone, before the group is removed."""

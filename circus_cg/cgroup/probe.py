@@ -107,7 +107,7 @@ def _obstacles(layout: Layout) -> Iterator[str]:
         if not os.access(one.directory, os.W_OK):
             yield f"cannot make groups in {one.directory}: it is not writable for us; run as root, or have it delegated"
         try:
-            crowded = crowd(one, frozenset({"cpu", "memory", "pids"}))
+            crowded = crowd(one, frozenset({"cpu", "memory", "pids"}), {os.getpid()})
         except CgroupError as unreadable:
             crowded = f"{unreadable}; run as root"
         if crowded:

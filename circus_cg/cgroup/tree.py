@@ -42,24 +42,43 @@ class Tree:
                 found.append(hierarchy)
         return found
 
-    def prepare(self, controllers: frozenset[str]) -> None:
+    def prepare(self, controllers: frozenset[str], *, joining: bool = True) -> None:
         """Make the subtree, move this process into `@daemon`, and enable `controllers` below on v2.
 
-        Raises CgroupError; HostError where v2's no-internal-process rule forbids the root.
+        Not `joining`: this process stays where it is. Raises CgroupError; HostError where v2's no-internal-process
+        rule forbids the root.
         """
         wanted = controllers | {"memory"}
         used = self.used(controllers)
+        leaving = {os.getpid()} if joining else set()
         for hierarchy in used:
-            if crowded := crowd(hierarchy, wanted):
+            if crowded := crowd(hierarchy, wanted, leaving):
                 raise HostError(crowded)
         for hierarchy in used:
             path = hierarchy.directory
             for part in (TOP, self.name, DAEMON):
                 path = f"{path}/{part}"
                 self.make(hierarchy, path)
-            files.write(path, "cgroup.procs", "0")
+            if joining:
+                files.write(path, "cgroup.procs", "0")
             if hierarchy.version == 2:
                 self._enable_down_to_us(hierarchy, wanted)
+
+    def extend(self, controllers: frozenset[str]) -> None:
+        """As prepare(), for controllers that a running daemon needs in addition. It stays in the leaves it has: only
+        where it is in none, which is on v1, its levels are made without one. Idempotent.
+
+        Raises CgroupError, HostError.
+        """
+        for hierarchy in self.used(controllers):
+            if crowded := crowd(hierarchy, controllers, set()):
+                raise HostError(crowded)
+            path = hierarchy.directory
+            for part in (TOP, self.name):
+                path = f"{path}/{part}"
+                self.make(hierarchy, path)
+            if hierarchy.version == 2:
+                self._enable_down_to_us(hierarchy, controllers | {"memory"})
 
     def enable(self, hierarchy: Hierarchy, directory: str, controllers: frozenset[str]) -> None:
         """Let the children of a v2 group have `controllers`, as far as the host has them."""
@@ -94,8 +113,11 @@ class Tree:
         found = {pid for h in self.layout.hierarchies for pid in files.members(f"{self.directory(h)}/{DAEMON}")}
         return sorted(found)
 
-    def places(self, controllers: frozenset[str]) -> list[dict[str, str]]:
-        """What the keeper leaves and removes at its end: it moves to the root it was given and removes our levels."""
+    def places(self) -> list[dict[str, str]]:
+        """What the keeper leaves and removes at its end: it moves to the root it was given and removes our levels.
+
+        In all hierarchies: those that nothing uses yet may be needed by what is added at run time.
+        """
         return [
             {
                 "procs": f"{hierarchy.directory}/cgroup.procs",
@@ -103,7 +125,7 @@ class Tree:
                 "tree": self.directory(hierarchy),
                 "top": f"{hierarchy.directory}/{TOP}",
             }
-            for hierarchy in self.used(controllers)
+            for hierarchy in self.layout.hierarchies
         ]
 
     def _enable_down_to_us(self, hierarchy: Hierarchy, controllers: frozenset[str]) -> None:
@@ -111,8 +133,8 @@ class Tree:
             self.enable(hierarchy, directory, controllers)
 
 
-def crowd(hierarchy: Hierarchy, controllers: frozenset[str]) -> str | None:
-    """Why `controllers` can't be enabled below a v2 root: others live in it. None: nothing in the way.
+def crowd(hierarchy: Hierarchy, controllers: frozenset[str], leaving: set[int]) -> str | None:
+    """Why `controllers` can't be enabled below a v2 root: others than `leaving` live in it. None: nothing in the way.
 
     The mount's own root may have members; any other group with controllers for its children may not.
     """
@@ -122,7 +144,7 @@ def crowd(hierarchy: Hierarchy, controllers: frozenset[str]) -> str | None:
         return None
     if wanted <= set(files.read(directory, "cgroup.subtree_control").split()):
         return None
-    others = [pid for pid in files.read(directory, "cgroup.procs").split() if int(pid) != os.getpid()]
+    others = [pid for pid in files.read(directory, "cgroup.procs").split() if int(pid) not in leaving]
     if not others:
         return None
     return (

@@ -4,14 +4,19 @@ import ctypes
 import fcntl
 import json
 import os
+import re
+import signal
 import sys
 from typing import NoReturn
 
+from circus_cg.keeper.head import BOOT_FD, CHANNEL_FD, PIDFD
 from circus_cg.keeper.messages import Message
 
 PR_SET_CHILD_SUBREAPER = 36
 SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "__main__.py")
+EMBEDDED = os.path.join(os.path.dirname(SCRIPT), "embedded.py")
 LOWEST = 10  # of the descriptors that go through exec: 0 to 3 have a meaning at the other end
+UNCHANGEABLE = {signal.SIGKILL, signal.SIGSTOP}
 SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
@@ -19,7 +24,7 @@ def is_keeper(pid: int) -> bool:
     """Whether a process of that number is a keeper, by its command line."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return b"/keeper/__main__.py\0" in file.read()
+            return re.search(rb"/keeper/(__main__|embedded)\.py\0", file.read()) is not None
     except OSError:
         return False
 
@@ -34,6 +39,37 @@ def sealed(name: str, body: bytes) -> int:
     high = fcntl.fcntl(fd, fcntl.F_DUPFD, LOWEST)
     os.close(fd)
     return high
+
+
+def start_keeper(boot: Message, channel: int) -> int:
+    """A keeper as a child of this process, which stays its head: the pid. `boot` as for become_keeper, arbiter None.
+
+    `channel`: the keeper's end, closed by the caller. Safe in a process with threads: nothing is forked.
+    """
+    fd = sealed("circus-cg-boot", json.dumps({**boot, "arbiter": None}).encode())
+    own = os.pidfd_open(os.getpid())  # the keeper hears our end even if a fork of ours keeps the channel open
+    lifted = [fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, LOWEST) for one in (channel, own)]  # clear of the targets
+    try:
+        actions = [
+            (os.POSIX_SPAWN_DUP2, fd, BOOT_FD),
+            (os.POSIX_SPAWN_DUP2, lifted[0], CHANNEL_FD),
+            (os.POSIX_SPAWN_DUP2, lifted[1], PIDFD),
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        ]
+        argv = [sys.executable, "-I", "-S", EMBEDDED, str(BOOT_FD)]
+        blocked = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD]  # until the keeper can hear them
+        return os.posix_spawn(
+            argv[0],
+            argv,
+            os.environ,
+            file_actions=actions,
+            setsid=True,
+            setsigmask=blocked,
+            setsigdef=signal.valid_signals() - UNCHANGEABLE,
+        )
+    finally:
+        for one in (fd, own, *lifted):
+            os.close(one)
 
 
 def become_keeper(boot: Message) -> NoReturn:

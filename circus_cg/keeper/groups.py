@@ -62,11 +62,15 @@ def leave(places: list[dict[str, str]]) -> None:
     """Move this process out of its own leaf and remove what the daemon made.
 
     A place: {"procs": file to move into, "daemon": our leaf, "tree": the arbiter's group, "top": the one above}.
+    Nothing is done where we have made nothing, and we move only from a leaf that is ours.
     """
     for place in places:
+        if not os.path.isdir(place["tree"]):
+            continue
         try:
-            with open(place["procs"], "w") as procs:
-                procs.write("0")
+            if os.path.isdir(place["daemon"]):
+                with open(place["procs"], "w") as procs:
+                    procs.write("0")
         except OSError:
             pass  # a delegated v2 root takes no members; its owner removes the rest
         watchers = _children(place["tree"])

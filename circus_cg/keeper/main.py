@@ -12,6 +12,7 @@ import time
 from math import inf
 
 from circus_cg.keeper import groups, launch
+from circus_cg.keeper.head import Head
 from circus_cg.keeper.ledger import Ledger
 from circus_cg.keeper.link import GIVE_UP_AFTER, ArbiterLink
 from circus_cg.keeper.log import say
@@ -31,7 +32,9 @@ class Keeper:
         self._boot = boot
         self._ledger = Ledger()
         arbiter = boot["arbiter"]
-        self._arbiter = ArbiterLink(arbiter["argv"], arbiter["env"], boot["pass_fds"])
+        self._arbiter: ArbiterLink | Head = (
+            Head() if arbiter is None else ArbiterLink(arbiter["argv"], arbiter["env"], boot["pass_fds"])
+        )
         self._epoll = select.epoll()
         self._signals, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
@@ -55,7 +58,10 @@ class Keeper:
     def run(self) -> int:
         self._epoll.register(self._signals, select.EPOLLIN)
         self._epoll.register(self._spawning.fileno(), select.EPOLLIN)
-        self._start_arbiter()
+        if isinstance(self._arbiter, Head):
+            self._meet_head(self._arbiter)
+        else:
+            self._start_arbiter()
         while self._exit is None:
             self._wait()
         self._leave()
@@ -79,7 +85,10 @@ class Keeper:
         elif fd == self._spawning.fileno():
             self._spawning.on_readable()
         elif fd == self._arbiter_pidfd:
-            self._on_arbiter_death()
+            if isinstance(self._arbiter, Head):
+                self._on_head_gone(self._arbiter)
+            else:
+                self._on_arbiter_death()
         elif self._arbiter.channel is not None and fd == self._arbiter.channel.fileno():
             self._on_channel(event)
 
@@ -98,11 +107,10 @@ class Keeper:
     # -- the arbiter ---------------------------------------------------------------------------
 
     def _start_arbiter(self) -> None:
-        note, instance = self._arbiter_note, self._boot["instance"]
-        pages = hello(self._ledger.inventory(), instance=instance, note=note, stopping=self._stopping)
+        assert isinstance(self._arbiter, ArbiterLink)
         self._writing = False
         try:
-            self._arbiter.start(pages, time.monotonic())
+            self._arbiter.start(self._inventory(), time.monotonic())
             assert self._arbiter.channel is not None and self._arbiter.pid is not None
             self._arbiter_pidfd = os.pidfd_open(self._arbiter.pid)
         except OSError as cause:  # no descriptor, no memory, or its program is just being replaced
@@ -114,6 +122,31 @@ class Keeper:
             return
         self._epoll.register(self._arbiter.channel.fileno(), select.EPOLLIN)
         self._epoll.register(self._arbiter_pidfd, select.EPOLLIN)
+
+    def _inventory(self) -> list[Message]:
+        note, instance = self._arbiter_note, self._boot["instance"]
+        return hello(self._ledger.inventory(), instance=instance, note=note, stopping=self._stopping)
+
+    def _meet_head(self, caller: Head) -> None:
+        """The library's caller holds the arbiter; there is one, and it was there before us."""
+        assert caller.channel is not None
+        self._epoll.register(caller.channel.fileno(), select.EPOLLIN)
+        self._arbiter_pidfd = caller.pidfd
+        self._epoll.register(caller.pidfd, select.EPOLLIN)
+        for page in self._inventory():
+            caller.send(page)
+
+    def _on_head_gone(self, caller: Head) -> None:
+        """However it died, and whoever inherited its descriptors: what it held ends now."""
+        if self._arbiter_pidfd >= 0:
+            self._epoll.unregister(self._arbiter_pidfd)
+            self._arbiter_pidfd = -1
+        if caller.channel is not None:
+            self._epoll.unregister(caller.channel.fileno())
+            caller.close()
+        self._begin_last_resort(0)
+        if self._last_resort is not None:
+            self._last_resort.hurry()
 
     def _on_channel(self, event: int) -> None:
         channel = self._arbiter.channel
@@ -128,6 +161,9 @@ class Keeper:
         except Closed:
             # A live arbiter that closed its channel can't be talked to: same as dead. What it asked before counts.
             self._drain_channel()
+            if isinstance(self._arbiter, Head):
+                self._on_head_gone(self._arbiter)
+                return
             self._epoll.unregister(channel.fileno())
             self._arbiter.close()
             if self._arbiter.pid is not None:
@@ -141,7 +177,7 @@ class Keeper:
             log(f"cannot serve a request of the arbiter: {type(bad).__name__}: {bad}")
 
     def _on_arbiter_death(self) -> None:
-        assert self._arbiter.pid is not None
+        assert isinstance(self._arbiter, ArbiterLink) and self._arbiter.pid is not None
         _, status = os.waitpid(self._arbiter.pid, 0)
         self._epoll.unregister(self._arbiter_pidfd)
         os.close(self._arbiter_pidfd)
@@ -154,6 +190,7 @@ class Keeper:
         self._after_arbiter()
 
     def _after_arbiter(self) -> None:
+        assert isinstance(self._arbiter, ArbiterLink)
         self._arbiter.died(time.monotonic())
         hopeless = not self._arbiter.was_ready and self._arbiter.failures >= GIVE_UP_AFTER
         if self._stopping or hopeless:

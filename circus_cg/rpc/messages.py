@@ -49,11 +49,31 @@ class Request(msgspec.Struct, kw_only=True):
         return self.msg_type != "cast"
 
 
-class Target(msgspec.Struct, kw_only=True):
-    """start, stop, restart: `name` None is every watcher; `waiting` answers when it is done."""
+Names = str | list[str] | None  # None is every watcher
+Match = Literal["simple", "glob", "regex"]
 
-    name: str | None = None
+
+class Which(msgspec.Struct, kw_only=True):
+    """ps, status, list."""
+
+    name: Names = None
+    match: Match = "simple"
+
+
+class Target(msgspec.Struct, kw_only=True):
+    """start, stop, restart; `waiting` answers when it is done."""
+
+    name: Names = None
+    match: Match = "glob"
     waiting: bool = False
+
+
+class Wait(msgspec.Struct, kw_only=True):
+    """Answered when the watcher, or each of them, is `up`, `down` or `gone`."""
+
+    state: Literal["up", "down", "gone"]
+    name: Names = None
+    match: Match = "glob"
 
 
 class Count(msgspec.Struct, kw_only=True):
@@ -64,23 +84,95 @@ class Count(msgspec.Struct, kw_only=True):
     waiting: bool = False
 
 
+class OneOrAll(msgspec.Struct, kw_only=True):
+    """numprocesses."""
+
+    name: str | None = None
+
+
+class Nothing(msgspec.Struct, kw_only=True):
+    """numwatchers, dstats."""
+
+
 class Signal(msgspec.Struct, kw_only=True):
-    """`signum` as a number or a name; `wid` or `pid` narrow it to one worker."""
+    """`signum` as a number or a name; `wid` or `pid` narrow it to one worker.
+
+    `childpid` (or `child_pid`): one process below it; `children`: those right below each worker, with `recursive` all
+    below them, instead of the workers; `recursive` alone: both; `group`: all that is in the worker's group.
+    """
 
     name: str
     signum: int | str
     wid: int | None = None
     pid: int | None = None
+    childpid: int | None = None
+    child_pid: int | None = None
+    children: bool = False
+    recursive: bool = False
+    group: bool = False
 
 
-class Wait(msgspec.Struct, kw_only=True):
-    """Answered when the watcher, or each of them, is `up` or `down`."""
+class Kill(msgspec.Struct, kw_only=True):
+    """A new life for all workers, or one; None takes the watcher's own stop_signal and graceful_timeout."""
 
-    state: Literal["up", "down"]
-    name: str | None = None
+    name: str
+    wid: int | None = None
+    pid: int | None = None
+    signum: int | str | None = None
+    graceful_timeout: float | str | None = None  # seconds, or text with a unit
+    waiting: bool = False
+
+
+class Add(msgspec.Struct, kw_only=True):
+    """`cmd` as one text or as words, `args` after it; `options` as for set."""
+
+    name: str
+    cmd: str | list[str]
+    args: str | list[str] | None = None
+    options: dict[str, Any] = {}
+    start: bool = False
+    waiting: bool = False
+
+
+class Rm(msgspec.Struct, kw_only=True):
+    """`nostop`, circus's way to leave the workers without a supervisor, is refused."""
+
+    name: str
+    nostop: bool = False
+    waiting: bool = False
+
+
+class Set(msgspec.Struct, kw_only=True):
+    """`options`: name, dotted below the top, to value: JSON's own types or text with a unit."""
+
+    name: str
+    options: dict[str, Any]
+    waiting: bool = False
+
+
+class Get(msgspec.Struct, kw_only=True):
+    """options, get: all without `keys`."""
+
+    name: str
+    keys: list[str] | None = None
+
+
+class GlobalOptions(msgspec.Struct, kw_only=True):
+    option: str | None = None
+
+
+class Stats(msgspec.Struct, kw_only=True):
+    """`process`: the pid of a worker; `extended` asks /proc too, for one watcher or one process."""
+
+    name: Names = None
+    match: Match = "simple"
+    process: int | str | None = None
+    extended: bool = False
 
 
 class Quit(msgspec.Struct, kw_only=True):
+    """Answered when it has begun: at its end nobody is left to answer."""
+
     waiting: bool = False
 
 
@@ -99,12 +191,12 @@ def decode_request(body: bytes) -> Request:
         raise BadMessage(Errno.INVALID_JSON, f"cannot read the request: {wrong}") from wrong
 
 
-def properties(request: Request, kind: type[T]) -> T:
+def properties(command: str, kind: type[T], given: dict[str, Any]) -> T:
     """The command's own arguments as `kind`; raises BadMessage."""
     try:
-        return msgspec.convert(request.properties, kind)
+        return msgspec.convert(given, kind)
     except msgspec.ValidationError as wrong:
-        raise BadMessage(Errno.BAD_MSG_DATA, f"cannot run {request.command!r}: {wrong}") from wrong
+        raise BadMessage(Errno.BAD_MSG_DATA, f"cannot run {command!r}: {wrong}") from wrong
 
 
 def ok(request_id: str | None, time: float, fields: dict[str, Any]) -> bytes:

@@ -83,7 +83,7 @@ def test_a_crowded_v2_root_is_refused_with_the_remedy(place: Place) -> None:
         stack.callback(sleeper.kill)
         assert sleeper.stdout is not None and sleeper.stdout.readline() == b"ready\n"
         layout = hierarchy.find(root)
-        assert layout.unified is not None and crowd(layout.unified, frozenset({"memory"})) is not None
+        assert layout.unified is not None and crowd(layout.unified, frozenset({"memory"}), set()) is not None
         with pytest.raises(HostError, match=r"processes live in it .*Delegate=yes"):
             Tree(layout, "inner").prepare(frozenset({"memory"}))
         assert not (top / "crowded/circus-cg").exists()

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import until
 from tests.functional.conftest import StartDaemon
-from tests.functional.daemon import Daemon, Refused
+from tests.functional.daemon import PROGRAM, Daemon, Refused
 from tests.functional.evidence import alive, lines_of, python, quoted, sh
 
 SLEEP = ["sleep", "1000"]
@@ -233,3 +233,13 @@ def test_the_worker_sees_its_environment_and_nothing_of_the_daemons(
     daemon(watchers={"w": {"cmd": ["/usr/bin/env"], "stdout": str(seen), "env": {"A": "1"}}})
     until(lambda: "A=1" in lines_of(seen), why="the environment")
     assert not any("SECRET" in line for line in lines_of(seen))
+
+
+def test_an_interrupt_that_python_would_swallow_ends_the_program_all_the_same(tmp_path: Path) -> None:
+    """As one does in a callback of the import system: here an import that swallows it stands in for that instant."""
+    (tmp_path / "click.py").write_text(
+        "import os, signal\ntry:\n    os.kill(os.getpid(), signal.SIGINT)\nexcept KeyboardInterrupt:\n    pass\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([PROGRAM, "run", "none.yaml"], env=environment, capture_output=True, check=False, timeout=60)
+    assert done.returncode == -signal.SIGINT

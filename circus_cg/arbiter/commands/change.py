@@ -1,0 +1,87 @@
+"""add, rm, set: watchers made, unmade and changed while the daemon runs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from circus_cg.arbiter import roster
+from circus_cg.arbiter.arbiter import Arbiter
+from circus_cg.arbiter.commands.target import Fields, keep, runner_of, settled, to_start
+from circus_cg.arbiter.runner import WatcherRunner
+from circus_cg.config.options import revised
+from circus_cg.config.words import command_words
+from circus_cg.core.choice import choose
+from circus_cg.errors import CircusCgError, ConfigError, HostError
+from circus_cg.rpc import messages as rpc
+from circus_cg.rpc.messages import BadMessage, Errno
+from circus_cg.spec import WatcherSpec
+
+
+async def add(arbiter: Arbiter, asked: rpc.Add) -> Fields:
+    to_start(arbiter, [])
+    if taken := choose(arbiter.runners, [asked.name], "simple").names:
+        what = "being removed; wait" if taken[0] in arbiter.leaving else "it is there; remove it first, or use set"
+        raise BadMessage(Errno.COMMAND_ERROR, f"cannot add {asked.name!r}: {what}")
+    doing = f"add {asked.name[:64]!r}"
+    try:
+        words = _words(asked.cmd) + _words(asked.args)
+    except ValueError as wrong:
+        raise BadMessage(Errno.BAD_MSG_DATA, f"cannot {doing}: cmd: {wrong}") from wrong
+    spec = _revised(WatcherSpec(name=asked.name, cmd=words), asked.options, doing)
+    try:
+        runner = roster.add(arbiter, spec, start=asked.start, keep=keep)
+    except CircusCgError as refused:
+        raise _refusal(doing, refused) from refused
+    return await settled(asked.waiting, [runner], WatcherRunner.is_up)
+
+
+async def rm(arbiter: Arbiter, asked: rpc.Rm) -> Fields:
+    runner = runner_of(arbiter, asked.name)
+    name = runner.spec.name
+    if asked.nostop:
+        raise BadMessage(
+            Errno.COMMAND_ERROR,
+            f"cannot remove {name!r} without stopping it: a worker always has a supervisor; leave nostop out",
+        )
+    if name not in arbiter.leaving:
+        keep(arbiter.intents.remove, name)
+        roster.remove(arbiter, runner)
+    if asked.waiting:
+        await asyncio.shield(arbiter.leaving[name])
+    return {}
+
+
+async def set_(arbiter: Arbiter, asked: rpc.Set) -> Fields:
+    """`changed` names the options that are others now; `action` is circus's: 1 the workers are renewed, 0 the count is
+    seen to, -1 nothing but the options.
+    """
+    runner = runner_of(arbiter, asked.name)
+    to_start(arbiter, [runner])
+    doing = f"set {runner.spec.name!r}"
+    spec = _revised(runner.current, asked.options, doing)
+    try:
+        decided = roster.change(arbiter, runner, spec, keep=keep)
+    except CircusCgError as refused:
+        raise _refusal(doing, refused) from refused
+    action = 1 if decided.renew else 0 if decided.recount else -1
+    fields = await settled(asked.waiting, [runner], WatcherRunner.is_up)
+    return {"changed": list(decided.changed), "action": action, **fields}
+
+
+def _words(given: str | list[str] | None) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    return command_words(given) if isinstance(given, str) else tuple(given)
+
+
+def _revised(spec: WatcherSpec, options: dict[str, Any], doing: str) -> WatcherSpec:
+    try:
+        return revised(spec, options)
+    except ConfigError as wrong:
+        raise BadMessage(Errno.BAD_MSG_DATA, f"cannot {doing}: {'; '.join(wrong.problems)}") from wrong
+
+
+def _refusal(doing: str, refused: CircusCgError) -> HostError:
+    text = str(refused)
+    return HostError(text if text.startswith(f"cannot {doing}") else f"cannot {doing}: {text}")

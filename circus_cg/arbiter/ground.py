@@ -1,0 +1,86 @@
+"""Where a configuration is to run: surveyed and refused while nothing exists, then claimed; for `run` and library."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from circus_cg.arbiter.boot import ArbiterBoot
+from circus_cg.cgroup import check, hierarchy, limits
+from circus_cg.cgroup.hierarchy import Layout
+from circus_cg.cgroup.tree import Tree
+from circus_cg.errors import AlreadyRunning, HostError
+from circus_cg.host import identity
+from circus_cg.host.dirs import Dirs
+from circus_cg.host.identity import Identity
+from circus_cg.keeper.boot import is_keeper
+from circus_cg.spec import ArbiterSpec
+
+# systemd's words are for the keeper alone.
+HIDDEN = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
+
+
+class Ground(NamedTuple):
+    spec: ArbiterSpec
+    layout: Layout
+    tree: Tree
+    identities: dict[str, Identity]  # by watcher
+    controllers: frozenset[str]
+    warnings: list[str]  # limits that this host keeps approximately, or not at all with `on_missing: warn`
+
+    def record(self, nofile: tuple[int, int], dirs: Dirs | None) -> ArbiterBoot:
+        """`nofile`: RLIMIT_NOFILE as workers get it. Without `dirs` nothing of it lives on disk."""
+        return ArbiterBoot(
+            spec=self.spec,
+            layout=self.layout,
+            identities=self.identities,
+            environment=clean_environment(),
+            nofile=nofile,
+            oom_score_adj=int(Path("/proc/self/oom_score_adj").read_text()),
+            runtime=None if dirs is None else str(dirs.runtime),
+            state=None if dirs is None else str(dirs.state),
+        )
+
+
+def survey(spec: ArbiterSpec) -> Ground:
+    """Looks only. Raises HostError for what this host lacks."""
+    identities = {watcher.name: identity.resolve(watcher) for watcher in spec.watchers}
+    layout = hierarchy.find(spec.cgroup_root)
+    found = list(_findings(spec, layout))
+    errors = [text for severity, text in found if severity == "error"]
+    if errors and spec.on_missing == "refuse":
+        raise HostError("\n".join([*errors, "`on_missing: warn` runs without what this host can't enforce"]))
+    wanted = [limits.controllers(which) for w in spec.watchers for which in (w.limits, w.watcher_limits)]
+    controllers = frozenset({"memory"}).union(*wanted)
+    return Ground(spec, layout, Tree(layout, spec.name), identities, controllers, [text for _, text in found])
+
+
+def refuse_a_live_tree(tree: Tree) -> None:
+    """A name's lock belongs to a runtime directory, its groups to the host: a daemon with another one may live in them.
+
+    What a keeper that was killed left behind is no daemon, and is cleared away.
+    """
+    if pids := [pid for pid in tree.daemon_pids() if is_keeper(pid)]:
+        raise AlreadyRunning(
+            f"cannot run {tree.name!r}: a daemon of that name lives in its groups (pid {pids[0]}) with another"
+            " runtime directory; stop that one, or choose another --name"
+        )
+
+
+def claim(ground: Ground, *, joining: bool) -> None:
+    """Clear away what an earlier daemon of this name left, and make its tree; `joining`: move this process into it."""
+    ground.tree.kill_stale()
+    ground.tree.prepare(ground.controllers, joining=joining)
+
+
+def clean_environment() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if key not in HIDDEN}
+
+
+def _findings(spec: ArbiterSpec, layout: Layout) -> Iterator[tuple[str, str]]:
+    for watcher in spec.watchers:
+        for which, wanted in (("limits", watcher.limits), ("watcher_limits", watcher.watcher_limits)):
+            for finding in check.check(layout, wanted):
+                yield finding.severity, f"{watcher.name}.{which}: {finding.text}"

@@ -1,0 +1,175 @@
+"""Who is supervised, and how that changes while the daemon runs: added, changed, removed. Said first, then done."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from circus_cg.arbiter.runner import WatcherRunner
+from circus_cg.cgroup.check import check
+from circus_cg.cgroup.group import WatcherGroup
+from circus_cg.core import plan
+from circus_cg.errors import CgroupError, CircusCgError, HostError
+from circus_cg.host import identity
+from circus_cg.host.identity import Identity
+from circus_cg.keeper.log import say
+from circus_cg.spec import WatcherSpec
+
+if TYPE_CHECKING:  # the arbiter is built on this
+    from circus_cg.arbiter.arbiter import Arbiter
+
+REMOVE_AGAIN = 0.2  # seconds; a group that was just emptied can refuse rmdir for an instant
+REMOVALS = 25
+
+
+def rebuilt(arbiter: Arbiter, spec: WatcherSpec, *, held: bool) -> WatcherRunner | None:
+    """A runner as a new arbiter begins with it; None: it was removed, and the keeper holds (`held`) nothing of it.
+
+    What an operator said can't keep the arbiter from beginning.
+    """
+    said = arbiter.intents.of(spec.name)
+    who = said.identity or arbiter.boot.identities.get(spec.name) or Identity()
+    group = _group(arbiter, spec)
+    if said.removed and not held:
+        group.remove()
+        _gone(arbiter, spec.name)
+        return None
+    if not said.removed:
+        try:
+            if said.added or said.changed:
+                arbiter.tree.extend(group.controllers)
+            group.ensure()
+        except CircusCgError as refused:
+            if not (said.added or said.changed):
+                raise
+            say("arbiter", f"cannot prepare the groups of {spec.name} as they were asked for: {refused}")
+    return WatcherRunner(spec, who, group, arbiter.shared)
+
+
+def take_up(arbiter: Arbiter, runner: WatcherRunner) -> None:
+    """What the dead arbiter was told to do with it, finished or begun."""
+    name = runner.spec.name
+    said = arbiter.intents.of(name)
+    if said.removed:
+        remove(arbiter, runner)
+        return
+    runner.want(arbiter.intents.wanted(runner.spec), arbiter.intents.numprocesses(runner.spec))
+    runner.renew(said.renew)
+
+
+def add(arbiter: Arbiter, spec: WatcherSpec, *, start: bool, keep: Callable[..., None]) -> WatcherRunner:
+    """A watcher of the running daemon. Raises HostError, CgroupError: then there is none."""
+    who = identity.resolve(spec)
+    refuse_what_the_host_lacks(arbiter, spec)
+    group = _group(arbiter, spec)
+    keep(arbiter.intents.add, spec, who, start)
+    try:
+        arbiter.tree.extend(group.controllers)
+        group.ensure()
+    except CircusCgError:
+        group.remove()
+        keep(arbiter.intents.gone, spec.name, _configured(arbiter, spec.name))
+        raise
+    runner = arbiter.runners[spec.name] = WatcherRunner(spec, who, group, arbiter.shared)
+    say("arbiter", f"{spec.name} added")
+    runner.want(start, spec.numprocesses)
+    return runner
+
+
+def change(arbiter: Arbiter, runner: WatcherRunner, spec: WatcherSpec, *, keep: Callable[..., None]) -> plan.Plan:
+    """`runner` by another spec. Raises HostError, CgroupError: then nothing is changed."""
+    old = runner.current
+    decided = plan.diff(old, spec)
+    if not decided.changed:
+        return decided
+    who = identity.resolve(spec) if decided.renew else runner.identity
+    if decided.regroup:
+        refuse_what_the_host_lacks(arbiter, spec)
+        _refuse_lifting(old, spec)
+    before = arbiter.intents.of(spec.name)
+    stale = runner.lives() if decided.renew and runner.wanted else {}
+    keep(arbiter.intents.change, old, spec, who, stale)
+    group = runner.group
+    if decided.regroup:
+        try:
+            group = _group(arbiter, spec)
+            arbiter.tree.extend(group.controllers)
+            group.ensure()
+        except CircusCgError:
+            keep(arbiter.intents.put, spec.name, before)
+            _restore(runner.group)
+            raise
+    say("arbiter", f"{spec.name} changed: {', '.join(decided.changed)}")  # names only: a value may be a secret
+    if group is not runner.group:
+        runner.group.close()  # lives that it bore look again where they need to
+    runner.revise(spec, who, group)
+    if decided.renew and runner.wanted:
+        runner.restart(spec.numprocesses)  # those that wait or have failed try again too
+    else:
+        runner.want(runner.wanted, spec.numprocesses)
+    return decided
+
+
+def remove(arbiter: Arbiter, runner: WatcherRunner) -> None:
+    """Stop it, remove its groups, make the keeper forget it. The next arbiter goes on with it."""
+    name = runner.spec.name
+    if name not in arbiter.leaving:
+        runner.want(False, runner.numprocesses)
+        arbiter.leaving[name] = arbiter.spawn_task(_see_off(arbiter, runner))
+
+
+async def _see_off(arbiter: Arbiter, runner: WatcherRunner) -> None:
+    name = runner.spec.name
+    await runner.settled(runner.is_down)
+    for _ in range(REMOVALS):
+        if runner.remove_groups():
+            break
+        await asyncio.sleep(REMOVE_AGAIN)
+    runner.forget()
+    del arbiter.runners[name], arbiter.leaving[name]
+    arbiter.samples.forget(name)
+    _gone(arbiter, name)
+    say("arbiter", f"{name} removed")
+
+
+def refuse_what_the_host_lacks(arbiter: Arbiter, spec: WatcherSpec) -> None:
+    """As at the daemon's start. Raises HostError."""
+    lacking = []
+    for which, wanted in (("limits", spec.limits), ("watcher_limits", spec.watcher_limits)):
+        for finding in check(arbiter.boot.layout, wanted):
+            if finding.severity == "error" and arbiter.boot.spec.on_missing == "refuse":
+                lacking.append(f"{which}: {finding.text}")
+            else:
+                say("arbiter", f"warning: {spec.name}: {which}: {finding.text}")
+    if lacking:
+        raise HostError("; ".join(lacking))
+
+
+def _refuse_lifting(old: WatcherSpec, new: WatcherSpec) -> None:
+    """A limit of the sum that is no longer named stays in force on the watcher's group until that is made anew."""
+    if lifted := plan.lifted(old.watcher_limits, new.watcher_limits):
+        names = ", ".join(f"watcher_limits.{name}" for name in lifted)
+        raise HostError(f"cannot lift {names} of {new.name!r} while the daemon runs; set a larger value")
+
+
+def _gone(arbiter: Arbiter, name: str) -> None:
+    try:
+        arbiter.intents.gone(name, _configured(arbiter, name))
+    except OSError as failed:  # the next arbiter finds nothing left of it, and tries this again
+        say("arbiter", f"cannot forget what was asked of {name}: {failed}; free the state directory")
+
+
+def _restore(group: WatcherGroup) -> None:
+    try:
+        group.ensure()
+    except CgroupError as refused:
+        say("arbiter", f"cannot put the limits of {group.name} back: {refused}")
+
+
+def _group(arbiter: Arbiter, spec: WatcherSpec) -> WatcherGroup:
+    return WatcherGroup(arbiter.tree, spec.name, spec.limits, spec.watcher_limits)
+
+
+def _configured(arbiter: Arbiter, name: str) -> bool:
+    return arbiter.boot.spec.watcher(name) is not None

@@ -1,0 +1,79 @@
+"""The difference of two specs of one watcher: what is done about it at once, and what only a new life has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from circus_cg.spec import Limits, WatcherSpec
+
+# What `step`, the stop and the count read afresh each time. All else is part of a life from its beginning.
+LIVE = frozenset(
+    {
+        "autostart", "backoff", "flapping", "graceful_timeout", "max_retry", "min_uptime", "numprocesses",
+        "stop_signal", "watcher_limits",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """In this order: the groups, the count, the renewal of the workers."""
+
+    changed: tuple[str, ...]  # options, dotted below the top
+    regroup: bool  # the limits of the workers or of their sum are others
+    recount: bool
+    renew: bool  # the workers that live have what is no longer wanted
+
+
+def diff(old: WatcherSpec, new: WatcherSpec) -> Plan:
+    """What leads from `old` to `new`."""
+    changed = tuple(_changed(old, new))
+    tops = {name.partition(".")[0] for name in changed}
+    # A worker is in the groups it was born into: a controller that none of the old limits needed can't bind it.
+    grown = bool(_controllers(new) - _controllers(old))
+    return Plan(
+        changed=changed,
+        regroup=not tops.isdisjoint({"limits", "watcher_limits"}),
+        recount="numprocesses" in tops,
+        renew=bool(tops - LIVE) or grown,
+    )
+
+
+def lifted(old: Limits, new: Limits) -> tuple[str, ...]:
+    """Limits that `old` sets and `new` leaves to the kernel."""
+    unset = Limits()
+    return tuple(
+        name
+        for name in Limits.__struct_fields__
+        if getattr(old, name) != getattr(unset, name) and getattr(new, name) == getattr(unset, name)
+    )
+
+
+def _changed(old: msgspec.Struct, new: msgspec.Struct) -> list[str]:
+    names = []
+    for name in old.__struct_fields__:
+        before, after = getattr(old, name), getattr(new, name)
+        if before == after:
+            continue
+        if isinstance(before, msgspec.Struct) and isinstance(after, msgspec.Struct):
+            names += [f"{name}.{inner}" for inner in _changed(before, after)]
+        elif isinstance(before, dict) and isinstance(after, dict):
+            keys = sorted(before.keys() | after.keys())
+            names += [f"{name}.{key}" for key in keys if before.get(key) != after.get(key)]
+        else:
+            names.append(name)
+    return names
+
+
+def _controllers(spec: WatcherSpec) -> set[str]:
+    """Named as the first word of each limit that is set."""
+    unset = Limits()
+    both = (spec.limits, spec.watcher_limits)
+    return {
+        name.partition("_")[0]
+        for limits in both
+        for name in Limits.__struct_fields__
+        if getattr(limits, name) != getattr(unset, name)
+    } | {"memory"}

@@ -7,6 +7,7 @@ import resource
 import signal
 import sys
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -28,9 +29,9 @@ def run(config: str, name: str | None, cgroup_root: str | None) -> None:
     _open_standard_streams()
     loaded = loader.load_with_notices(Path(config))
     spec = loader.override(loaded.spec, name=name, cgroup_root=cgroup_root)
+    _warn(told(loaded.notices))
     ground = survey(spec)
-    for line in (*told(loaded.notices), *ground.warnings):
-        click.echo(f"circus-cg: warning: {line}", err=True)
+    _warn(ground.warnings)
     places = dirs.of(spec.name)
     dirs.make(places)
     lock = dirs.lock(places, spec.name)
@@ -51,6 +52,11 @@ def run(config: str, name: str | None, cgroup_root: str | None) -> None:
             "places": ground.tree.places(),
         }
     )
+
+
+def _warn(lines: Iterable[str]) -> None:
+    for line in lines:
+        click.echo(f"circus-cg: warning: {line}", err=True)
 
 
 def _open_standard_streams() -> None:

@@ -45,7 +45,9 @@ def _text(spec: ArbiterSpec, comments: export.Comments, config: str) -> str:
     """Raises ConfigError if what was written would not be read as `spec`."""
     try:
         text = export.write(spec, comments)
-        same = native.read(text, f"{config} as YAML") == spec
+        same = native.read(text, f"{config} as YAML", os.environ) == spec
+    except ConfigError as wrong:
+        raise ConfigError([f"{config}: cannot write as YAML: {line}" for line in wrong.problems]) from wrong
     except ValueError as wrong:
         raise ConfigError([f"{config}: cannot write as YAML: {wrong}"]) from wrong
     if not same:

@@ -34,6 +34,7 @@ class Main(LazyGroup):
         "check": "circus_cg.cli.check:check",
         "import": "circus_cg.cli.import_:import_",
         "doctor": "circus_cg.cli.doctor:doctor",
+        "schema": "circus_cg.cli.schema:schema",
         "ctl": "circus_cg.cli.ctl:ctl",
     },
     help="A process supervisor that puts every worker into a cgroup of its own.",

@@ -10,42 +10,66 @@ from typing import Any
 from msgspec.structs import replace
 
 from circus_cg.config import ini_keys, validate
+from circus_cg.config.document import Find, Found, Text
 from circus_cg.config.findings import Findings, Kind, Place
 from circus_cg.config.ini_keys import Fate
-from circus_cg.config.ini_surroundings import Expander, Surroundings, environment, is_text
-from circus_cg.config.ini_text import Document, Section, Value
+from circus_cg.config.ini_surroundings import MAX_TEXT, Expander, Surroundings, environment, is_text
+from circus_cg.config.ini_text import MAX_KEYS, Document, Section, Value
 from circus_cg.config.ini_values import boolean, value_of
 from circus_cg.config.ini_watcher import Rule, WatcherReader
+from circus_cg.config.native import no_files
 from circus_cg.config.nodes import MAX_NODES, TooLarge
 from circus_cg.config.problems import shown, title
+from circus_cg.errors import ConfigError
 from circus_cg.spec import ArbiterSpec, Flapping, WatcherSpec
 
 # Without its flapping plugin circus restarts for ever; so the rule may slow down, but not give up.
 _NO_PLUGIN: Rule = {"max_retry": -1}
+_INCLUDES = {"include": "", "include_dir": "/*.ini"}  # what is added to a name
 _PLUGIN_DEFAULTS: Rule = {"attempts": 2, "window": 1.0, "retry_in": 7.0, "max_retry": 5}
 
 
-def includes(document: Document, here: Surroundings) -> list[tuple[str, Place]]:
-    """The globs that the main file includes. A directory's files come after those of `include`, as in circus."""
-    section = document.section("circus")
-    found = []
-    names = environment(here.environ)
-    for key, suffix in (("include", ""), ("include_dir", "/*.ini")):
-        if section and (value := section.values.get(key)):
-            text = Expander().substitute(value.text, names)
-            found += [(one.rstrip("/") + suffix if suffix else one, value.place) for one in text.split()]
-    return found
+def read(main: Text, here: Surroundings, findings: Findings, find: Find = no_files) -> ArbiterSpec:
+    """The validated configuration of `main` and of what it includes, which `find` reads. Raises ConfigError.
 
-
-def read(document: Document, file: str, here: Surroundings, findings: Findings) -> ArbiterSpec:
-    """The validated configuration of a document whose main file is `file`. Raises ConfigError and TooLarge."""
-    spec = _Reader(document, here, findings).spec()
-    top = Place(file, 1)
-    for found in validate.problems(spec):
-        if not findings.judged(found.path):
-            findings.problem(findings.where(found.path, top), f"{title(found.path)}: {found.text}", found.path)
+    The main file comes first. What it includes includes nothing.
+    """
+    document = Document(findings)
+    try:
+        document.add(main.text, main.file)
+        for pattern, place in _includes(document, here, findings):
+            found = find(pattern)
+            for problem in found.problems:
+                findings.problem(place, f"cannot include '{shown(pattern)}': {problem}")
+            for text in found.texts:
+                document.add(text.text, text.file)
+            if found == Found():
+                findings.notice(Kind.NOTE, place, f"'{shown(pattern)}' leads to no further file")
+        spec = _Reader(document, here, findings).spec()
+    except TooLarge:
+        cause = f"over {MAX_KEYS} keys or variables, or {MAX_TEXT} characters, when all is replaced"
+        raise ConfigError([f"{main.file}: too large: {cause}; split the daemon"]) from None
+    top = Place(main.file, 1)
+    for wrong in validate.problems(spec):
+        if not findings.judged(wrong.path):
+            findings.problem(findings.where(wrong.path, top), f"{title(wrong.path)}: {wrong.text}", wrong.path)
     findings.raise_any()
     return spec
+
+
+def _includes(document: Document, here: Surroundings, findings: Findings) -> list[tuple[str, Place]]:
+    """The patterns of the main file. A directory's files come after those of `include`, as in circus."""
+    section = document.section("circus")
+    found = []
+    for key, suffix in _INCLUDES.items():
+        if section and (value := section.values.get(key)):
+            try:
+                text = Expander().substitute(value.text, environment(here.environ))
+            except ValueError as wrong:
+                findings.problem(value.place, f"{key}: {wrong}")
+                continue
+            found += [(one.rstrip("/") + suffix if suffix else one, value.place) for one in text.split()]
+    return found
 
 
 class _Reader:
@@ -102,6 +126,8 @@ class _Reader:
 
     def _circus(self, section: Section, names: Mapping[str, str]) -> None:
         for key, value in section.values.items():
+            if key in _INCLUDES:
+                continue
             text = self._text(value, names)
             if key in ini_keys.own(ArbiterSpec):
                 self._findings.place((key,), value.place)

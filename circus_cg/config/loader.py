@@ -7,21 +7,20 @@ import os
 import resource
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
 
 from circus_cg.config import circus_ini, native, validate
-from circus_cg.config.findings import Findings, Kind, Notice, Place
+from circus_cg.config.document import Found, Text
+from circus_cg.config.findings import Findings, Notice
 from circus_cg.config.ini_surroundings import Surroundings
-from circus_cg.config.ini_text import MAX_KEYS, Document
-from circus_cg.config.nodes import TooLarge
-from circus_cg.config.problems import shown
 from circus_cg.errors import ConfigError
 from circus_cg.spec import ArbiterSpec
 
-MAX_SIZE = 16 << 20  # bytes, of circus.ini with all that it includes
+MAX_SIZE = 16 << 20  # bytes, of all files together
 MAX_INCLUDES = 1000
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
@@ -34,7 +33,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load(path: Path) -> ArbiterSpec:
-    """The validated configuration in the file `path`. Raises ConfigError."""
+    """The validated configuration in the file `path` and those it includes. Raises ConfigError."""
     return load_with_notices(path).spec
 
 
@@ -42,36 +41,16 @@ def load_with_notices(path: Path) -> Loaded:
     """As load(). A file that ends in .ini is circus's, any other is YAML. Raises ConfigError."""
     if path.suffix == ".ini":
         return load_ini(path, os.environ)
-    return Loaded(spec=native.read(_text(path), str(path)))
+    return Loaded(spec=native.read(_text(path), str(path), os.environ, _Includes(path).find))
 
 
 def load_ini(path: Path, environ: Mapping[str, str]) -> Loaded:
-    """circus.ini, whatever its name: first the main file, then what it includes, which includes no more.
-
-    Raises ConfigError.
-    """
+    """circus.ini, whatever its name, with what it includes. Raises ConfigError."""
     findings = Findings()
-    document = Document(findings)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     here = Surroundings(environ, _directory(), None if hard == resource.RLIM_INFINITY else hard)
-    try:
-        text = _text(path)
-        document.add(text, str(path))
-        left = MAX_SIZE - len(text)
-        for file, place in _included(path, circus_ini.includes(document, here), findings):
-            try:
-                text = _text(file)
-            except ConfigError as wrong:
-                findings.problem(place, f"cannot include: {wrong}")
-                continue
-            left -= len(text)
-            if left < 0:
-                raise TooLarge
-            document.add(text, str(file))
-        return Loaded(spec=circus_ini.read(document, str(path), here, findings), notices=findings.notices)
-    except TooLarge:
-        cause = f"over {MAX_SIZE} bytes, {MAX_INCLUDES} files or {MAX_KEYS} keys, those it stands for included"
-        raise ConfigError([f"{path}: cannot read: {cause}; split it"]) from None
+    spec = circus_ini.read(Text(str(path), _text(path)), here, findings, _Includes(path).find)
+    return Loaded(spec=spec, notices=findings.notices)
 
 
 def _directory() -> str:
@@ -81,21 +60,50 @@ def _directory() -> str:
         return "/"
 
 
-def _included(path: Path, globs: list[tuple[str, Place]], findings: Findings) -> list[tuple[Path, Place]]:
-    """Relative to the main file's directory; those of one glob by their names."""
-    found: dict[Path, Place] = {}
-    for pattern, place in globs:
-        whole = os.path.join(os.path.dirname(path), pattern)
-        files = sorted(glob.glob(whole)) if "\0" not in whole else []
-        if not files:
-            findings.notice(
-                Kind.NOTE, place, f"'{shown(pattern)}' includes no file; it is looked for from {path.parent}"
-            )
-        for file in files:
-            found.setdefault(Path(file), place)
-        if len(found) > MAX_INCLUDES:
-            raise TooLarge
-    return list(found.items())
+class _Includes:
+    """The files a configuration includes: each once, trusted as the first one is, all together within bounds."""
+
+    def __init__(self, path: Path) -> None:
+        self._base = os.path.dirname(path)
+        self._seen = {os.path.realpath(path)}
+        self._left = MAX_SIZE
+
+    def find(self, pattern: str) -> Found:
+        texts, problems = [], []
+        try:
+            paths = self._paths(pattern)
+        except (OSError, ValueError) as wrong:  # ValueError: a NUL
+            cause = wrong.strerror if isinstance(wrong, OSError) else str(wrong)
+            return Found(problems=(f"cannot read: {cause}",))
+        for path in paths:
+            real = os.path.realpath(path)
+            if real in self._seen:
+                continue
+            self._seen.add(real)
+            if len(self._seen) > MAX_INCLUDES + 1:
+                problems.append(f"over {MAX_INCLUDES} files; include fewer")
+                break
+            try:
+                text = _text(Path(path))
+            except ConfigError as wrong:
+                problems += wrong.problems
+                continue
+            self._left -= len(text)
+            if self._left < 0:
+                problems.append(f"{path}: cannot read: over {MAX_SIZE} bytes together; split the daemon")
+                break
+            texts.append(Text(path, text))
+        return Found(tuple(texts), tuple(problems))
+
+    def _paths(self, pattern: str) -> list[str]:
+        """In order of their names. A pattern may lead nowhere, a plain name may not. Raises OSError, ValueError."""
+        whole = os.path.join(self._base, pattern)
+        if not glob.has_magic(pattern):
+            os.stat(whole)
+            return [whole]
+        with suppress(FileNotFoundError):
+            os.listdir(os.path.dirname(whole) or ".")  # glob would take what it can't read for an empty directory
+        return sorted(os.path.join(self._base, path) for path in glob.glob(pattern, root_dir=self._base or None))
 
 
 def _text(path: Path) -> str:

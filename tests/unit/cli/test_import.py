@@ -35,7 +35,7 @@ def config(tmp_path: Path) -> Path:
 
 
 def invoke(config: Path, *options: str) -> Result:
-    return CliRunner().invoke(main, ["import", str(config), *options])
+    return CliRunner(env=asking.ENVIRON).invoke(main, ["import", str(config), *options])
 
 
 def test_yaml_goes_to_standard_output_and_the_report_to_the_other(config: Path) -> None:
@@ -139,5 +139,10 @@ def test_examples_and_corpus_are_checked_and_mean_the_same_as_yaml(source: Path,
         done = CliRunner().invoke(main, ["check", str(file), "--cgroup-root", "/"])
         assert done.exit_code == 0, (file, done.stderr)
         output = file.with_suffix(".yaml")
+        if file.name == "unset.ini":  # circus leaves a reference to nothing as it is, YAML refuses it
+            done = invoke(file, "-o", str(output))
+            assert (done.exit_code, output.exists()) == (2, False)
+            assert "the environment has no missing" in done.stderr
+            continue
         assert invoke(file, "-o", str(output)).exit_code == 0
-        assert loader.load(output) == loader.load(file)
+        assert loader.load(output) == loader.load_ini(file, {**os.environ, **asking.ENVIRON}).spec

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from circus_cg.config import circus_ini, loader
+from circus_cg.config.document import Text
 from circus_cg.config.findings import Findings
 from circus_cg.config.ini_surroundings import Surroundings
-from circus_cg.config.ini_text import Document
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE / "circus"
@@ -47,9 +47,7 @@ def circus(paths: Sequence[Path]) -> list[dict[str, Any]]:
 def ours(text: str) -> loader.Loaded:
     """What one text without includes means, with those surroundings. Raises ConfigError."""
     findings = Findings()
-    document = Document(findings)
-    document.add(text, "circus.ini")
-    spec = circus_ini.read(document, "circus.ini", Surroundings(ENVIRON, DIRECTORY, 1024), findings)
+    spec = circus_ini.read(Text("circus.ini", text), Surroundings(ENVIRON, DIRECTORY, 1024), findings)
     return loader.Loaded(spec=spec, notices=findings.notices)
 
 

@@ -7,9 +7,9 @@ import signal
 import pytest
 
 from circus_cg.config import circus_ini
+from circus_cg.config.document import Text
 from circus_cg.config.findings import Findings, Kind, told
 from circus_cg.config.ini_surroundings import Surroundings
-from circus_cg.config.ini_text import Document
 from circus_cg.config.loader import Loaded
 from circus_cg.errors import ConfigError
 from circus_cg.spec import ArbiterSpec, Backoff, Flapping, IoMax, Limits, Rlimit, WatcherSpec
@@ -19,9 +19,7 @@ ENVIRON = {"HOME": "/root", "PATH": "/bin", "PORT": "80", "TOKEN": "s3cret", "BR
 
 def read(text: str, directory: str = "/srv") -> Loaded:
     findings = Findings()
-    document = Document(findings)
-    document.add(text, "shop.ini")
-    spec = circus_ini.read(document, "shop.ini", Surroundings(ENVIRON, directory, 1024), findings)
+    spec = circus_ini.read(Text("shop.ini", text), Surroundings(ENVIRON, directory, 1024), findings)
     return Loaded(spec=spec, notices=findings.notices)
 
 

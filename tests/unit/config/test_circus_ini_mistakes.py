@@ -8,7 +8,7 @@ import pytest
 
 from circus_cg.config import circus_ini, ini_surroundings
 from circus_cg.config.findings import MAX_GUESSES, MAX_NOTICES, told
-from circus_cg.config.nodes import TooLarge
+from circus_cg.errors import ConfigError
 from tests.unit.config.test_circus_ini import problem, problems, read
 
 
@@ -144,12 +144,12 @@ def test_a_value_that_grows_too_long_is_refused(text: str) -> None:
 def test_a_file_that_grows_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(circus_ini, "MAX_NODES", 1000)
     many = "".join(f"[watcher:w{number}]\ncmd = a\n" for number in range(60))
-    with pytest.raises(TooLarge):  # each watcher has its own copy
+    with pytest.raises(ConfigError, match="too large"):  # each watcher has its own copy
         read("[env]\n" + "".join(f"V{number} = 1\n" for number in range(20)) + many)
-    with pytest.raises(TooLarge):  # each pattern is tried on each watcher
+    with pytest.raises(ConfigError, match="too large"):  # each pattern is tried on each watcher
         read(many + "[env:" + ",".join(f"x{number}" for number in range(20)) + "]\nA = 1\n")
     monkeypatch.setattr(ini_surroundings, "MAX_TEXT", 1000)
-    with pytest.raises(TooLarge):
+    with pytest.raises(ConfigError, match="too large"):
         read(
             "[env]\nA = "
             + "x" * 100
@@ -167,3 +167,8 @@ def test_a_text_made_to_be_slow_is_not() -> None:
     assert time.monotonic() - began < 5
     assert len(told(found)) == MAX_NOTICES + 1
     assert sum("did you mean" in one.text for one in found) == MAX_GUESSES
+
+
+def test_an_include_that_grows_too_long_is_refused() -> None:
+    text = "[DEFAULT]\n[circus]\ninclude = " + "$(circus.env.PATH)" * 100 + "x" * (1 << 20) + "\n"
+    assert problems(text) == ["3: include: over 1048576 characters after its references are replaced; shorten it"]

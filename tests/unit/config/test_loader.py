@@ -131,6 +131,9 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
+INCLUDING = "DIR/circus.ini:3: cannot include 'conf.d/*.ini':"
+
+
 def refusals(path: Path) -> list[str]:
     with pytest.raises(ConfigError) as raised:
         loader.load(path)
@@ -166,11 +169,12 @@ def test_an_included_file_includes_nothing(circus: Path) -> None:
     assert ("more",) not in commands(circus)
 
 
-def test_an_include_that_finds_nothing_is_noted(circus: Path) -> None:
-    circus.write_text("[circus]\ninclude = none.ini\n  no/*.ini\n[watcher:a]\ncmd = a\n")
-    said = [f"{one.line}: {one.text}" for one in loader.load_with_notices(circus).notices]
-    where = f"includes no file; it is looked for from {circus.parent}"
-    assert said == [f"2: 'none.ini' {where}", f"2: 'no/*.ini' {where}"]
+def test_a_pattern_that_finds_nothing_is_noted_a_name_is_refused(circus: Path) -> None:
+    circus.write_text("[circus]\ninclude = no/*.ini\n[watcher:a]\ncmd = a\n")
+    (said,) = loader.load_with_notices(circus).notices
+    assert f"{said.line}: {said.text}" == "2: 'no/*.ini' leads to no further file"
+    circus.write_text("[circus]\ninclude = none.ini\n")
+    assert refusals(circus) == ["DIR/circus.ini:2: cannot include 'none.ini': cannot read: No such file or directory"]
 
 
 def test_a_path_may_come_from_the_environment(circus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,11 +187,7 @@ def test_an_included_file_must_be_as_trusted_as_the_main_one(circus: Path) -> No
     included = circus.parent / "conf.d/b.ini"
     included.chmod(0o666)
     (said,) = refusals(circus)
-    assert (
-        said
-        == "DIR/circus.ini:3: cannot include: DIR/conf.d/b.ini: cannot trust it: writable by others; chmod go-w "
-        + str(included).replace(str(circus.parent), "DIR")
-    )
+    assert said == f"{INCLUDING} DIR/conf.d/b.ini: cannot trust it: writable by others; chmod go-w DIR/conf.d/b.ini"
     included.chmod(0o600)
     included.parent.chmod(0o777)
     assert "DIR/conf.d is writable by others" in refusals(circus)[0]
@@ -209,7 +209,7 @@ def test_mistakes_of_all_files_are_told_at_once(circus: Path) -> None:
     write(circus.parent / "conf.d/e.ini", "").write_bytes(b"[watcher:e]\ncmd = \xff\n")
     circus.write_text(circus.read_text() + "nice = 99\n")
     assert refusals(circus) == [
-        "DIR/circus.ini:3: cannot include: DIR/conf.d/e.ini:2: the byte 0xff is no UTF-8; save the file as UTF-8",
+        f"{INCLUDING} DIR/conf.d/e.ini:2: the byte 0xff is no UTF-8; save the file as UTF-8",
         "DIR/circus.ini:6: nice in watcher 'a': 99 is out of range; expected -20 to 19",
         "DIR/conf.d/c.ini:1: missing key 'cmd' in [watcher:c]",
         "DIR/conf.d/c.ini:2: numprocesses in [watcher:c]: 'x' is wrong; expected a whole number",
@@ -221,19 +221,19 @@ def test_too_many_or_too_large_files_are_refused(circus: Path, monkeypatch: pyte
     monkeypatch.setattr(loader, "MAX_INCLUDES", 2)
     for name in ("c", "d"):
         write(circus.parent / f"conf.d/{name}.ini", "")
-    assert "DIR/circus.ini: cannot read: over " in refusals(circus)[0]
+    assert refusals(circus) == [f"{INCLUDING} over 2 files; include fewer"]
     monkeypatch.undo()
     assert len(commands(circus)) == 2
     monkeypatch.setattr(loader, "MAX_SIZE", 100)
     write(circus.parent / "conf.d/c.ini", "#" * 90)
-    assert "DIR/circus.ini: cannot read: over 100 bytes" in refusals(circus)[0]
+    assert refusals(circus) == [
+        f"{INCLUDING} DIR/conf.d/c.ini: cannot read: over 100 bytes together; split the daemon",
+    ]
 
 
 def test_a_pipe_among_the_included_holds_nobody_up(circus: Path) -> None:
     os.mkfifo(circus.parent / "conf.d/p.ini", 0o600)
-    assert refusals(circus) == [
-        "DIR/circus.ini:3: cannot include: DIR/conf.d/p.ini: cannot read: not a regular file; name one"
-    ]
+    assert refusals(circus) == [f"{INCLUDING} DIR/conf.d/p.ini: cannot read: not a regular file; name one"]
 
 
 def test_a_directory_that_is_gone_is_the_root(circus: Path, tmp_path: Path) -> None:

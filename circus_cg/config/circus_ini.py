@@ -79,8 +79,8 @@ class _Reader:
         self._expander = Expander()
         self._left = MAX_NODES  # variables of all watchers, and patterns tried on names
         self._daemon = environment(here.environ)
-        self._local: dict[str, str] = {}  # [env]
-        self._patterns: list[tuple[Section, str, dict[str, str]]] = []  # [env:PATTERN,PATTERN]
+        self._local: dict[str, Value] = {}  # [env]
+        self._patterns: list[tuple[Section, str, dict[str, Value]]] = []  # [env:PATTERN,PATTERN]
         self._used: set[str] = set()  # titles of those
         self._rule = _NO_PLUGIN
         self._values: dict[str, Any] = {}
@@ -103,7 +103,7 @@ class _Reader:
         for section in sections:
             if section.title == "env":
                 self._local |= self._variables(section, self._daemon)
-        known = {**self._daemon, **environment(self._local)}
+        known = {**self._daemon, **environment(_texts(self._local))}
         for section in sections:
             kind, colon, rest = section.title.partition(":")
             match kind, bool(colon):
@@ -189,10 +189,13 @@ class _Reader:
                 env |= variables
                 self._used.add(environment_section.title)
         self._spend(len(env))
-        known = {**self._daemon, **environment(env)}
-        return WatcherReader(section, name, self._findings, self._expander).read(env, known, self._here, self._rule)
+        for variable, value in env.items():
+            self._findings.place(("watchers", name, "env", variable), value.place)
+        texts = _texts(env)
+        known = {**self._daemon, **environment(texts)}
+        return WatcherReader(section, name, self._findings, self._expander).read(texts, known, self._here, self._rule)
 
-    def _variables(self, section: Section, names: Mapping[str, str]) -> dict[str, str]:
+    def _variables(self, section: Section, names: Mapping[str, str]) -> dict[str, Value]:
         """The environment that a section writes: `$NAME` and references are replaced by the daemon's variables."""
         found = {}
         for name, value in section.values.items():
@@ -203,7 +206,7 @@ class _Reader:
                 self._findings.problem(value.place, f"{shown(name)} in [{shown(section.title)}]: {wrong}")
                 continue
             if is_text(text):
-                found[name] = text
+                found[name] = Value(text, value.place)
             else:
                 what = f"{shown(name)} in [{shown(section.title)}]: what '{shown(value.text)}' stands for is no UTF-8"
                 self._findings.problem(value.place, f"{what}; correct the variable")
@@ -234,6 +237,10 @@ class _Reader:
         self._left -= count
         if self._left < 0:
             raise TooLarge
+
+
+def _texts(values: Mapping[str, Value]) -> dict[str, str]:
+    return {key: value.text for key, value in values.items()}
 
 
 def _name(section: Section) -> str:

@@ -55,14 +55,13 @@ def command(texts: Mapping[str, str], known: Mapping[str, str], expander: Expand
     return words
 
 
-def leftovers(words: tuple[str, ...]) -> Iterator[str]:
-    """What in a command will not be replaced, though it looks as if."""
-    text = " ".join(words)
+def leftovers(text: str, later: str | None = None) -> Iterator[str]:
+    """What in `text` will not be replaced, though it looks as if; the name `later` will be."""
     for name, written in substitution.references(text).items():
         if name.startswith("sockets."):
             yield f"not yet: {written} stays as written, since there are no sockets"
-        elif name != LATER:
-            yield f"{written} stays as written: it names nothing"
+        elif name != later:
+            yield f"{written} stays as written: it names nothing here"
     if "$WID" in text:
         yield "$WID stays as written; $(circus.wid) is the worker's number"
 

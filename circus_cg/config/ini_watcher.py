@@ -7,15 +7,18 @@ from functools import partial
 from posixpath import join, normpath
 from typing import Any, TypeVar
 
+from msgspec import inspect
+
 from circus_cg.config import ini_keys
 from circus_cg.config.findings import Findings, Kind, Place
-from circus_cg.config.ini_command import command, leftovers, options
+from circus_cg.config.ini_command import LATER, command, leftovers, options
 from circus_cg.config.ini_streams import stream
 from circus_cg.config.ini_surroundings import Expander, Surroundings, is_text
 from circus_cg.config.ini_text import Section, Value
 from circus_cg.config.ini_values import boolean, option_at, rlimit, value_of
 from circus_cg.config.problems import Path, shown
 from circus_cg.config.schema import expected, fields
+from circus_cg.config.substitution import references
 from circus_cg.spec import Flapping, WatcherSpec
 
 T = TypeVar("T")
@@ -60,6 +63,10 @@ class WatcherReader:
         values["working_dir"] = normpath(join(here.directory, values.get("working_dir") or ""))
         self._streams(values, here)
         values["cmd"] = self._command(names, here)
+        for key in ("working_dir", "stdout", "stderr"):
+            place = self.findings.where(("watchers", self.name, key), self.section.place)
+            for text in leftovers(values.get(key, "")):
+                self._notice(Kind.NOTE, place, f"{key}: {text}")
         if self._flag("singleton") and values.get("numprocesses", 1) > 1:
             place = self._values.get("numprocesses", self._values["singleton"]).place
             self._problem(place, "numprocesses", f"{values['numprocesses']} are too many for a singleton; expected 1")
@@ -106,9 +113,12 @@ class WatcherReader:
             known = {**names, **options(texts, here.directory)}
             words = command(texts, known, self._expander, shell=self._flag("shell"))
         except ValueError as wrong:
-            self._problem(place, "cmd", str(wrong))
+            written = [self.section.values[key].text for key in ("cmd", "args", "shell_args") if key in texts]
+            secret = any(references(one) for one in written)  # what they stand for stays unsaid
+            text = "can't be split into words with its references replaced; close the quotes" if secret else str(wrong)
+            self._problem(place, "cmd", text)
             return ()
-        for text in leftovers(words):
+        for text in leftovers(" ".join(words), LATER):
             self._notice(Kind.NOTE, place, f"cmd: {text}")
         if "shell_args" in texts and not self._flag("shell"):
             self._notice(Kind.NOTE, self._values["shell_args"].place, "shell_args: only `shell = True` uses them")
@@ -187,4 +197,5 @@ class WatcherReader:
 
 def _struct(key: str, values: dict[str, Any]) -> Any:
     kind = fields(WatcherSpec)[key].type
-    return kind.cls(**values)  # type: ignore[attr-defined]
+    assert isinstance(kind, inspect.StructType)
+    return kind.cls(**values)

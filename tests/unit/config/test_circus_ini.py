@@ -152,9 +152,17 @@ def test_a_reference_to_nothing_is_told() -> None:
     text = "[watcher:a]\ncmd = run $(circus.env.nobody) $(circus.sockets.web) $WID\n"
     assert read(text).spec.watchers[0].cmd == ("run", "$(circus.env.nobody)", "$(circus.sockets.web)", "$WID")
     assert notices(text) == [
-        "2: cmd: $(circus.env.nobody) stays as written: it names nothing",
+        "2: cmd: $(circus.env.nobody) stays as written: it names nothing here",
         "2: cmd: not yet: $(circus.sockets.web) stays as written, since there are no sockets",
         "2: cmd: $WID stays as written; $(circus.wid) is the worker's number",
+    ]
+
+
+def test_the_worker_s_number_is_for_its_command_alone() -> None:
+    text = "[watcher:a]\ncmd = run\nstdout_stream.filename = /log/$(circus.wid)\nworking_dir = /x/$(circus.env.no)\n"
+    assert notices(text) == [
+        "3: stdout: $(circus.wid) stays as written: it names nothing here",
+        "4: working_dir: $(circus.env.no) stays as written: it names nothing here",
     ]
 
 

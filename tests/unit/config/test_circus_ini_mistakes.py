@@ -120,8 +120,14 @@ def test_all_mistakes_are_told_at_once() -> None:
 
 
 def test_a_secret_does_not_appear_in_an_error() -> None:
-    said = problems("[circus]\numask = $(circus.env.TOKEN)\n[watcher:a]\ncmd = a\nnice = $(circus.env.TOKEN)\n")
-    assert said and not any("s3cret" in line for line in said)
+    options = "numprocesses = $(circus.env.TOKEN)\nargs = $(circus.env.TOKEN) '\n"
+    said = problems(f"[circus]\numask = $(circus.env.TOKEN)\n[watcher:a]\ncmd = a\n{options}")
+    assert len(said) == 3 and not any("s3cret" in line for line in said)
+
+
+def test_a_wrong_variable_is_told_where_it_is_written() -> None:
+    text = "[watcher:a]\ncmd = a\n[env]\nX = y\n[env:a]\n\nY = a\0b\n"
+    assert problems(text) == ["7: Y in env of watcher 'a': a NUL can't be part of it; remove it"]
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,8 @@ from circus_cg.config.problems import shown, title
 from circus_cg.errors import ConfigError
 from circus_cg.spec import ArbiterSpec, Flapping, WatcherSpec
 
+MAX_PATTERNS = 1000  # of include and include_dir
+
 # Without its flapping plugin circus restarts for ever; so the rule may slow down, but not give up.
 _NO_PLUGIN: Rule = {"max_retry": -1}
 _INCLUDES = {"include": "", "include_dir": "/*.ini"}  # what is added to a name
@@ -69,7 +71,9 @@ def _includes(document: Document, here: Surroundings, findings: Findings) -> lis
                 findings.problem(value.place, f"{key}: {wrong}")
                 continue
             found += [(one.rstrip("/") + suffix if suffix else one, value.place) for one in text.split()]
-    return found
+    for _pattern, place in found[MAX_PATTERNS:]:
+        findings.problem(place, f"over {MAX_PATTERNS} names and patterns to include; use patterns for several files")
+    return found[:MAX_PATTERNS]
 
 
 class _Reader:

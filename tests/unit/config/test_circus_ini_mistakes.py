@@ -178,3 +178,9 @@ def test_a_text_made_to_be_slow_is_not() -> None:
 def test_an_include_that_grows_too_long_is_refused() -> None:
     text = "[DEFAULT]\n[circus]\ninclude = " + "$(circus.env.PATH)" * 100 + "x" * (1 << 20) + "\n"
     assert problems(text) == ["3: include: over 1048576 characters after its references are replaced; shorten it"]
+
+
+def test_more_includes_than_anybody_means_are_refused() -> None:
+    said = problems("[circus]\ninclude = " + "x.ini " * 100_000 + "\n")
+    assert said[-1] == "2: over 1000 names and patterns to include; use patterns for several files"
+    assert len(said) == 2  # the other: there are no files here

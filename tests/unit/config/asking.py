@@ -21,8 +21,8 @@ EXAMPLES = HERE / "circus"
 CORPUS = HERE.parents[2] / ".." / "shared" / "corpus"
 ENVIRON = {
     "PATH": os.environ["PATH"],
-    "HOME": "/root",
-    "USER_DIR": "/home/jo",
+    "HOME": "/home/jo",
+    "USER_DIR": "/srv/jo",
     "PASSWORD": "pa$HOME",
     "LC_CTYPE": "C.UTF-8",
 }

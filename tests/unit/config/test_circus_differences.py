@@ -64,26 +64,26 @@ DIFFERENCES = [
     Difference(
         "The environment that copy_env copies is not looked into; circus replaces every `$NAME` in it",
         A + "copy_env = True\n",
-        their_env("PASSWORD"), "pa/root",
+        their_env("PASSWORD"), "pa/home/jo",
         my_env("PASSWORD"), None,  # the daemon's own is copied as it is
     ),
     Difference(
         "What a reference stands for is not looked into either",
         A + "[env]\nCOPY = $(circus.env.PASSWORD)\n",
-        their_env("COPY"), "pa/root",
+        their_env("COPY"), "pa/home/jo",
         my_env("COPY"), "pa$HOME",
     ),
     Difference(
         "References in an [env:NAME] section are replaced; circus leaves them as written",
         A + "[env:a]\nLIBS = $(circus.env.HOME)/lib\n",
         their_env("LIBS"), "$(circus.env.HOME)/lib",
-        my_env("LIBS"), "/root/lib",
+        my_env("LIBS"), "/home/jo/lib",
     ),
     Difference(
         "A reference to a variable of an [env] section gives what that variable is, with its own `$NAME` replaced",
         "[watcher:a]\ncmd = $(circus.env.bin)\n[env]\nbin = $HOME/bin\n",
         started("argv"), ["$HOME/bin"],
-        my("cmd"), ("/root/bin",),
+        my("cmd"), ("/home/jo/bin",),
     ),
     Difference(
         "No variable `__name__` appears in the environment",

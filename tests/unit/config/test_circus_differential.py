@@ -82,7 +82,7 @@ def test_the_same_environment(pairs: list[Pair]) -> None:
     for where, _, started, spec, _ in sides(pairs):
         its = {name: value for name, value in started["env"].items() if name != "__name__"}
         mine = {**asking.ENVIRON, **spec.env} if spec.copy_env else spec.env
-        mangled = {"PASSWORD": "pa/root"} if spec.copy_env else {}
+        mangled = {"PASSWORD": "pa/home/jo"} if spec.copy_env else {}
         assert {**mine, **mangled} == its, where
 
 

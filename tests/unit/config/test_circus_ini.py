@@ -14,7 +14,7 @@ from circus_cg.config.loader import Loaded
 from circus_cg.errors import ConfigError
 from circus_cg.spec import ArbiterSpec, Backoff, Flapping, IoMax, Limits, Rlimit, WatcherSpec
 
-ENVIRON = {"HOME": "/root", "PATH": "/bin", "PORT": "80", "TOKEN": "s3cret", "BROKEN": "a\udcff"}
+ENVIRON = {"HOME": "/home/jo", "PATH": "/bin", "PORT": "80", "TOKEN": "s3cret", "BROKEN": "a\udcff"}
 
 
 def read(text: str, directory: str = "/srv") -> Loaded:
@@ -128,7 +128,7 @@ C = $HOME/$NOBODY-$PORT
 [env:web]
 B = own
 """).spec
-    assert spec.watchers[0].env == {"A": "pattern", "B": "own", "C": "/root/$NOBODY-80"}
+    assert spec.watchers[0].env == {"A": "pattern", "B": "own", "C": "/home/jo/$NOBODY-80"}
 
 
 def test_a_secret_with_a_dollar_is_not_mangled() -> None:
@@ -140,7 +140,7 @@ def test_a_reference_is_replaced_in_any_option_in_any_case() -> None:
     spec = watcher(
         "working_dir = $(circus.env.home)\nnumprocesses = ((CIRCUS.ENV.Port))\nlimits.pids_max = $(circus.env.PORT)\n"
     )
-    assert (spec.working_dir, spec.numprocesses, spec.limits.pids_max) == ("/root", 80, 80)
+    assert (spec.working_dir, spec.numprocesses, spec.limits.pids_max) == ("/home/jo", 80, 80)
 
 
 def test_the_worker_s_number_is_left_for_the_spawn() -> None:

@@ -62,3 +62,15 @@ class CommandRefused(CircusCgError):
     """The daemon understood the command and refuses it: as the message says."""
 
     code = "refused"
+
+
+class StartFailed(CircusCgError):
+    """The workers of a library's caller could not be started; none of them is left."""
+
+    code = "start-failed"
+
+
+class Lost(CircusCgError):
+    """Somebody killed the keeper of a library's workers; they were killed with it."""
+
+    code = "lost"

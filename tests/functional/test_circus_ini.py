@@ -12,7 +12,7 @@ from tests.functional.daemon import PROGRAM, Daemon
 from tests.functional.evidence import lines_of
 
 TELL = """\
-sh -c 'echo "$ROLE $SECRET $(pwd) $(umask) $(ulimit -n) $(ulimit -c)"; echo told >&2; exec sleep 1000'"""
+sh -c 'echo "$(circus.wid) $ROLE $SECRET $(pwd) $(umask) $(ulimit -n) $(ulimit -c)"; echo told >&2; exec sleep 1000'"""
 MAIN = """\
 [circus]
 name = {name}
@@ -63,8 +63,8 @@ def test_a_circus_ini_runs_as_it_is(files: Path, scratch_name: str) -> None:
     text = MAIN.format(name=scratch_name, tell=TELL, directory=files)
     with configured(files, scratch_name, text) as running:
         rows = running.wait_phase("front", count=2)
-        told = f"front pa$word {files}/front 0027 99 0"
-        until(lambda: lines_of(files / "out") == [told, told], why="what both workers tell of themselves")
+        told = [f"{wid} front pa$word {files}/front 0027 99 0" for wid in (1, 2)]
+        until(lambda: sorted(lines_of(files / "out")) == told, why="what both workers tell of themselves")
         until(lambda: lines_of(files / "err") == ["told", "told"], why="their other output")
         groups = [Path(f"/proc/{row['pid']}/cgroup").read_text() for row in rows]
         assert all(f"/{scratch_name}/front/{row['wid']}." in one for row, one in zip(rows, groups, strict=True))

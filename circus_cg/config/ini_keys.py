@@ -40,7 +40,7 @@ def _never(why: str, idle: tuple[str, ...] = ("",)) -> Fate:
 
 
 _ENDPOINT = "only the daemon's own socket, for its user alone, is there; `circus-cg ctl` finds it by the daemon's name"
-_STATISTICS = "no statistics are published; `circus-cg ctl ps` asks for them"
+_STATISTICS = "no statistics are published; `circus-cg ctl stats` asks for them"
 _WEB = "there is no web server in the daemon"
 _LOG = "the daemon writes its log to standard error"
 

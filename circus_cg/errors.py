@@ -12,7 +12,7 @@ EXIT_STATUSES = {
 
 
 class CircusCgError(Exception):
-    """Base of all our errors. Messages read: cannot <do> <thing>: <cause>; <what to do about it>."""
+    """Base of all our errors. Messages read: cannot `do` `thing`: `cause`; `what to do about it`."""
 
     code = "error"
     exit_status = 1
@@ -48,27 +48,39 @@ class CgroupError(CircusCgError):
 
 
 class AlreadyRunning(CircusCgError):
-    """Another daemon of the same name holds the lock."""
+    """Another daemon of the same name holds the lock: stop it, or choose another name."""
 
     code = "already-running"
     exit_status = 4
 
 
 class NotRunning(CircusCgError):
-    """No daemon of that name answers."""
+    """No daemon of that name answers: start it."""
 
     code = "not-running"
     exit_status = 5
 
 
 class TimedOut(CircusCgError):
-    """The daemon did not answer in time."""
+    """The daemon did not answer in time: ask again, or look what holds it up."""
 
     code = "timeout"
     exit_status = 6
 
 
 class CommandRefused(CircusCgError):
-    """The daemon understood the command and refuses it."""
+    """The daemon understood the command and refuses it: as the message says."""
 
     code = "refused"
+
+
+class StartFailed(CircusCgError):
+    """The workers of a library's caller could not be started; none of them is left."""
+
+    code = "start-failed"
+
+
+class Lost(CircusCgError):
+    """Somebody killed the keeper of a library's workers; they were killed with it."""
+
+    code = "lost"

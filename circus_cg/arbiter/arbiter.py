@@ -30,9 +30,9 @@ STUCK_LIMIT = 10.0  # seconds beyond every graceful_timeout before the end goes 
 
 
 class Arbiter:
-    def __init__(self, boot: ArbiterBoot, keeper: KeeperClient, hello: Message) -> None:
+    def __init__(self, boot: ArbiterBoot, keeper: KeeperClient, hello: Message, journal: Journal) -> None:
         self.boot = boot
-        self.journal = Journal()
+        self.journal = journal
         self.hub = EventHub()
         self.tree = Tree(boot.layout, boot.spec.name)
         state = None if boot.state is None else Path(boot.state) / "intent.json"
@@ -78,6 +78,18 @@ class Arbiter:
         self.stopping = True
         self._keeper.note([(None, STOPPING)])
         self.spawn_task(self._wind_down())
+
+    def close(self) -> None:
+        """Give back what the loop and this process lent; what runs is not touched."""
+        loop = asyncio.get_running_loop()
+        for fd in (self.hub.fileno(), self._keeper.fileno()):
+            loop.remove_reader(fd)
+        loop.remove_writer(self._keeper.fileno())
+        for task in self._tasks:
+            task.cancel()
+        for runner in self.runners.values():
+            runner.close()
+        self.hub.close()
 
     async def _wind_down(self) -> None:
         runners = list(self.runners.values())

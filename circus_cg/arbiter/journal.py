@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import count
 from typing import NamedTuple
 
@@ -22,7 +23,10 @@ class Record(NamedTuple):
 
 
 class Journal:
-    def __init__(self) -> None:
+    """`listeners` are told of each record, in the loop's thread; they must not block."""
+
+    def __init__(self, *listeners: Callable[[Record], None]) -> None:
+        self.listeners = list(listeners)
         self._ids = count(int(clock.wall() * 1_000_000))  # increasing over arbiter deaths too
 
     def next_id(self) -> int:
@@ -31,3 +35,5 @@ class Journal:
     def write(self, record: Record) -> None:
         worker = f"{record.watcher}.{record.wid}" if record.wid else record.watcher
         say("arbiter", f"{worker} {record.kind}: {record.detail} [{record.id} because {record.cause}]")
+        for listener in self.listeners:
+            listener(record)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from circus_cg.arbiter import boot
 from circus_cg.arbiter.arbiter import Arbiter
+from circus_cg.arbiter.journal import Journal
 from circus_cg.host import dirs
 from circus_cg.keeper.client import KeeperClient
 from circus_cg.keeper.wire import Closed
@@ -22,7 +23,7 @@ from circus_cg.keeper.wire import Closed
 async def serve(record: boot.ArbiterBoot) -> None:
     assert record.runtime is not None and record.state is not None
     keeper = KeeperClient(boot.ARBITER_FD)
-    arbiter = Arbiter(record, keeper, keeper.hello())
+    arbiter = Arbiter(record, keeper, keeper.hello(), Journal())
     asyncio.get_running_loop().set_exception_handler(arbiter.on_broken)
     arbiter.begin()
     await asyncio.sleep(0)  # spawn requests that waited for the loop leave first

@@ -174,6 +174,14 @@ class WatcherRunner:
         self._schedule(after)
         self._wake()
 
+    def close(self) -> None:
+        """No deadline is kept and no descriptor held any more."""
+        for timer in self._timers.values():
+            timer.cancel()
+        for group in self._groups.values():
+            group.close()
+        self.group.close()
+
     def remove_groups(self) -> bool:
         """At the end: what the watcher made. False: something is not empty yet."""
         for group in self._groups.values():

@@ -272,13 +272,17 @@ class WorkerGroup:
 
     def remove(self) -> bool:
         """False: not empty yet."""
-        if self._meter is not None:
-            self._meter.close()
-            self._meter = None
+        self.close()
         removed = True
         for directory in self.directories:
             removed &= files.remove(directory) or files.remove_tree(directory)
         return removed
+
+    def close(self) -> None:
+        """As WatcherGroup.close."""
+        if self._meter is not None:
+            self._meter.close()
+            self._meter = None
 
     def usage(self, pressure: bool = True) -> Usage:
         return self._metered().usage(pressure)

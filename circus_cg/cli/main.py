@@ -30,6 +30,7 @@ class Main(LazyGroup):
         "run": "circus_cg.cli.run:run",
         "check": "circus_cg.cli.check:check",
         "doctor": "circus_cg.cli.doctor:doctor",
+        "schema": "circus_cg.cli.schema:schema",
         "ctl": "circus_cg.cli.ctl:ctl",
         "completion": "circus_cg.cli.completion:completion",
     },

@@ -2,22 +2,77 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from circus_cg.config import native, validate
+from circus_cg.config.document import Found, Text
 from circus_cg.errors import ConfigError
 from circus_cg.spec import ArbiterSpec
 
-MAX_SIZE = 16 << 20  # bytes
+MAX_SIZE = 16 << 20  # bytes, of all files together
+MAX_INCLUDES = 1000
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 def load(path: Path) -> ArbiterSpec:
-    """The validated configuration in the file `path`. Raises ConfigError."""
+    """The validated configuration in the file `path` and those it includes. Raises ConfigError."""
+    return native.read(_text(path), str(path), os.environ, _Includes(path).find)
+
+
+class _Includes:
+    """The files a configuration includes: each once, trusted as the first one is, all together within bounds."""
+
+    def __init__(self, path: Path) -> None:
+        self._base = os.path.dirname(path)
+        self._seen = {os.path.realpath(path)}
+        self._left = MAX_SIZE
+
+    def find(self, pattern: str) -> Found:
+        texts, problems = [], []
+        try:
+            paths = self._paths(pattern)
+        except (OSError, ValueError) as wrong:  # ValueError: a NUL
+            cause = wrong.strerror if isinstance(wrong, OSError) else str(wrong)
+            return Found(problems=(f"cannot read: {cause}",))
+        for path in paths:
+            real = os.path.realpath(path)
+            if real in self._seen:
+                continue
+            self._seen.add(real)
+            if len(self._seen) > MAX_INCLUDES + 1:
+                problems.append(f"over {MAX_INCLUDES} files; include fewer")
+                break
+            try:
+                text = _text(Path(path))
+            except ConfigError as wrong:
+                problems += wrong.problems
+                continue
+            self._left -= len(text)
+            if self._left < 0:
+                problems.append(f"{path}: cannot read: over {MAX_SIZE} bytes together; split the daemon")
+                break
+            texts.append(Text(path, text))
+        return Found(tuple(texts), tuple(problems))
+
+    def _paths(self, pattern: str) -> list[str]:
+        """In order of their names. A pattern may lead nowhere, a plain name may not. Raises OSError, ValueError."""
+        whole = os.path.join(self._base, pattern)
+        if not glob.has_magic(pattern):
+            os.stat(whole)
+            return [whole]
+        with suppress(FileNotFoundError):
+            os.listdir(os.path.dirname(whole) or ".")  # glob would take what it can't read for an empty directory
+        return sorted(os.path.join(self._base, path) for path in glob.glob(pattern, root_dir=self._base or None))
+
+
+def _text(path: Path) -> str:
+    """What stands in a file that can be trusted. Raises ConfigError."""
     file = str(path)
     try:
         _check_directories(path)
@@ -26,12 +81,11 @@ def load(path: Path) -> ArbiterSpec:
         cause = wrong.strerror if isinstance(wrong, OSError) else str(wrong)
         raise ConfigError([f"{file}: cannot read: {cause}"]) from wrong
     try:
-        text = raw.decode("utf-8-sig")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as wrong:
         line = raw.count(b"\n", 0, wrong.start) + 1
         byte = f"0x{raw[wrong.start]:02x}"
         raise ConfigError([f"{file}:{line}: the byte {byte} is no UTF-8; save the file as UTF-8"]) from wrong
-    return native.read(text, file)
 
 
 def override(spec: ArbiterSpec, *, name: str | None, cgroup_root: str | None) -> ArbiterSpec:

@@ -53,6 +53,11 @@ def line_of(node: yaml.Node) -> int:
     return line + 1
 
 
+def mark_of(node: yaml.Node) -> tuple[int, int]:
+    """Line and column."""
+    return line_of(node), node.start_mark.column + 1
+
+
 def kind_of(node: yaml.Node) -> str:
     """For messages."""
     if node.tag not in _KNOWN:
@@ -71,7 +76,7 @@ class Budget:
         self._left = MAX_NODES
 
     def items(self, node: yaml.SequenceNode) -> list[yaml.Node]:
-        self._spend(len(node.value))
+        self.spend(len(node.value))
         return list(node.value)
 
     def entries(self, node: yaml.Node, path: Path, depth: int = 0) -> Entries:
@@ -79,32 +84,33 @@ class Budget:
         if isinstance(node, yaml.ScalarNode) and node.tag == NULL:
             return {}
         if not isinstance(node, yaml.MappingNode) or node.tag != _MAP:
-            self._problems.add(path, f"expected a mapping {where(path)}, found {kind_of(node)}", line_of(node))
+            self._problems.add(path, f"expected a mapping {where(path)}, found {kind_of(node)}", *mark_of(node))
             return {}
-        self._spend(len(node.value))
+        self.spend(len(node.value))
         found: Entries = {}
         merges: list[yaml.Node] = []
         for key, value in node.value:
             if key.tag == _MERGE:
                 merges += value.value if isinstance(value, yaml.SequenceNode) else [value]
             elif not isinstance(key, yaml.ScalarNode):
-                self._problems.add(path, f"expected text as a key {where(path)}, found {kind_of(key)}", line_of(key))
+                self._problems.add(path, f"expected text as a key {where(path)}, found {kind_of(key)}", *mark_of(key))
             elif key.value in found:
                 first = line_of(found[key.value][0])
                 text = f"duplicate key '{shown(key.value)}' {where(path)}; line {first} has it already"
-                self._problems.add((*path, key.value), text, line_of(key))
+                self._problems.add((*path, key.value), text, *mark_of(key))
             else:
                 found[key.value] = (key, value)
         if depth == MAX_MERGES:
-            self._problems.add(path, f"over {MAX_MERGES} merges within each other {where(path)}", line_of(node))
+            self._problems.add(path, f"over {MAX_MERGES} merges within each other {where(path)}", *mark_of(node))
             return found
-        self._spend(len(merges))
+        self.spend(len(merges))
         for source in merges:
             for name, entry in self.entries(source, path, depth + 1).items():
                 found.setdefault(name, entry)
         return found
 
-    def _spend(self, nodes: int) -> None:
+    def spend(self, nodes: int) -> None:
+        """Raises TooLarge."""
         self._left -= nodes
         if self._left < 0:
             raise TooLarge

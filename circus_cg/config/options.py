@@ -104,6 +104,8 @@ class _Reading:
         match kind:
             case inspect.UnionType(types=(inner, inspect.NoneType())):
                 read = None if value is None else self._value(inner, option, value, path)
+            case inspect.StructType(cls=cls) if isinstance(value, cls):
+                read = value
             case inspect.StructType(cls=cls) if cls is Rlimit and not isinstance(value, Mapping):
                 read = self._rlimit(value, path)
             case inspect.StructType(cls=cls) if isinstance(value, Mapping):

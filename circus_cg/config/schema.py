@@ -15,6 +15,7 @@ import msgspec
 from msgspec import inspect
 
 from circus_cg import units
+from circus_cg.config.document import Document, Part
 from circus_cg.config.words import command_words
 from circus_cg.spec import ArbiterSpec, Backoff, Flapping, IoMax, Limits, Rlimit, WatcherSpec
 
@@ -30,7 +31,8 @@ class Unit(NamedTuple):
 class Option(NamedTuple):
     """`least` and `most` include themselves, and `most` comes with `least`.
 
-    `also` are other people's names for it, to guess what was meant.
+    `also` are other people's names for it, to guess what was meant. `words` are texts with a meaning of their own.
+    `absent` says what None means. In what `expands` a `$(circus.env.NAME)` is replaced.
     """
 
     description: str
@@ -39,6 +41,9 @@ class Option(NamedTuple):
     most: float | None = None
     choices: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    absent: str = ""
+    expands: bool = False
 
 
 BYTES = Unit("bytes such as 512M", units.parse_bytes, none="max")
@@ -56,21 +61,32 @@ MAX_SECONDS = 1e9  # 31 years; what is longer is a slip, and clocks should not o
 MAX_WORKERS = 100_000
 PAGE = 4096  # bytes: the kernel rounds a smaller limit down to nothing
 
-_WEIGHT = "1 to 10000; the kernel's default is 100"
+STREAMS = ("inherit", "null")
+DAEMONS, USERS = "the daemon's", "the user's own"
+_WEIGHT = "its share among its siblings; the kernel's default is 100"
+
+_ARBITER = {
+    "name": Option("the daemon's name: its directories, groups and lock"),
+    "cgroup_root": Option("a path below each hierarchy's mount, `/` is the mount itself", absent="found"),
+    "on_missing": Option("what to do about a limit this host can't enforce", choices=("refuse", "warn")),
+    "watchers": Option("NAME: a mapping of the watcher's options", also=("services", "programs", "processes")),
+}
 
 OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
-    ArbiterSpec: {
-        "name": Option("the daemon's name: its directories, groups and lock"),
-        "cgroup_root": Option("a path below each hierarchy's mount, `/` is the mount itself; without it, found"),
-        "on_missing": Option("what to do about a limit this host can't enforce", choices=("refuse", "warn")),
-        "watchers": Option("NAME: a mapping of the watcher's options", also=("services", "programs", "processes")),
+    ArbiterSpec: _ARBITER,
+    Document: {
+        **_ARBITER,
+        "include": Option("files with more watchers: names or patterns such as `shop.d/*.yaml`", also=("includes",)),
+        "env": Option("the environment of all watchers; a watcher's own goes before it", expands=True),
     },
+    Part: {"watchers": _ARBITER["watchers"]},
     WatcherSpec: {
         "name": Option("one path component: letters, digits, `_`, `-`, `.`"),
         "cmd": Option(
             "a list, or a string split as a shell would; no shell runs, `$` stays as written",
             COMMAND,
             also=("command", "args", "exec", "program"),
+            expands=True,
         ),
         "numprocesses": Option(
             "how many workers",
@@ -79,25 +95,31 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
             also=("processes", "workers", "numprocs", "replicas", "count"),
         ),
         "autostart": Option("start with the daemon"),
-        "env": Option("added to the workers' environment", also=("environment", "environ")),
+        "env": Option("added to the workers' environment", also=("environment", "environ"), expands=True),
         "copy_env": Option("start from the daemon's environment instead of a clean one"),
-        "working_dir": Option("an absolute path", also=("cwd", "directory", "workdir", "chdir", "working_directory")),
-        "uid": Option("the workers' user, name or number", least=0, most=2**32 - 2, also=("user",)),
-        "gid": Option(
-            "their group, name or number; without it, the user's own", least=0, most=2**32 - 2, also=("group",)
+        "working_dir": Option(
+            "an absolute path",
+            also=("cwd", "directory", "workdir", "chdir", "working_directory"),
+            absent="`/`",
+            expands=True,
         ),
-        "groups": Option(
-            "their supplementary groups, names or numbers; without it, the user's own", least=0, most=2**32 - 2
-        ),
-        "umask": Option("file mode creation mask", UMASK, least=0, most=0o777),
-        "nice": Option("scheduling priority", least=-20, most=19, also=("priority",)),
+        "uid": Option("the workers' user, name or number", least=0, most=2**32 - 2, also=("user",), absent=DAEMONS),
+        "gid": Option("their group, name or number", least=0, most=2**32 - 2, also=("group",), absent=USERS),
+        "groups": Option("their supplementary groups, names or numbers", least=0, most=2**32 - 2, absent=USERS),
+        "umask": Option("file mode creation mask", UMASK, least=0, most=0o777, absent=DAEMONS),
+        "nice": Option("scheduling priority", least=-20, most=19, also=("priority",), absent=DAEMONS),
         "rlimits": Option("`nofile: 1024`, `core: [0, infinity]` (soft, hard)", also=("ulimits",)),
-        "oom_score_adj": Option("added to the kernel's OOM score", least=-1000, most=1000),
-        "stdout": Option("`inherit`, `null` or the absolute path of a file to append to", also=("stdout_logfile",)),
-        "stderr": Option("as `stdout`", also=("stderr_logfile",)),
-        "stop_signal": Option("the polite request", SIGNAL, 1, 64, also=("stopsignal", "kill_signal")),
+        "oom_score_adj": Option("added to the kernel's OOM score", least=-1000, most=1000, absent="0"),
+        "stdout": Option(
+            "`inherit`, `null` or the absolute path of a file to append to",
+            also=("stdout_logfile",),
+            words=STREAMS,
+            expands=True,
+        ),
+        "stderr": Option("as `stdout`", also=("stderr_logfile",), words=STREAMS, expands=True),
+        "stop_signal": Option("how a worker is asked to end", SIGNAL, 1, 64, also=("stopsignal", "kill_signal")),
         "graceful_timeout": Option(
-            "then the whole group is killed",
+            "so long after `stop_signal` the whole group is killed",
             SECONDS,
             0,
             MAX_SECONDS,
@@ -110,7 +132,7 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
             "failures to exec in a row before the slot fails; -1: never", least=-1, also=("startretries",)
         ),
         "backoff": Option("the delay before a restart", also=("restart_delay", "restart")),
-        "flapping": Option("what to do about short lives that follow each other"),
+        "flapping": Option("when to stop restarting for a while"),
         "limits": Option("of each worker", also=("resources",)),
         "watcher_limits": Option("of the sum of the watcher's workers", also=("pool_limits", "group_limits")),
     },
@@ -131,7 +153,7 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
     },
     Limits: {
         "cpu_max": Option(
-            "CPU time a worker may use", CPUS, 0.01, 8192, also=("cpus", "cpu", "cpu_limit", "cpu_quota")
+            "how many CPUs' time it may use", CPUS, 0.01, 8192, also=("cpus", "cpu", "cpu_limit", "cpu_quota")
         ),
         "cpu_weight": Option(_WEIGHT, least=1, most=10000, also=("cpu_shares",)),
         "cpuset_cpus": Option("the CPUs it may run on: `0-3,5`", also=("cpuset", "cpu_affinity")),

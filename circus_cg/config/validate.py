@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from circus_cg.config.problems import Path
-from circus_cg.config.schema import KEYS, OPTIONS, RLIMITS, Option
+from circus_cg.config.schema import KEYS, OPTIONS, RLIMITS, STREAMS, Option
 from circus_cg.spec import ArbiterSpec, Backoff, Limits, Rlimit, WatcherSpec
 
 MAX_NAME = 64  # characters
@@ -57,7 +57,7 @@ def watcher_problems(spec: WatcherSpec, path: Path = ()) -> Iterator[Problem]:
         yield Problem((*path, "working_dir"), f"{spec.working_dir!r} is no absolute path; expected one such as /srv")
     for stream in ("stdout", "stderr"):
         target = getattr(spec, stream)
-        if target not in ("inherit", "null") and not target.startswith("/"):
+        if target not in STREAMS and not target.startswith("/"):
             yield Problem((*path, stream), f"{target!r} is wrong; expected inherit, null or an absolute path")
     for name in spec.env:
         if not name or "=" in name or "\0" in name:

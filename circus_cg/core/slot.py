@@ -287,5 +287,6 @@ def _end_of(slot: Slot, event: Exited, now: float) -> Exit:
         reason = "exited"
     else:
         reason = "killed" if event.signal == SIGKILL and slot.kills else "signal"
-    uptime = 0.0 if slot.started is None else now - slot.started
+    # The news of a short life's start may be read after its end was clocked.
+    uptime = 0.0 if slot.started is None else max(0.0, now - slot.started)
     return Exit(event.code, event.signal, reason, event.detail, uptime, now)

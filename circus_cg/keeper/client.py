@@ -72,3 +72,8 @@ class KeeperClient:
 
     def quit(self, code: int) -> None:
         self._channel.send({"op": "quit", "code": code})
+
+    def close(self) -> None:
+        """The keeper sees the end even while a fork of this process holds the channel too."""
+        self._channel.shut()
+        self._channel.close()

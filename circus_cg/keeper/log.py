@@ -28,7 +28,20 @@ def _writer() -> Callable[[bytes], object]:
 _write = _writer()
 
 
-def say(who: str, text: str) -> None:
-    """Write one line, or drop it when stderr is full or closed."""
+def _to_stderr(who: str, text: str) -> None:
     with suppress(OSError):
         _write(f"circus-cg {who}: {text}\n".encode(errors="backslashreplace")[:ATOMIC])
+
+
+_sinks: list[Callable[[str, str], None]] = [_to_stderr]
+
+
+def redirect(sink: Callable[[str, str], None]) -> None:
+    """From now on this process's lines go to `sink(who, text)`: a library writes nothing on its caller's stderr."""
+    _sinks[:] = [sink]
+
+
+def say(who: str, text: str) -> None:
+    """Write one line, or drop it when stderr is full or closed."""
+    for sink in _sinks:
+        sink(who, text)

@@ -6,6 +6,7 @@ import os
 import socket
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from circus_cg.keeper.messages import Message
 
@@ -81,6 +82,11 @@ class Channel:
                 raise Closed
             messages.append(_decoded(data, fds))
         return messages
+
+    def shut(self) -> None:
+        """For every holder of this end."""
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         self._sock.close()

@@ -216,4 +216,5 @@ def main() -> None:
     sys.exit(0 if Demonstration(max(8.0, asked.seconds)).run() else 1)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -3,36 +3,113 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
+import click
 import pytest
 
-from circus_cg import errors, spec
+from circus_cg import errors
+from circus_cg.cli.main import main
+from circus_cg.config.schema import OPTIONS, fields
+from docs.generate import cli_page, pages
+from docs.generate.blocks import filled
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
-NAMED_BY_THEIR_KEY = {"name", "device"}  # a watcher's name and a device are the keys of their mappings
+
+
+@pytest.mark.parametrize("page", pages.PAGES)
+def test_the_generated_parts_of_the_reference_are_as_the_code_is(page: str) -> None:
+    assert pages.generated(page) == (pages.REFERENCE / page).read_text(), "run ./dev docs and commit what it wrote"
 
 
 def test_the_reference_names_every_option() -> None:
-    options = {
-        field.encode_name
-        for one in (spec.ArbiterSpec, spec.WatcherSpec, spec.Limits, spec.IoMax, spec.Backoff, spec.Flapping)
-        for field in msgspec.structs.fields(one)
-    }
-    written = set(re.findall(r"`(\w+)(?:: \w+)?`", (ROOT / "docs/reference/config.md").read_text()))
-    assert options - NAMED_BY_THEIR_KEY <= written
+    written = set(re.findall(r"^\| `(\w+)` \|", (pages.REFERENCE / "config.md").read_text(), re.MULTILINE))
+    assert {key for struct in OPTIONS for key in fields(struct)} == written
 
 
-def test_the_reference_names_every_error_with_its_status() -> None:
+def test_the_reference_names_every_command_and_option_of_the_command_line() -> None:
+    written = (pages.REFERENCE / "cli.md").read_text()
+    for path, command in commands("circus-cg", main):
+        assert f" {path}\n" in written
+        _before, _heading, section = written.partition(f" {path}\n")
+        for param in command.params:
+            if isinstance(param, click.Option):
+                assert param.opts[0] in section.partition("\n#")[0]
+
+
+def commands(path: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            assert inner is not None
+            if not inner.hidden:
+                yield from commands(f"{path} {name}", inner)
+
+
+def test_the_reference_names_every_error_with_its_code_and_status() -> None:
     written = (ROOT / "docs/reference/errors.md").read_text()
-    rows = {row.split("|")[1].strip(): row for row in written.splitlines() if row.startswith("|")}
-    classes = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, Exception)]
+    classes = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, errors.CircusCgError)]
     for one in classes:
-        row = rows[str(getattr(one, "exit_status", None))]
-        assert one.__name__ in row
-        assert f"`{getattr(one, 'code', None)}`" in row
+        assert f"| {one.exit_status} | `{one.code}` | {one.__name__} |" in written
+
+
+@pytest.mark.parametrize(
+    ("page", "blocks"), [("<!-- generated: a -->\n<!-- end -->", {}), ("no block here", {"a": "text"})]
+)
+def test_a_block_without_its_text_and_a_text_without_its_block_are_refused(page: str, blocks: dict[str, str]) -> None:
+    with pytest.raises(KeyError, match="a"):
+        filled(page, blocks)
+
+
+def test_help_becomes_markdown_with_its_example_apart() -> None:
+    @click.command()
+    @click.option("--to", metavar="DIR", default="a*b", show_default=True, envvar="TO", help="Where <to>; `a*b` stays.")
+    def send() -> None:
+        """Send *all* of
+        it. Example: send --to x
+
+        \b
+        left   as
+          it is
+
+        Last words.
+        """
+
+    sections = "\n".join(cli_page.sections(send, click.Context(send, info_name="send"), 2))
+    assert sections.splitlines() == [
+        "## send",
+        r"Send \*all\* of it.",
+        *("```sh", "send --to x", "```"),
+        *("```text", "left   as", "  it is", "```"),
+        "Last words.",
+        *("```text", "send [OPTIONS]", "```"),
+        "| option | meaning |",
+        "| --- | --- |",
+        r"| `--to DIR` | Where \<to\>; `a*b` stays. \[default: a\*b\] Environment: `TO`. |",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("# Page\n\n[here](index.md#page)", 0),
+        ("# Page\n\n[nowhere](nowhere.md)", 1),
+        ("# Page\n\n[nowhere](index.md#nowhere)", 1),
+        ("# Page\n\n```{eval-rst}\n.. autofunction:: circus_cg.nothing_of_that_name\n```", 1),
+    ],
+)
+def test_a_broken_link_fails_the_build(text: str, status: int, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "index.md").write_text(text)
+    build = [sys.executable, "-m", "sphinx", "-W", "-q", "-b", "dummy", "-c", str(ROOT / "docs"), str(source)]
+    assert subprocess.run([*build, str(tmp_path / "built")], capture_output=True, check=False).returncode == status
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

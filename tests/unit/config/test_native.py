@@ -18,6 +18,7 @@ WHOLE = """\
 name: shop
 cgroup_root: /apps
 on_missing: warn
+include: []
 watchers:
   web:
     cmd: serve --title 'My Shop' $HOME
@@ -238,6 +239,14 @@ def test_a_wrong_type_or_unit_is_told_with_what_was_expected(options: str, told:
     assert problem(options).replace(" in watcher 'web'", "").replace(" of watcher 'web'", "") == told
 
 
+@pytest.mark.parametrize(("cmd", "found"), [("yes", "the boolean yes"), ("~", "~"), ("null", "null")])
+def test_a_word_that_yaml_may_mean_otherwise_is_no_command(cmd: str, found: str) -> None:
+    assert problems(f"watchers: {{web: {{cmd: {cmd}}}}}") == [
+        f"shop.yaml:1: cmd in watcher 'web': expected a command: a list or text, found {found}; quote it"
+    ]
+    assert read(f"watchers: {{web: {{cmd: '{cmd}'}}}}").watchers[0].cmd == (cmd,)
+
+
 def test_an_unclosed_quote_in_a_command_is_told() -> None:
     (told,) = problems('watchers: {web: {cmd: "echo \'a"}}')
     assert told == (
@@ -291,6 +300,8 @@ ALIASES = "x: &x {A: b}\n" + "".join(
         ALIASES + "watchers: {web: {<<: *x14}}",
         "x-e: &e {" + ", ".join(f"K{i}: v" for i in range(1000)) + "}\n"
         "watchers: {" + ", ".join(f"w{i}: {{cmd: x, env: *e}}" for i in range(1000)) + "}",
+        "env: {" + ", ".join(f"K{i}: v" for i in range(9000)) + "}\n"
+        "watchers: {" + ", ".join(f"w{i}: {{cmd: x}}" for i in range(9000)) + "}",
     ],
     ids=lambda bomb: bomb[:12],
 )
@@ -304,7 +315,8 @@ TOKENS = st.sampled_from(
     [
         "{", "}", "[", "]", ":", ": ", "- ", ",", "&a", "*a", "<<", "!!int ", "!x ", "|", ">", "'", '"', "#", "\n",
         "\n  ", "\t", "\0", "null", "yes", "-1", "1e9", "9" * 30, "512M", ".nan", "~", "\\", "é", "\u2028", "x-", "%",
-        "@", "---\n", *schema.fields(WatcherSpec), *schema.fields(Limits),
+        "@", "---\n", "$(circus.env.X)", "((circus.env.HOME))", "include: ",
+        *schema.fields(WatcherSpec), *schema.fields(Limits),
     ]
 )  # fmt: skip
 

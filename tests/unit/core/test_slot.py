@@ -355,3 +355,14 @@ def test_a_slot_knows_since_when_it_is_in_its_phase_and_what_brought_it_there() 
     assert (life.slot.since, life.slot.cause) == (100.0, life.id)
     life.exited()
     assert (life.slot.since, life.slot.cause) == (101.0, life.id)
+
+
+def test_no_life_is_shorter_than_nothing() -> None:
+    """The end's time is the keeper's, the start's is when its news was read: that may be later."""
+    life = Life()
+    life.start()
+    life.spawned()
+    life.now -= 0.005
+    life.exited(3)
+    assert life.slot.last_exit is not None
+    assert life.slot.last_exit.uptime == 0.0

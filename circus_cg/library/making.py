@@ -1,0 +1,111 @@
+"""A program's words -> specs -> trainers and arbiters. No configuration object in between: options are arguments."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypedDict, Unpack
+
+from circus_cg import spec as specs
+from circus_cg.config import validate
+from circus_cg.config.options import revised
+from circus_cg.config.words import command_words
+from circus_cg.errors import ConfigError
+from circus_cg.library.embedded import LocalArbiter, Trainer
+from circus_cg.library.events import Event
+from circus_cg.library.limits import Limits, understood
+from circus_cg.spec import ArbiterSpec, WatcherSpec
+
+LimitsLike = Limits | specs.Limits | Mapping[str, Any]
+
+
+class WatcherOptions(TypedDict, total=False):
+    """Options of a watcher beside its command, count and limits; the configuration reference tells each one's meaning.
+
+    Times are seconds, or text such as "30s"; signals numbers or names.
+    """
+
+    autostart: bool
+    env: Mapping[str, str]
+    copy_env: bool
+    working_dir: str
+    uid: str | int
+    gid: str | int
+    groups: Sequence[str | int]
+    umask: str
+    nice: int
+    rlimits: Mapping[str, int | str | Sequence[int | str]]
+    oom_score_adj: int
+    stdout: str
+    stderr: str
+    stop_signal: int | str
+    graceful_timeout: float | str
+    min_uptime: float | str
+    max_retry: int
+    backoff: specs.Backoff | Mapping[str, Any]
+    flapping: specs.Flapping | Mapping[str, Any]
+
+
+def get_trainer(  # noqa: PLR0913 - options, by name
+    cmd: str | Sequence[str],
+    numprocesses: int = 1,
+    *,
+    name: str = "trainer",
+    limits: LimitsLike | None = None,
+    watcher_limits: LimitsLike | None = None,
+    cgroup_root: str | None = None,
+    on_event: Callable[[Event], object] | None = None,
+    **options: Unpack[WatcherOptions],
+) -> Trainer:
+    """A trainer that keeps `numprocesses` workers of `cmd` running, each in a cgroup of its own. It is not started.
+
+    `cmd`: words, or one text split as a shell would (no shell runs). `limits` bind each worker, `watcher_limits` their
+    sum. `cgroup_root`: a path below each hierarchy's mount, "/" for its root; found if left out (or CIRCUS_CG_ROOT).
+    `on_event` is called for each event, in a thread of ours. Raises ConfigError for what makes no sense.
+
+        with get_trainer("python3 worker.py", 3, limits=Limits(memory_max="64M")) as trainer:
+            trainer.wait()
+    """
+    watcher = made(
+        name, cmd=cmd, numprocesses=numprocesses, limits=limits, watcher_limits=watcher_limits, **dict(options)
+    )
+    return Trainer(_arbiter_spec(name, [watcher], cgroup_root), on_event=on_event)
+
+
+def get_arbiter(
+    watchers: Iterable[WatcherSpec | Mapping[str, Any]],
+    *,
+    name: str = "arbiter",
+    cgroup_root: str | None = None,
+    on_event: Callable[[Event], object] | None = None,
+) -> LocalArbiter:
+    """An arbiter of several watchers, each a mapping: `name`, `cmd` and the options of `get_trainer`. Not started yet.
+
+        with get_arbiter([{"name": "web", "cmd": "web"}, {"name": "jobs", "cmd": "job", "numprocesses": 4}]) as arbiter:
+            arbiter["jobs"].incr(2)
+
+    Raises ConfigError for what makes no sense.
+    """
+    found = [one if isinstance(one, WatcherSpec) else made(**dict(one)) for one in watchers]
+    return LocalArbiter(_arbiter_spec(name, found, cgroup_root), on_event=on_event)
+
+
+def made(name: str = "", *, cmd: str | Sequence[str] = (), **options: Any) -> WatcherSpec:
+    """A watcher from arguments; None leaves a default. Raises ConfigError."""
+    words: tuple[str, ...]
+    try:
+        words = command_words(cmd) if isinstance(cmd, str) else tuple(os.fspath(word) for word in cmd)
+    except ValueError as wrong:
+        raise ConfigError([f"cmd: {wrong}"]) from wrong
+    given = {key: value for key, value in options.items() if value is not None}
+    for key in {"limits", "watcher_limits"} & given.keys():
+        given[key] = understood(given[key])
+    return revised(WatcherSpec(name=name, cmd=words), given)
+
+
+def _arbiter_spec(name: str, watchers: list[WatcherSpec], cgroup_root: str | None) -> ArbiterSpec:
+    root = cgroup_root if cgroup_root is not None else os.environ.get("CIRCUS_CG_ROOT")
+    spec = ArbiterSpec(name=name, cgroup_root=root, watchers=tuple(watchers))
+    if problems := [f"{'.'.join(found.path)}: {found.text}" for found in validate.problems(spec)]:
+        raise ConfigError(problems)
+    return spec

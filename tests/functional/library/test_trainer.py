@@ -1,0 +1,206 @@
+"""What a trainer does in the process that made it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from circus_cg import ConfigError, Event, HostError, Limits, Lost, StartFailed, get_arbiter, get_trainer
+from tests.conftest import until
+from tests.functional.evidence import alive, children_of, group_dirs, lines_of, python, quoted, sh
+from tests.functional.library.conftest import trees
+
+SLEEP = ["sleep", "1000"]
+AT_ONCE = {"initial": 0.05, "max": 0.05}
+
+
+def test_each_worker_is_in_its_group_from_its_first_instruction(prefix: str, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    with get_trainer(sh(f"cat /proc/self/cgroup >>{quoted(seen)}; exec sleep 1000"), 1, name=prefix) as trainer:
+        (worker,) = trainer.stats()
+        until(lambda: lines_of(seen), why="the worker's evidence")
+        assert worker.cgroup is not None and worker.cgroup.endswith(f"/{prefix}/1.1")
+        assert any(line.endswith(worker.cgroup) for line in lines_of(seen))
+
+
+def test_a_worker_over_its_limit_is_killed_alone_replaced_and_the_event_says_why(prefix: str) -> None:
+    events: list[Event] = []
+    hog = python("import time; time.sleep(0.1); b = b'x' * (200 << 20); time.sleep(1000)")
+    limits = Limits(memory_max="32M", memory_swap_max=0)
+    with (
+        get_trainer(SLEEP, 2, name=prefix) as calm,
+        get_trainer(hog, 1, name=prefix, limits=limits, backoff=AT_ONCE, on_event=events.append),
+    ):
+        before = calm.pids
+        until(lambda: [e for e in events if e.kind == "exit"], why="the OOM kill")
+        exit_ = next(event for event in events if event.kind == "exit")
+        assert "OOM-killed at its own limit" in exit_.detail and "memory_max 33554432" in exit_.detail
+        until(lambda: sum(e.kind == "ready" for e in events) > 1, why="its replacement")
+        assert calm.pids == before
+
+
+def test_more_fewer_and_other_workers(prefix: str) -> None:
+    with get_trainer(SLEEP, 2, name=prefix) as trainer:
+        assert trainer.incr(2) == 4 and len(trainer.pids) == 4
+        assert trainer.decr() == 3 and len(trainer.pids) == 3 and trainer.numprocesses == 3
+        before = trainer.pids
+        trainer.restart()
+        assert len(trainer.pids) == 3 and not set(before) & set(trainer.pids)
+        assert not any(alive(pid) for pid in before)
+        assert trainer.status == "active"
+        victim = trainer.stats()[1]
+        assert trainer.signal("KILL", wid=2) == [victim.pid]
+        until(lambda: trainer.stats()[1].generation > victim.generation, why="the killed worker's replacement")
+
+
+def test_wait_is_done_when_all_have_failed_for_good(prefix: str) -> None:
+    flapping = {"attempts": 2, "max_retry": 0}
+    with get_trainer(sh("exit 3"), 2, name=prefix, backoff=AT_ONCE, flapping=flapping) as trainer:
+        assert trainer.wait(20)
+        assert [(w.phase, w.last_exit and w.last_exit.code) for w in trainer.stats()] == [("failed", 3)] * 2
+
+
+def test_a_program_that_is_not_there_is_said_at_once_and_leaves_nothing(prefix: str) -> None:
+    trainer = get_trainer("/no/such/program --flag", 3, name=prefix)
+    with pytest.raises(StartFailed, match="No such file or directory"):
+        trainer.start()
+    assert not trainer.running
+    assert not trees(prefix)
+
+
+def test_what_makes_no_sense_is_refused_before_anything_runs(prefix: str) -> None:
+    with pytest.raises(ConfigError, match=r"limits\.memory_max: '64Q' is wrong"):
+        Limits(memory_max="64Q")
+    with pytest.raises(ConfigError, match="did you mean 'stop_signal'"):
+        get_trainer("true", name=prefix, stop_signl=3)  # type: ignore[call-arg]
+    with pytest.raises(ConfigError, match="can't be a name"):
+        get_trainer("true", name="../escape")
+    with pytest.raises(ConfigError, match="no program"):
+        get_trainer("", name=prefix)
+    with pytest.raises(HostError, match="no user is named"):
+        get_trainer("true", name=prefix, uid="no-such-user-here").start()
+    assert not trees(prefix)
+
+
+def test_it_can_be_started_again_and_leaks_no_descriptor_thread_or_process(prefix: str) -> None:
+    trainer = get_trainer(SLEEP, 2, name=prefix)
+    trainer.start()
+    trainer.stop()
+    before = len(os.listdir("/proc/self/fd")), threading.active_count(), len(children_of(os.getpid()))
+    for _ in range(5):
+        trainer.start()
+        assert len(trainer.pids) == 2
+        trainer.stop()
+        trainer.stop()
+    assert (len(os.listdir("/proc/self/fd")), threading.active_count(), len(children_of(os.getpid()))) == before
+
+
+def test_several_arbiters_live_in_one_process_and_don_t_meet(prefix: str) -> None:
+    with get_trainer(SLEEP, 1, name=prefix) as one, get_trainer(SLEEP, 2, name=prefix) as two:
+        assert len(trees(prefix)) == 2
+        one.stop()
+        assert len(two.pids) == 2
+    assert not trees(prefix)
+
+
+def test_threads_may_use_it_at_the_same_time(prefix: str) -> None:
+    with get_trainer(SLEEP, 1, name=prefix) as trainer:
+        threads = [threading.Thread(target=trainer.incr) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert trainer.numprocesses == 9
+        until(lambda: len(trainer.pids) == 9)
+
+
+def test_inside_a_running_loop_nothing_blocks_it_and_events_come_in_order(prefix: str) -> None:
+    async def story() -> list[Event]:
+        ticks = 0
+
+        async def tick() -> None:
+            nonlocal ticks
+            while True:
+                await asyncio.sleep(0.005)
+                ticks += 1
+
+        ticking = asyncio.create_task(tick())
+        async with get_trainer(SLEEP, 2, name=prefix) as trainer:
+            events = trainer.events()
+            assert await trainer.aincr() == 3
+            assert await trainer.asignal("TERM", wid=1)
+            seen = []
+            async for event in events:
+                seen.append(event)
+                if event.kind == "ready" and event.wid == 1:
+                    break
+            assert not await trainer.await_down(0.05)
+            await trainer.arestart()
+            assert len(await trainer.astats()) == 3
+            rest = trainer.events()
+        seen += [event async for event in rest]  # ends with the trainer
+        ticking.cancel()
+        assert ticks > 10
+        return seen
+
+    seen = asyncio.run(story())
+    assert [event.id for event in seen] == sorted(event.id for event in seen)
+    assert ("exit", 1) in [(event.kind, event.wid) for event in seen]
+    assert [event.kind for event in seen][-1] == "stopped"
+
+
+def test_an_arbiters_watchers_are_stopped_and_started_apart(prefix: str) -> None:
+    watchers = [{"name": "a", "cmd": SLEEP}, {"name": "b", "cmd": "sleep 1000", "numprocesses": 2}]
+    with get_arbiter(watchers, name=prefix) as arbiter:
+        assert arbiter.names == ["a", "b"]
+        arbiter["a"].stop()
+        assert (arbiter["a"].status, arbiter["b"].status) == ("stopped", "active")
+        assert not arbiter.wait(0.05)
+        arbiter["a"].start()
+        assert len(arbiter["a"].pids) == 1
+        for watcher in arbiter:
+            watcher.stop()
+        assert arbiter.wait(10)
+        with pytest.raises(KeyError):
+            arbiter["c"]
+
+
+def test_a_callback_that_fails_or_wants_to_wait_harms_nobody(prefix: str) -> None:
+    told: list[str] = []
+
+    def on_event(event: Event) -> None:
+        try:
+            trainer.stop()
+        except Exception as refused:
+            told.append(str(refused))
+        raise RuntimeError("a caller's mistake")
+
+    trainer = get_trainer(SLEEP, 1, name=prefix, on_event=on_event)
+    with trainer:
+        assert len(trainer.pids) == 1
+    assert told and "in an event callback" in told[0]
+
+
+def test_when_somebody_kills_the_keeper_the_workers_go_too_and_the_program_hears_of_it(prefix: str) -> None:
+    with get_trainer(SLEEP, 2, name=prefix) as trainer:
+        pids = trainer.pids
+        keeper = next(pid for pid, line in children_of(os.getpid()).items() if "embedded.py" in line)
+        os.kill(keeper, signal.SIGKILL)
+        until(lambda: not any(alive(pid) for pid in pids), why="the workers to be ended")
+        until(lambda: not trainer.running)
+        with pytest.raises(Lost, match="keeper was killed"):
+            trainer.incr()
+    assert not trees(prefix)
+
+
+def test_the_callers_descriptor_limit_and_place_stay_as_they_are(prefix: str) -> None:
+    before = Path("/proc/self/cgroup").read_text(), Path("/proc/self/limits").read_text()
+    with get_trainer(SLEEP, 1, name=prefix):
+        assert (Path("/proc/self/cgroup").read_text(), Path("/proc/self/limits").read_text()) == before
+        (name,) = trees(prefix)
+        assert group_dirs(name, prefix, "1.1")

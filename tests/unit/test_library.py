@@ -1,0 +1,80 @@
+"""The library's words: what a program may write becomes specs, or one clear error; nothing runs here."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from typing import get_type_hints
+
+import pytest
+
+import circus_cg
+from circus_cg import Backoff, ConfigError, Limits, WatcherSpec, get_arbiter
+from circus_cg.arbiter.journal import Record
+from circus_cg.library.events import QUEUED, Listeners
+from circus_cg.library.making import WatcherOptions, made
+from circus_cg.spec import IoMax
+from circus_cg.spec import Limits as LimitsSpec
+
+
+def test_every_option_of_a_watcher_is_an_argument() -> None:
+    named = {"name", "cmd", "numprocesses", "limits", "watcher_limits"}
+    assert set(get_type_hints(WatcherOptions)) | named == set(WatcherSpec.__struct_fields__)
+
+
+def test_texts_with_units_become_numbers() -> None:
+    limits = Limits(memory_max="64M", cpu_max="150%", pids_max=5, io_max={"8:0": {"rbps": "1M"}})
+    assert (limits.memory_max, limits.cpu_max, limits.pids_max) == (64 << 20, 1.5, 5)
+    assert limits.io_max == (IoMax(device="8:0", rbps=1 << 20),)
+    watcher = made(
+        "w", cmd="sleep 1", limits=limits, graceful_timeout="1m", stop_signal="INT", backoff=Backoff(max=5.0)
+    )
+    assert watcher.cmd == ("sleep", "1")
+    assert type(watcher.limits) is LimitsSpec and watcher.limits.memory_max == 64 << 20
+    assert (watcher.graceful_timeout, watcher.stop_signal, watcher.backoff.max) == (60.0, 2, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"limits": {"memory_max": "64Q"}}, "limits.memory_max: '64Q' is wrong"),
+        ({"limits": {"memory_maxx": 1}}, "did you mean 'limits.memory_max'"),
+        ({"numprocesses": -1}, "numprocesses.*out of range"),
+        ({"graceful_timeout": "soon"}, "graceful_timeout: 'soon' is wrong"),
+        ({"stdout": "relative/path"}, "expected inherit, null or an absolute path"),
+        ({"cmd": "unclosed 'quote"}, "close the quotes"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_name(options: dict[str, object], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        made("w", **{"cmd": "true", **options})  # type: ignore[arg-type]
+
+
+def test_two_watchers_of_one_name_are_refused() -> None:
+    with pytest.raises(ConfigError, match="collides"):
+        get_arbiter([{"name": "a", "cmd": "true"}, {"name": "A", "cmd": "true"}])
+
+
+def test_every_public_name_is_there_and_the_package_itself_imports_nothing() -> None:
+    for name in circus_cg.__all__:
+        assert getattr(circus_cg, name) is not None
+    assert set(circus_cg.__all__) <= set(dir(circus_cg))
+    with pytest.raises(AttributeError, match="no_such_name"):
+        circus_cg.no_such_name  # noqa: B018
+    code = "import sys; before = set(sys.modules); import circus_cg; print(*(set(sys.modules) - before))"
+    loaded = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True).stdout
+    assert loaded.split() == ["circus_cg"]
+
+
+def test_a_slow_reader_of_events_loses_the_oldest_and_is_told_how_many() -> None:
+    async def story() -> tuple[int, int]:
+        listeners = Listeners()
+        events = listeners.stream()
+        for number in range(QUEUED + 7):
+            listeners.tell(Record(number, 0, 0.0, "w", 1, "ready", ""))
+        listeners.end()
+        seen = [event async for event in events]
+        return len(seen), seen[0].missed
+
+    assert asyncio.run(story()) == (QUEUED, 7)

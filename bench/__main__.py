@@ -21,7 +21,7 @@ def main() -> None:
     asked = parser.parse_args()
     measure, workers, rounds = MEASURES[asked.name]
     workers, rounds = asked.workers or workers, asked.rounds or rounds
-    prepare(quiet=asked.json)
+    prepare(quiet=asked.json, peers=asked.name != "ctl")
     world = World()
     try:
         result = {"bench": asked.name, "workers": workers, **measure(world, workers, rounds)}

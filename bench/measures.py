@@ -1,4 +1,4 @@
-"""The five measures. Each returns {"ours", "floor", "bare_floor", "peers"}: medians in seconds, and the ratios."""
+"""The measures. Each returns {"ours", "floor", "bare_floor", "peers"}: medians in seconds, and the ratios."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from bench import systems as s
+from bench.command import ctl
 from bench.spawning import spawn_times
 from bench.world import World, cpu_seconds, pss_kb
 
@@ -139,4 +140,5 @@ MEASURES: dict[str, tuple[Callable[[World, int, int], Result], int, int]] = {
     "restart": (restart, 1, 150),
     "idle": (idle, 1000, 2),
     "stop": (stop, 100, 3),
+    "ctl": (ctl, 10, 25),
 }

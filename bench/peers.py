@@ -12,9 +12,11 @@ VENV = Path(__file__).parent / ".venv"
 WANTED = ["circus==0.19.0", "supervisor==4.3.0"]
 
 
-def prepare(*, quiet: bool) -> None:
+def prepare(*, quiet: bool, peers: bool = True) -> None:
     """Idempotent; says what it installs, unless quiet. Our own modules are compiled as an installed wheel's are."""
     compileall.compile_dir(Path(__file__).parent.parent / "circus_cg", quiet=1)
+    if not peers:
+        return
     stamp = VENV / "peers.txt"
     if not stamp.exists() or stamp.read_text().split() != WANTED:
         _say(f"installing {', '.join(WANTED)} into {VENV}", quiet)

@@ -123,6 +123,10 @@ class Ours(System):
     name = "ours"
     launcher = ""
 
+    @property
+    def arbiter_name(self) -> str:
+        return f"bench-{os.getpid()}-{self.label}"
+
     def argv(self) -> list[str]:
         config = self.home / "bench.yaml"
         watcher = {
@@ -133,8 +137,7 @@ class Ours(System):
             "backoff": {"initial": 0},
             "flapping": {"attempts": 0},
         }
-        name = f"bench-{os.getpid()}-{self.label}"
-        document = {"name": name, "cgroup_root": "/", "watchers": {"w": watcher}}
+        document = {"name": self.arbiter_name, "cgroup_root": "/", "watchers": {"w": watcher}}
         config.write_text(json.dumps(document))  # JSON is YAML
         config.chmod(0o600)
         return [sys.executable, "-m", "circus_cg", "run", str(config)]

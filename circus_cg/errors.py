@@ -1,5 +1,15 @@
 """One exception tree. Each class has a stable wire code and says who must act."""
 
+EXIT_STATUSES = {
+    0: "done",
+    1: "failed or refused",
+    2: "bad configuration or usage",
+    3: "the host lacks something",
+    4: "already running",
+    5: "not running",
+    6: "no answer in time",
+}  # of every verb; they stay what they are
+
 
 class CircusCgError(Exception):
     """Base of all our errors. Messages read: cannot `do` `thing`: `cause`; `what to do about it`."""

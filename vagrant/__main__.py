@@ -13,7 +13,9 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -26,7 +28,7 @@ NAMESPACES = ["--net", "--mount", "--pid", "--fork", "--kill-child=SIGKILL", "--
 
 
 def main(arguments: list[str]) -> int:
-    layouts, keep, pytest_arguments = _parsed(arguments)
+    layouts, keep, pytest_arguments = parsed(arguments)
     if os.geteuid() != 0:
         say("cannot run guests: this needs root (namespaces, libvirtd); try sudo ./dev vm")
         return NEVER_RAN
@@ -39,14 +41,14 @@ def main(arguments: list[str]) -> int:
             say("another guest is running on this machine; waiting for its end")
             fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            statuses = [_with_a_second_try(layout, keep, pytest_arguments) for layout in layouts]
+            statuses = [tried_twice(layout, partial(_run, layout, keep, pytest_arguments)) for layout in layouts]
         except KeyboardInterrupt:
             say("interrupted; everything was taken down")
             return 130
     return max(statuses)
 
 
-def _parsed(arguments: list[str]) -> tuple[tuple[str, ...], bool, list[str]]:
+def parsed(arguments: list[str]) -> tuple[tuple[str, ...], bool, list[str]]:
     layouts: tuple[str, ...] = ("v2",)
     if arguments and arguments[0] in (*LAYOUTS, "all"):
         layouts = LAYOUTS if arguments[0] == "all" else (arguments[0],)
@@ -55,10 +57,11 @@ def _parsed(arguments: list[str]) -> tuple[tuple[str, ...], bool, list[str]]:
     return layouts, keep, [argument for argument in arguments if argument != "--keep"]
 
 
-def _with_a_second_try(layout: str, keep: bool, pytest_arguments: list[str]) -> int:
+def tried_twice(layout: str, attempt: Callable[[], int]) -> int:
+    """The attempt's status; the guest's own failure, and nothing else, is worth a second one."""
     for last in (False, True):
         try:
-            status = _run(layout, keep, pytest_arguments)
+            status = attempt()
         except Infrastructure as failed:
             say(f"{failed}")
             status = NEVER_RAN
@@ -70,10 +73,9 @@ def _with_a_second_try(layout: str, keep: bool, pytest_arguments: list[str]) -> 
 
 
 def _run(layout: str, keep: bool, pytest_arguments: list[str]) -> int:
-    box = ensure_box()
-    wheels = make_wheels()
+    box = ensure_box(make_wheels())
     state = _kept(layout)
-    current = f"{box.name} {wheels.name}\n"
+    current = f"{box.name}\n"
     if not (keep and (state / "snapshot").exists() and (state / "made-from").read_text() == current):
         shutil.rmtree(state, ignore_errors=True)
         state.mkdir(parents=True, mode=0o700)
@@ -83,7 +85,7 @@ def _run(layout: str, keep: bool, pytest_arguments: list[str]) -> int:
     results.mkdir(parents=True)
     make_bundle(state / "bundle")
     command = ["setpriv", "--pdeathsig", "KILL", "unshare", *NAMESPACES, sys.executable, "-m", "vagrant.inside"]
-    command += [layout, str(box), str(wheels), str(state), str(results), "keep" if keep else "fresh", *pytest_arguments]
+    command += [layout, str(box), str(state), str(results), "keep" if keep else "fresh", *pytest_arguments]
     # A session of its own: Ctrl-C is for us alone, and we end the whole pid namespace.
     inside = subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.DEVNULL, start_new_session=True)
     try:

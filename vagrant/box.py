@@ -11,21 +11,21 @@ from pathlib import Path
 
 from vagrant.bundle import PROJECT, Infrastructure, cache, recipe_digest, run, say
 
-RECIPE = PROJECT / "vagrant/build-box.sh"
+RECIPE = [PROJECT / "vagrant/build-box.sh", PROJECT / "vagrant/provision.sh"]
 SIZE = 3  # GiB, as in the recipe
 
 
-def ensure_box() -> Path:
-    """box.img, vmlinuz, initrd.img, and `home`, a VAGRANT_HOME that knows the box as circus-cg."""
+def ensure_box(wheels: Path) -> Path:
+    """vmlinuz, initrd.img, and `home`, a VAGRANT_HOME that knows the box as circus-cg; `wheels` are installed in it."""
     if platform.machine() != "x86_64":
         raise Infrastructure(f"cannot build a box: its recipe is for x86_64, this machine is {platform.machine()}")
-    box = cache() / f"box-{recipe_digest(RECIPE)}"
+    box = cache() / f"box-{recipe_digest(wheels.name, *RECIPE)}"
     if box.exists():
         return box
-    say("building the box (a minute or two, once for each recipe)")
+    say("building the box (a minute or two, once for each recipe and set of wheels)")
     with tempfile.TemporaryDirectory(dir=cache(), prefix="building-") as fresh:
         made = Path(fresh) / "box"
-        run([str(RECIPE), str(made)], "build the box", env={**os.environ, "TMPDIR": fresh})
+        run([str(RECIPE[0]), str(made), str(wheels)], "build the box", env={**os.environ, "TMPDIR": fresh})
         _add(made, Path(fresh))
         made.rename(box)
     for other in cache().glob("box-*"):  # an older recipe's

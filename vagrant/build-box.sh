@@ -1,9 +1,11 @@
 #!/bin/bash
-# Build the guests' box from Debian 12 packages: `build-box.sh DIRECTORY` leaves box.img (one ext4, label root),
-# vmlinuz and initrd.img in it. As root; needs mmdebstrap, mke2fs and qemu-img. Neither boot loader nor network: libvirt boots the
-# kernel itself, which is how a machine gets its cgroup layout, and what the guest needs is in the image.
+# Build the guests' box from Debian 12 packages: `build-box.sh DIRECTORY WHEELS` leaves box.img (one ext4, label root),
+# vmlinuz and initrd.img in DIRECTORY. As root; needs mmdebstrap, mke2fs and qemu-img. Neither boot loader nor network:
+# libvirt boots the kernel itself, which is how a machine gets its cgroup layout, and what the guest needs is in the
+# image: also the project's dependencies, installed here, where the CPU is not emulated.
 set -euo pipefail
-OUT=${1:?usage: build-box.sh DIRECTORY}
+OUT=${1:?usage: build-box.sh DIRECTORY WHEELS}
+WHEELS=${2:?usage: build-box.sh DIRECTORY WHEELS}
 SIZE=3G # sparse
 PACKAGES=systemd,systemd-sysv,dbus,dbus-user-session,udev,libpam-systemd,openssh-server,sudo,iproute2,procps,kmod
 PACKAGES+=,python3,python3-venv,gcc,libc6-dev,initramfs-tools,linux-image-cloud-amd64
@@ -40,10 +42,16 @@ in_box useradd --create-home --shell /bin/bash vagrant
 echo 'vagrant ALL=(ALL) NOPASSWD: ALL' >"$ROOT/etc/sudoers.d/vagrant"
 chmod 440 "$ROOT/etc/sudoers.d/vagrant"
 install -d -m 700 "$ROOT/home/vagrant/.ssh"
-install -m 600 "$(find /usr/share/rubygems-integration -path '*/keys/vagrant.pub' | head -n 1)" \
-    "$ROOT/home/vagrant/.ssh/authorized_keys"
+KEYS=$(find /usr/share/rubygems-integration /opt/vagrant -path '*/keys/vagrant.pub' 2>/dev/null | head -n 1)
+install -m 600 "${KEYS:?cannot find the public key that Vagrant logs in with}" "$ROOT/home/vagrant/.ssh/authorized_keys"
 in_box chown -R vagrant:vagrant /home/vagrant/.ssh
 printf 'UseDNS no\nGSSAPIAuthentication no\n' >"$ROOT/etc/ssh/sshd_config.d/vagrant.conf"
+
+# --- the dependencies
+cp -r "$WHEELS" "$ROOT/opt/wheels"
+cp "$(dirname "$0")/provision.sh" "$ROOT/opt/provision.sh"
+in_box sh /opt/provision.sh dependencies
+rm -r "$ROOT/opt/wheels" "$ROOT/opt/provision.sh"
 
 # --- a quiet guest: no timers of its own, no waiting for a network that leads nowhere
 echo circus-cg >"$ROOT/etc/hostname"

@@ -101,5 +101,5 @@ def _digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
-def recipe_digest(*files: Path) -> str:
-    return _digest(*(file.read_text() for file in files))
+def recipe_digest(word: str, *files: Path) -> str:
+    return _digest(word, *(file.read_text() for file in files))

@@ -45,7 +45,8 @@ class Guest:
         if done.returncode != 0:
             raise Infrastructure(f"cannot ask vagrant how to reach the {self.layout} guest")
         self.wait_reachable()
-        say(f"{self.layout} is up after {time.monotonic() - began:.0f} s ({self._processor()})")
+        how = "emulated: KVM does not work here" if self.is_emulated() else "KVM"
+        say(f"{self.layout} is up after {time.monotonic() - began:.0f} s ({how})")
 
     def resume(self) -> None:
         began = time.monotonic()
@@ -122,6 +123,9 @@ class Guest:
         if untar.wait() != 0 or done.returncode != 0:
             raise Infrastructure(f"cannot fetch {source} from the {self.layout} guest")
 
+    def is_emulated(self) -> bool:
+        return self._ssh("systemd-detect-virt", seconds=60, capture=True).stdout.strip() != b"kvm"
+
     def disconnect(self) -> None:
         self._run_quietly(["ssh", "-F", str(self._config), *self._shared(), "-O", "exit", self.layout])
 
@@ -154,7 +158,3 @@ class Guest:
 
     def _run_quietly(self, command: list[str]) -> None:
         subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
-
-    def _processor(self) -> str:
-        kind = self._ssh("systemd-detect-virt", seconds=60, capture=True).stdout.decode().strip()
-        return {"kvm": "KVM", "qemu": "emulated: KVM does not work here"}.get(kind, kind)

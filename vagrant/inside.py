@@ -1,6 +1,6 @@
 """The part of `./dev vm` that lives in the namespaces: libvirtd, the guest, the tests in it.
 
-`python -m vagrant.inside LAYOUT BOX WHEELS STATE RESULTS keep|fresh [PYTEST ARGUMENTS]`, started by vagrant.__main__.
+`python -m vagrant.inside LAYOUT BOX STATE RESULTS keep|fresh [PYTEST ARGUMENTS]`, started by vagrant.__main__.
 """
 
 from __future__ import annotations
@@ -48,7 +48,6 @@ def main(arguments: list[str]) -> int:
 class Job(NamedTuple):
     layout: str
     box: Path
-    wheels: Path
     state: Path
     results: Path
     keep: bool
@@ -56,8 +55,8 @@ class Job(NamedTuple):
 
 
 def _main(arguments: list[str]) -> int:
-    layout, box, wheels, state, results, keep, *pytest_arguments = arguments
-    job = Job(layout, Path(box), Path(wheels), Path(state), Path(results), keep == "keep", pytest_arguments)
+    layout, box, state, results, keep, *pytest_arguments = arguments
+    job = Job(layout, Path(box), Path(state), Path(results), keep == "keep", pytest_arguments)
     try:
         _private_host(job.state)
         _start_libvirtd(job.state)
@@ -81,20 +80,14 @@ def _main(arguments: list[str]) -> int:
 
 
 def _bring_up(guest: Guest, job: Job) -> None:
-    tree = job.state / "bundle/vagrant"
     if guest.kept:
         guest.resume()
     else:
         guest.up()
-        began = time.monotonic()
-        guest.send(job.wheels, "/opt/wheels")
-        guest.send(tree / "vagrant", "/vagrant/vagrant")
-        guest.root("sh /vagrant/vagrant/provision.sh dependencies", "install the dependencies")
-        say(f"the dependencies took {time.monotonic() - began:.0f} s")
         if job.keep:
             guest.keep()
     began = time.monotonic()
-    guest.send(tree, "/vagrant")
+    guest.send(job.state / "bundle/vagrant", "/vagrant")
     guest.root("sh /vagrant/vagrant/provision.sh project", "install the project")
     say(f"the project took {time.monotonic() - began:.0f} s")
 
@@ -127,12 +120,12 @@ def _pytest(guest: Guest, visit: str, arguments: list[str]) -> int:
         "CIRCUS_CG_EXPECT_LAYOUT": guest.layout,
         "CIRCUS_CG_VISIT": visit,
         "CIRCUS_CG_STRICT": "1" if guest.layout == "v2" else os.environ.get("CIRCUS_CG_STRICT", ""),
-        "CIRCUS_CG_TEST_SLOWNESS": os.environ.get("CIRCUS_CG_TEST_SLOWNESS", "4"),
+        "CIRCUS_CG_TEST_SLOWNESS": os.environ.get("CIRCUS_CG_TEST_SLOWNESS", "4" if guest.is_emulated() else "1"),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     lines = [f"export {name}={shlex.quote(value)}" for name, value in exported.items()]
     junit = f"--junitxml={RESULTS}/{visit}.xml"
-    command = [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", junit, *arguments]
+    command = [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=20", junit, *arguments]
     lines += [f"mkdir -p {RESULTS}", "cd /vagrant", f"exec {shlex.join(command)}"]
     began = time.monotonic()
     status = guest.follow("\n".join(lines), DEADLINE)

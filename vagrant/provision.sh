@@ -1,6 +1,7 @@
 #!/bin/sh
 # Make a Debian 12 guest a host of circus-cg: `provision.sh [dependencies|project]`, both without a word. As root.
-# What was carried in (/opt/wheels, /vagrant/wheel) is used; where nothing was, pip fetches it.
+# The box of `./dev vm` had the first half when it was built. What was carried in (/opt/wheels, /vagrant/wheel) is used;
+# where nothing was, pip fetches it.
 set -eu
 HOME_OF_ALL=/opt/circus-cg
 SOURCE=/vagrant
@@ -11,7 +12,6 @@ dependencies() {
         DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends python3-venv gcc libc6-dev
     fi
     python3 -m venv "$HOME_OF_ALL"
-    # Compiled now rather than at each first import, by every test anew.
     [ ! -d /opt/wheels ] || "$HOME_OF_ALL/bin/pip" install -q --no-index --disable-pip-version-check /opt/wheels/*.whl
 }
 

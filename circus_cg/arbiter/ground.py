@@ -16,7 +16,7 @@ from circus_cg.host import identity
 from circus_cg.host.dirs import Dirs
 from circus_cg.host.identity import Identity
 from circus_cg.keeper.boot import is_keeper
-from circus_cg.spec import ArbiterSpec
+from circus_cg.spec import ArbiterSpec, WatcherSpec
 
 # systemd's words are for the keeper alone.
 HIDDEN = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
@@ -48,7 +48,11 @@ def survey(spec: ArbiterSpec, layout: Layout | None = None) -> Ground:
     """Looks only. `layout`: of a daemon that runs, whose place stays. Raises HostError for what this host lacks."""
     identities = {watcher.name: identity.resolve(watcher) for watcher in spec.watchers}
     layout = layout or hierarchy.find(spec.cgroup_root)
-    found = list(_findings(spec, layout))
+    found = [
+        (severity, f"{watcher.name}.{text}")
+        for watcher in spec.watchers
+        for severity, text in findings(watcher, layout)
+    ]
     errors = [text for severity, text in found if severity == "error"]
     if errors and spec.on_missing == "refuse":
         raise HostError("\n".join([*errors, "`on_missing: warn` runs without what this host can't enforce"]))
@@ -79,8 +83,8 @@ def clean_environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key not in HIDDEN}
 
 
-def _findings(spec: ArbiterSpec, layout: Layout) -> Iterator[tuple[str, str]]:
-    for watcher in spec.watchers:
-        for which, wanted in (("limits", watcher.limits), ("watcher_limits", watcher.watcher_limits)):
-            for finding in check.check(layout, wanted):
-                yield finding.severity, f"{watcher.name}.{which}: {finding.text}"
+def findings(watcher: WatcherSpec, layout: Layout) -> Iterator[tuple[str, str]]:
+    """(severity, text) for each of a watcher's limits that this host can't enforce, or only approximately."""
+    for which, wanted in (("limits", watcher.limits), ("watcher_limits", watcher.watcher_limits)):
+        for finding in check.check(layout, wanted):
+            yield finding.severity, f"{which}: {finding.text}"

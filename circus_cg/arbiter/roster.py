@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from circus_cg.arbiter.ground import findings
 from circus_cg.arbiter.runner import WatcherRunner
-from circus_cg.cgroup.check import check
 from circus_cg.cgroup.group import WatcherGroup
 from circus_cg.core import plan
 from circus_cg.errors import CgroupError, CircusCgError, HostError
@@ -157,15 +157,12 @@ async def _see_off(arbiter: Arbiter, runner: WatcherRunner) -> None:
 
 def refuse_what_the_host_lacks(arbiter: Arbiter, spec: WatcherSpec) -> None:
     """As at the daemon's start. Raises HostError."""
-    lacking = []
-    for which, wanted in (("limits", spec.limits), ("watcher_limits", spec.watcher_limits)):
-        for finding in check(arbiter.boot.layout, wanted):
-            if finding.severity == "error" and arbiter.boot.spec.on_missing == "refuse":
-                lacking.append(f"{which}: {finding.text}")
-            else:
-                say("arbiter", f"warning: {spec.name}: {which}: {finding.text}")
-    if lacking:
-        raise HostError("; ".join(lacking))
+    found = list(findings(spec, arbiter.boot.layout))
+    errors = [text for severity, text in found if severity == "error"]
+    if errors and arbiter.boot.spec.on_missing == "refuse":
+        raise HostError("; ".join(errors))
+    for _, text in found:
+        say("arbiter", f"warning: {spec.name}.{text}")
 
 
 def _refuse_lifting(old: WatcherSpec, new: WatcherSpec) -> None:

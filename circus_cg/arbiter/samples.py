@@ -12,18 +12,24 @@ Life = tuple[int, int]  # wid, generation; (0, 0) is the watcher's own
 class Sample(NamedTuple):
     at: float  # monotonic
     cpu_seconds: float
-    percent: float  # of one CPU
+    percent: float | None  # of one CPU
 
 
 class Samples:
     def __init__(self) -> None:
         self._of: dict[str, dict[Life, Sample]] = {}
 
-    def percent(self, watcher: str, life: Life, cpu_seconds: float | None, since: float, now: float) -> float | None:
-        """Of one CPU, since it was last asked for, or at first since `since` (monotonic)."""
+    def percent(
+        self, watcher: str, life: Life, cpu_seconds: float | None, since: float | None, now: float
+    ) -> float | None:
+        """Of one CPU, since it was last asked for, or at first since `since` (monotonic; None: it can't be told)."""
         if cpu_seconds is None:
             return None
         known = self._of.setdefault(watcher, {})
+        if since is None and life not in known:
+            known[life] = Sample(now, cpu_seconds, None)
+            return None
+        since = now if since is None else since
         last = known.get(life, Sample(since, 0.0, 0.0))
         if now - last.at < LEAST and life in known:
             return last.percent

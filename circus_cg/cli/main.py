@@ -9,12 +9,9 @@ import click
 
 from circus_cg import __version__
 from circus_cg.cli.lazy import LazyGroup
-from circus_cg.errors import CircusCgError
+from circus_cg.errors import EXIT_STATUSES, CircusCgError
 
-EXITS = """
-Exit status: 0 done, 1 failed or refused, 2 bad configuration or usage, 3 the host lacks something,
-4 already running, 5 not running, 6 no answer in time.
-"""
+EXITS = f"Exit status: {', '.join(f'{status} {meaning}' for status, meaning in EXIT_STATUSES.items())}."
 
 
 class Main(LazyGroup):
@@ -32,9 +29,11 @@ class Main(LazyGroup):
     rooms={
         "run": "circus_cg.cli.run:run",
         "check": "circus_cg.cli.check:check",
+        "import": "circus_cg.cli.import_:import_",
         "doctor": "circus_cg.cli.doctor:doctor",
         "schema": "circus_cg.cli.schema:schema",
         "ctl": "circus_cg.cli.ctl:ctl",
+        "completion": "circus_cg.cli.completion:completion",
         "install-unit": "circus_cg.cli.install_unit:install_unit",
     },
     help="A process supervisor that puts every worker into a cgroup of its own.",

@@ -7,7 +7,7 @@ descriptors     3: a channel to the keeper; 4: the boot record of the arbiter th
 source          python, config, name, cgroup_root, nofile, cwd, control
 the answer      one packet: {"refused": text, "exit": status}, or {"sealed": true} with the descriptors of a record as
                 JSON, of a boot record, of the image, and of the launcher if there is one
-record          arbiter {argv, env}, image {digest, python, version}, watchers
+record          arbiter {argv, env}, image {digest, python, version}, watchers (their number), warnings
 """
 
 from __future__ import annotations
@@ -18,28 +18,34 @@ import os
 import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from circus_cg.arbiter import boot
 from circus_cg.arbiter.boot import ArbiterBoot
-from circus_cg.arbiter.ground import Ground, clean_environment, survey
+from circus_cg.arbiter.ground import clean_environment, survey
 from circus_cg.config import loader
+from circus_cg.config.findings import told
 from circus_cg.core import plan
 from circus_cg.errors import CircusCgError, HostError
 from circus_cg.host import dirs
 from circus_cg.keeper import image
 from circus_cg.keeper.boot import arbiter_command, sealed
 from circus_cg.keeper.errand import CHANNEL_FD, FIRST_FD
-from circus_cg.keeper.log import say
 
 ARBITERS = ("circus_cg.arbiter.main", "circus_cg.arbiter.control")  # what must be there for one to start
 
 
-def seal(running: ArbiterBoot, source: dict[str, Any]) -> tuple[ArbiterBoot, Ground]:
+class Sealed(NamedTuple):
+    record: ArbiterBoot
+    warnings: list[str]
+
+
+def seal(running: ArbiterBoot, source: dict[str, Any]) -> Sealed:
     """The record for the arbiters to come. Raises CircusCgError; then there is nothing to change to."""
-    spec = loader.override(loader.load(Path(source["config"])), name=source["name"], cgroup_root=source["cgroup_root"])
+    loaded = loader.load_with_notices(Path(source["config"]))
+    spec = loader.override(loaded.spec, name=source["name"], cgroup_root=source["cgroup_root"])
     for option in ("name", "cgroup_root"):
         old, new = getattr(running.spec, option), getattr(spec, option)
         if old != new:
@@ -58,7 +64,8 @@ def seal(running: ArbiterBoot, source: dict[str, Any]) -> tuple[ArbiterBoot, Gro
     record = ground.record((soft, hard), dirs.Dirs(Path(running.runtime or ""), Path(running.state or "")))
     known = {watcher.name for watcher in spec.watchers}
     retired = {old.name: old for old in (*running.retired, *running.spec.watchers) if old.name not in known}
-    return msgspec.structs.replace(record, resealed=True, retired=tuple(retired.values())), ground
+    sealed_record = msgspec.structs.replace(record, resealed=True, retired=tuple(retired.values()))
+    return Sealed(sealed_record, [*told(loaded.notices), *ground.warnings])
 
 
 def main() -> None:
@@ -66,22 +73,21 @@ def main() -> None:
         source = json.loads(os.pread(FIRST_FD + 1, os.fstat(FIRST_FD + 1).st_size, 0))
         os.chdir(source["cwd"])
         try:
-            record, ground = seal(boot.read(FIRST_FD), source)
+            record, warnings = seal(boot.read(FIRST_FD), source)
         except CircusCgError as refused:
             channel.send(json.dumps({"refused": str(refused)[:60_000], "exit": refused.exit_status}).encode())
             return
-        for line in ground.warnings:
-            say("keeper", f"warning: {line}")
         for module in ARBITERS:
             importlib.import_module(module)
         taken = image.take()
-        told = {
+        body = {
             "arbiter": {"argv": arbiter_command(sys.executable), "env": clean_environment()},
             "image": {"digest": taken.digest, "python": taken.python, "version": taken.version},
             "watchers": len(record.spec.watchers),
+            "warnings": warnings,
         }
         fds = [
-            sealed("circus-cg-record", json.dumps(told).encode()),
+            sealed("circus-cg-record", json.dumps(body).encode()),
             sealed("circus-cg-arbiter-boot", msgspec.json.encode(record)),
             taken.fd,
         ]

@@ -112,6 +112,8 @@ class _Reading:
                 read = self.struct(cls(), value, path)
             case inspect.VarTupleType(item_type=inspect.StructType(cls=cls)) if isinstance(value, Mapping):
                 read = self._keyed(cls, value, path)
+            case inspect.VarTupleType(item_type=inspect.StructType()) if value:
+                read = self._wrong(path, "a mapping", value)
             case inspect.VarTupleType(item_type=item) if isinstance(value, list | tuple):
                 read = self._all([self._value(item, None, one, path) for one in value])
             case inspect.DictType(value_type=inner) if isinstance(value, Mapping):
@@ -144,9 +146,7 @@ class _Reading:
 
     def _scalar(self, kind: inspect.Type, option: Option | None, value: Any, path: Path) -> Any:
         unit = option.unit if option else None
-        if isinstance(kind, inspect.StructType | inspect.DictType) or (
-            isinstance(kind, inspect.VarTupleType) and isinstance(kind.item_type, inspect.StructType)
-        ):
+        if isinstance(kind, inspect.StructType | inspect.DictType):
             return self._wrong(path, "a mapping", value)
         if value is None or isinstance(value, Mapping | list | tuple):
             return self._wrong(path, expected(kind, unit), value)

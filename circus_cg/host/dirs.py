@@ -5,8 +5,8 @@ import os
 import stat
 import struct
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from circus_cg.errors import AlreadyRunning, HostError
 
@@ -14,8 +14,7 @@ FLOCK = struct.Struct("hhqqi4x")  # l_type, l_whence, l_start, l_len, l_pid, as 
 SOCKET_PATH_MAX = 107  # sun_path less its NUL
 
 
-@dataclass(frozen=True, slots=True)
-class Dirs:
+class Dirs(NamedTuple):
     """`runtime` (0711) holds what lives, `state` (0700) what outlasts the process."""
 
     runtime: Path

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import ExitStack, suppress
 from typing import Any
+
+AT_ONCE = 256  # pidfds held at the same time
 
 
 def parent_of(pid: int) -> int | None:
@@ -30,21 +33,22 @@ def below(pid: int, candidates: Iterable[int], *, recursive: bool) -> list[int]:
     return found
 
 
-def send(pid: int, signum: int, still: Callable[[int], bool]) -> bool:
-    """False: it is gone, or `still` says that it is no longer who was meant."""
-    try:
-        pidfd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return False
-    try:
-        if not still(pid):  # asked while the pidfd holds the process: its pid can't be another's by now
-            return False
-        signal.pidfd_send_signal(pidfd, signum)
-    except ProcessLookupError:
-        return False
-    finally:
-        os.close(pidfd)
-    return True
+def send(pids: Sequence[int], signum: int, members: Callable[[], Collection[int]]) -> list[int]:
+    """To those of `pids` that are still among `members()`; gives them. Nobody else is hit, whatever pids are reused."""
+    told = []
+    for start in range(0, len(pids), AT_ONCE):
+        with ExitStack() as opened:
+            pidfds = {}
+            for pid in pids[start : start + AT_ONCE]:
+                with suppress(ProcessLookupError):
+                    pidfds[pid] = os.pidfd_open(pid)
+                    opened.callback(os.close, pidfds[pid])
+            still = set(members())  # asked while pidfds hold them: from here on these pids are nobody else's
+            for pid in pidfds.keys() & still:
+                with suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(pidfds[pid], signum)
+                    told.append(pid)
+    return sorted(told)
 
 
 def details(pids: Iterable[int]) -> dict[int, dict[str, Any]]:

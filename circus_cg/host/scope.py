@@ -36,15 +36,18 @@ def unit_of(memberships: str) -> Unit | None:
 
 
 def is_asked_for() -> bool:
-    """`run` would ask: this process is directly in a unit of systemd's that is not delegated to it."""
+    """`run` would ask: this process is directly in a unit of systemd's that is neither delegated to it nor its own.
+
+    A service that runs us as its main process stays one, whatever its unit lacks: to leave it would deceive systemd.
+    """
     if MARK in os.environ or not os.path.isdir("/run/systemd/system"):
         return False
     unit = unit_of(Path("/proc/self/cgroup").read_text())
     if unit is None or shutil.which("systemd-run") is None or (control := shutil.which("systemctl")) is None:
         return False
-    command = [control, *(["--user"] if unit.user else []), "show", "--property=Delegate", "--value", unit.name]
+    command = [control, *(["--user"] if unit.user else []), "show", "--property=Delegate,MainPID", unit.name]
     done = subprocess.run(command, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    return done.stdout.strip() != "yes"
+    return not {"Delegate=yes", f"MainPID={os.getpid()}"} & set(done.stdout.splitlines())
 
 
 def above() -> str:

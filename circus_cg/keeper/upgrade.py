@@ -130,7 +130,8 @@ class Upgrade:
         if self.stage is Stage.STARTING and serving:
             kept = self.new["image"] == self.old["image"]
             version, keeper = self.new["version"], "kept" if kept else "replaced"
-            answer = {"version": version, "keeper": keeper, "watchers": self.new["watchers"]}
+            told = {key: self.new[key] for key in ("watchers", "warnings")}
+            answer = {"version": version, "keeper": keeper, **told}
             self._finish(f"upgraded to {version}, keeper {keeper}", {"done": answer}, gone=self.old)
         elif self.stage is Stage.RETURNING and self._arbiter.pid != self._failed:
             self._finish(f"{self._why}; everything is as before", {"rolled_back": self._why}, gone=self.new)
@@ -183,6 +184,8 @@ class Upgrade:
                     os.close(fd)
             self._refuse(f"the installed code can't seal the configuration: {bad}")
             return
+        for line in self.new["warnings"]:
+            say("keeper", f"warning: {line}")
         if self.new["image"] == self.old["image"]:
             self._leave(now)
         else:
@@ -204,6 +207,7 @@ class Upgrade:
             "source": {**self.old["source"], "python": sealed["image"]["python"]},
             "version": str(sealed["image"]["version"]),
             "watchers": int(sealed["watchers"]),
+            "warnings": list(sealed["warnings"]),
         }
 
     def _rehearse(self, now: float) -> None:

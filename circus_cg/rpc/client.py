@@ -1,9 +1,9 @@
-"""The synchronous client that `circus-cg ctl` uses."""
+"""The synchronous client that `circus-cg ctl` uses. It imports no more than a quick command line can pay for."""
 
-import uuid
+import json
+import os
 from typing import Any
 
-import msgspec
 import zmq
 
 from circus_cg.errors import CommandRefused, TimedOut
@@ -11,19 +11,23 @@ from circus_cg.errors import CommandRefused, TimedOut
 
 class Client:
     def __init__(self, endpoint: str, timeout: float = 5.0) -> None:
+        """`timeout`: seconds."""
         self._endpoint, self._timeout = endpoint, timeout
 
     def call(self, command: str, timeout: float | None = None, **properties: Any) -> dict[str, Any]:
         """The reply's fields. Raises TimedOut, CommandRefused."""
         wait = self._timeout if timeout is None else timeout
-        request = {"id": uuid.uuid4().hex, "command": command, "properties": properties}
-        with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
-            socket.setsockopt(zmq.LINGER, 0)
+        request = {"id": os.urandom(16).hex(), "command": command, "properties": properties}
+        context = zmq.Context()
+        try:
+            socket = context.socket(zmq.DEALER)
             socket.connect(self._endpoint)
-            socket.send(msgspec.json.encode(request))
+            socket.send(json.dumps(request).encode())
             if not socket.poll(int(wait * 1000)):
                 raise TimedOut(f"cannot {command}: no answer in {wait:g} s; `--timeout` waits longer")
-            reply: dict[str, Any] = msgspec.json.decode(socket.recv())
+            reply: dict[str, Any] = json.loads(socket.recv())
+        finally:
+            context.destroy(linger=0)  # closes the socket too, wherever Ctrl-C came
         if reply.get("status") == "error":  # `status NAME` answers with the watcher's own, as circus does
             raise CommandRefused(str(reply.get("reason", "refused without a reason")))
         return reply

@@ -92,6 +92,15 @@ class Daemon:
             raise Refused(done.returncode, done.stderr)
         return json.loads(done.stdout)
 
+    def command(self, *arguments: str, stdin: str = "", seconds: float = 60) -> subprocess.CompletedProcess[str]:
+        """`circus-cg ctl ARGUMENTS` as typed, whatever its end."""
+        command = [PROGRAM, "ctl", "--name", self.name, *arguments]
+        patience = seconds * SLOWNESS
+        environment = self.environment
+        return subprocess.run(
+            command, env=environment, input=stdin, capture_output=True, text=True, timeout=patience, check=False
+        )
+
     def workers(self, watcher: str | None = None) -> list[Row]:
         rows: list[Row] = self.ctl("ps", *([watcher] if watcher else []))["workers"]
         return rows

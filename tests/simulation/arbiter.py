@@ -10,6 +10,7 @@ from typing import assert_never
 
 from circus_cg.core import effects as do
 from circus_cg.core import events as ev
+from circus_cg.core.events import Restart
 from circus_cg.core.slot import Slot, from_note, rebuild, step, to_note
 from circus_cg.core.watcher import Decisions, reconcile
 from circus_cg.spec import WatcherSpec
@@ -26,6 +27,7 @@ class Intent:
 
     wanted: bool
     numprocesses: int
+    renew: dict[int, int] = field(default_factory=dict)  # wid -> generation of the lives that are to be replaced
 
 
 @dataclass
@@ -58,6 +60,10 @@ class Arbiter:
             self.hear(news)
         for name in self.specs:
             self.tell(name, reconcile(self.intents[name].wanted, self.intents[name].numprocesses, self.of(name)))
+            for wid, generation in self.intents[name].renew.items():
+                slot = self.slots.get((name, wid))
+                if slot is not None and slot.alive and slot.wanted and not slot.asked and slot.generation == generation:
+                    self.deliver((name, wid), Restart(next(self._ids)))
         self.fire_deadlines()
 
     def of(self, name: str) -> dict[int, Slot]:

@@ -75,6 +75,7 @@ class World:
     def restart(self, name: str) -> None:
         intent = self.intents[name]
         intent.wanted = True
+        intent.renew |= {wid: slot.generation for wid, slot in self._up().of(name).items() if slot.alive}
         self._try(lambda: self._up().tell(name, restart(intent.numprocesses, self._up().of(name))))
 
     def resize(self, name: str, numprocesses: int) -> None:
@@ -130,6 +131,8 @@ class World:
             settled = (Phase.READY, Phase.BACKOFF, Phase.FAILED) if slot.wanted else (Phase.IDLE,)
             assert slot.phase in settled, f"{slot} does not settle"
             self._check_end(place)
+            renewed = self.intents[place[0]].renew.get(place[1]) == slot.generation
+            assert not (renewed and slot.alive), f"{slot} was to be renewed"
         for name in self.specs:
             self.stop(name)
         self._calm()

@@ -26,7 +26,7 @@ async def globaloptions(arbiter: Arbiter, asked: rpc.GlobalOptions) -> Fields:
     boot = arbiter.boot
     found = {
         "name": boot.spec.name,
-        "endpoint": f"ipc://{boot.runtime}/control.sock",
+        "endpoint": None if boot.runtime is None else f"ipc://{boot.runtime}/control.sock",
         "cgroup_root": boot.spec.cgroup_root,
         "cgroup_mode": boot.layout.mode,
         "on_missing": boot.spec.on_missing,

@@ -50,4 +50,4 @@ def _to_worker(runner: WatcherRunner, slot: Slot, signum: int, asked: rpc.Signal
     if child is None and not asked.children:
         runner.signal(slot, signum)
         told.append(slot.pid)
-    return told + [pid for pid in wanted if processes.send(pid, signum, lambda pid: pid in group.members())]
+    return told + processes.send(wanted, signum, group.members)

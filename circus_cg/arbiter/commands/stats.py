@@ -13,8 +13,12 @@ from circus_cg.core.slot import Slot
 from circus_cg.host import clock, processes
 from circus_cg.rpc import messages as rpc
 from circus_cg.rpc.messages import BadMessage, Errno
+from circus_cg.spec import WatcherSpec
 from circus_cg.units import format_bytes
 
+HOST_MEMORY = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")  # bytes
+OWN_USER = "root" if os.geteuid() == 0 else str(os.geteuid())
+UNKNOWN = "N/A"  # as circus says it
 AT_ONCE = 50  # workers looked at before the loop gets its turn: 5 ms
 
 
@@ -39,14 +43,13 @@ async def stats(arbiter: Arbiter, asked: rpc.Stats) -> Fields:
 
 
 async def dstats(arbiter: Arbiter, asked: rpc.Nothing) -> Fields:
-    """The keeper, and below it the arbiter and the launcher."""
-    keeper = os.getppid()
-    pids = [keeper, *(pid for pid in arbiter.tree.daemon_pids() if pid != keeper)]
-    found = await asyncio.to_thread(processes.details, pids)
+    """The keeper, and below it the arbiter and the launcher; as a library this process comes first."""
+    own = arbiter.tree.daemon_pids()
+    first = os.getppid() if os.getppid() in own else os.getpid()
+    found = await asyncio.to_thread(processes.details, [first, *(pid for pid in own if pid != first)])
     rows = {pid: _in_circus_words(one) for pid, one in found.items()}
-    info = rows.pop(keeper, {})
-    children = [rows[pid] for pid in rows if found[pid]["ppid"] == keeper]
-    return {"info": {**info, "children": children, "watchers": len(arbiter.runners)}}
+    info = rows.pop(first, {})
+    return {"info": {**info, "children": list(rows.values()), "watchers": len(arbiter.runners)}}
 
 
 async def _process(arbiter: Arbiter, chosen: list[WatcherRunner], asked: rpc.Stats) -> Fields:
@@ -57,7 +60,7 @@ async def _process(arbiter: Arbiter, chosen: list[WatcherRunner], asked: rpc.Sta
                 infos = {pid: _info(arbiter, runner, slot)}
                 if asked.extended:
                     await _extend(runner, infos)
-                return {"process": slot.pid, "name": runner.spec.name, "info": infos[pid]}
+                return {"process": slot.pid, "watcher": runner.spec.name, "info": infos[pid]}
     raise BadMessage(Errno.COMMAND_ERROR, f"cannot give stats of {pid[:20]}: no worker has that pid; `ps` shows them")
 
 
@@ -80,11 +83,14 @@ def _info(arbiter: Arbiter, runner: WatcherRunner, slot: Slot) -> dict[str, Any]
     since = now if slot.started is None else slot.started
     life = slot.wid, slot.generation
     percent = arbiter.samples.percent(runner.spec.name, life, usage.cpu_seconds, since, now)
+    started = clock.wall() - (now - since)
     return {
+        **_without_proc(runner.spec, usage.memory_current, usage.cpu_seconds or 0.0),
         "pid": slot.pid,
         "wid": slot.wid,
         "generation": slot.generation,
-        "started": clock.wall() - (now - since),
+        "started": started,
+        "create_time": started,
         "age": now - since,
         "cpu": None if percent is None else round(percent, 1),
         "cpu_seconds": usage.cpu_seconds,
@@ -96,9 +102,23 @@ def _info(arbiter: Arbiter, runner: WatcherRunner, slot: Slot) -> dict[str, Any]
     }
 
 
+def _without_proc(spec: WatcherSpec, memory: int | None, cpu_seconds: float) -> dict[str, Any]:
+    """The other fields that circus's clients can't do without, as the watcher and the group know them."""
+    return {
+        "cmdline": " ".join(spec.cmd),
+        "username": OWN_USER if spec.uid is None else str(spec.uid),
+        "nice": spec.nice or 0,
+        "mem": None if memory is None else round(100.0 * memory / HOST_MEMORY, 1),
+        "mem_info1": UNKNOWN if memory is None else format_bytes(memory),
+        "mem_info2": UNKNOWN,
+        "ctime": _ctime(cpu_seconds),
+        "children": [],
+    }
+
+
 def _total(arbiter: Arbiter, runner: WatcherRunner) -> dict[str, Any]:
     usage, now = runner.group.usage(), clock.now()
-    percent = arbiter.samples.percent(runner.spec.name, (0, 0), usage.cpu_seconds, now, now)
+    percent = arbiter.samples.percent(runner.spec.name, (0, 0), usage.cpu_seconds, None, now)
     return {
         "cpu": None if percent is None else round(percent, 1),
         "cpu_seconds": usage.cpu_seconds,
@@ -140,7 +160,11 @@ def _in_circus_words(found: dict[str, Any]) -> dict[str, Any]:
         "mem": found["mem"],
         "mem_info1": format_bytes(found["rss"]),
         "mem_info2": format_bytes(found["vms"]),
-        "ctime": f"{int(seconds // 60)}:{seconds % 60:05.2f}",
+        "ctime": _ctime(seconds),
         "create_time": found["create_time"],
         "age": age,
     }
+
+
+def _ctime(seconds: float) -> str:
+    return f"{int(seconds // 60)}:{seconds % 60:05.2f}"

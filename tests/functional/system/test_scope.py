@@ -26,13 +26,13 @@ class ByHand:
 
     def __init__(self, directory: Path, name: str) -> None:
         self.name, self.scope, self.pids = name, f"circus-cg-{name}.scope", directory / "pids"
-        self._config = directory / f"{name}.yaml"
-        self._config.touch(mode=0o600)
+        self.config = directory / f"{name}.yaml"
+        self.config.touch(mode=0o600)
         cmd = sh(f"echo $$ >> {quoted(self.pids)}; exec sleep 1000")
-        self._config.write_text(yaml.safe_dump({"name": name, "watchers": {"w": {"cmd": cmd, "numprocesses": 2}}}))
+        self.config.write_text(yaml.safe_dump({"name": name, "watchers": {"w": {"cmd": cmd, "numprocesses": 2}}}))
 
     def start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([PROGRAM, "run", str(self._config)], env=ENVIRONMENT, stdin=subprocess.DEVNULL)
+        return subprocess.Popen([PROGRAM, "run", str(self.config)], env=ENVIRONMENT, stdin=subprocess.DEVNULL)
 
     def workers(self, count: int = 2) -> list[int]:
         until(lambda: len(lines_of(self.pids)) >= count, 30, f"{count} workers")
@@ -87,6 +87,17 @@ def test_what_a_killed_keeper_left_is_ended_by_the_next_start(by_hand: ByHand) -
     assert len(fresh) == 2 and not any(alive(pid) for pid in left)
     second.send_signal(signal.SIGTERM)
     assert ended(second) == 0
+
+
+def test_a_service_without_delegation_stays_in_its_own_unit(by_hand: ByHand) -> None:
+    unit = f"plain-{by_hand.name}.service"
+    words = ["--property=KillMode=mixed", "--collect", PROGRAM, "run", str(by_hand.config)]
+    command("systemd-run", "--quiet", f"--unit={unit}", *words)
+    workers = by_hand.workers()
+    keeper = int(command("systemctl", "show", "--value", "--property=MainPID", unit))
+    assert {unit_of(pid) for pid in (keeper, *workers)} == {unit}
+    command("systemctl", "stop", unit)
+    assert not any(alive(pid) for pid in workers)
 
 
 USER = "vagrant"

@@ -33,7 +33,9 @@ def steps() -> list[tuple[str, list[str]]]:
 def test_every_step_of_the_tutorial_prints_what_the_page_says() -> None:
     commands, expected = zip(*steps(), strict=True)
     script = "set -eu\n" + "".join(f"{text}echo '{END}{number}'\n" for number, text in enumerate(commands))
-    script = re.sub(r"^sleep (\d+)$", lambda wait: f"sleep {int(wait[1]) * SLOWNESS:g}", script, flags=re.MULTILINE)
+    script = re.sub(
+        r"^sleep (\d+)$", lambda wait: f"sleep {int(wait[1]) * max(1, SLOWNESS / 2):g}", script, flags=re.MULTILINE
+    )
     shell = ["/bin/bash", "-c", script]
     done = subprocess.run(shell, capture_output=True, text=True, check=False, env=ENVIRONMENT, timeout=170 * SLOWNESS)
     printed = re.split(rf"^{END}\d+\n", done.stdout, flags=re.MULTILINE)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Protocol
+from typing import Any
 
 import click
 
-from circus_cg.cli.output import as_json
+from circus_cg.cli.ctl.done import done
+from circus_cg.cli.ctl.parameters import json_option
+from circus_cg.cli.ctl.session import Session
 from circus_cg.errors import CircusCgError, CommandRefused, ConfigError, HostError, NotRunning, TimedOut
 from circus_cg.host import dirs
 from circus_cg.keeper import door
@@ -17,13 +19,8 @@ LIMIT = 150.0  # seconds; each step has a limit of its own, all together less
 ERRORS: dict[int, type[CircusCgError]] = {HostError.exit_status: HostError}
 
 
-class Session(Protocol):
-    name: str
-    dirs: dirs.Dirs
-
-
 @click.command()
-@click.option("--json", "json_", is_flag=True, help="One JSON document instead of text.")
+@json_option
 @click.pass_obj
 def upgrade(session: Session, json_: bool) -> None:
     """Go on with this installation's code and the configuration as it is now. Example: circus-cg ctl upgrade
@@ -40,11 +37,10 @@ def upgrade(session: Session, json_: bool) -> None:
         raise CommandRefused(
             f"cannot upgrade {session.name!r}: {answer['rolled_back']}; it was taken back: the daemon's log says more"
         )
-    done: dict[str, Any] = answer["done"]
-    if json_:
-        as_json({"status": "ok", **done})
-    else:
-        click.echo(f"upgraded to {done['version']}: keeper {done['keeper']}, {done['watchers']} watchers")
+    told: dict[str, Any] = answer["done"]
+    for line in told["warnings"]:
+        click.echo(f"circus-cg: warning: {line}", err=True)
+    done(told, json_, f"upgraded to {told['version']}: keeper {told['keeper']}, {told['watchers']} watchers")
 
 
 def _ask(session: Session, question: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,19 @@
+"""How the end of a command is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from circus_cg.cli.output import as_json, table
+
+
+def done(fields: dict[str, Any], json_: bool, text: str = "ok") -> None:
+    """One JSON document; or the statuses if there are some, else `text`."""
+    if json_:
+        as_json({"status": "ok", **fields})
+    elif "statuses" in fields:
+        table(("WATCHER", "STATUS"), list(fields["statuses"].items()))
+    else:
+        click.echo(text)

@@ -1,0 +1,66 @@
+"""What several verbs take, and how it is completed by a shell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from circus_cg.cli.ctl.session import Session
+from circus_cg.errors import CircusCgError
+
+COMPLETION_TIMEOUT = 0.3  # seconds; a shell that waits is worse than one that guesses nothing
+
+json_option = click.option("--json", "json_", is_flag=True, help="One JSON document instead of text.")
+wait_option = click.option("--wait/--no-wait", default=True, show_default=True, help="Return when it is done.")
+match_option = click.option(
+    "--match",
+    type=click.Choice(["simple", "glob", "regex"]),
+    default="glob",
+    show_default=True,
+    help="How NAMES are meant.",
+)
+
+
+class Seconds(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.2 alone
+    """`2`, `500ms`: as in configuration."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        # The parser of units is imported only by who gives some: `status` is to be quick.
+        from circus_cg.units import parse_seconds  # noqa: PLC0415
+
+        try:
+            seconds = parse_seconds(value)
+        except ValueError as wrong:
+            self.fail(f"{wrong} (names come before a bare --watch)" if param and param.name == "watch" else str(wrong))
+        return seconds
+
+
+watch_option = click.option(
+    "--watch",
+    type=Seconds(),
+    is_flag=False,
+    flag_value="2",
+    metavar="[SECONDS]",
+    help="Look again every 2 s, or so often as told, until Ctrl-C.",
+)
+
+
+def complete_watchers(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The running daemon's watchers; none, and no word, when none runs."""
+    above = ctx.parent
+    name = above.params.get("name") if above is not None else None
+    if not isinstance(name, str):
+        return []
+    try:
+        known = Session(name, COMPLETION_TIMEOUT).call("list")["watchers"]
+    except (CircusCgError, click.ClickException, OSError):
+        return []
+    return [one for one in known if one.startswith(incomplete)]
+
+
+name_argument = click.argument("name", shell_complete=complete_watchers)
+optional_name = click.argument("name", required=False, shell_complete=complete_watchers)
+names_argument = click.argument("names", nargs=-1, metavar="[NAMES]...", shell_complete=complete_watchers)

@@ -1,0 +1,55 @@
+"""One command line's talk with one daemon."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import click
+
+from circus_cg.errors import NotRunning, TimedOut
+from circus_cg.host import dirs
+from circus_cg.rpc.client import Client
+
+WAIT_SLICE = 5.0  # seconds of waiting before the question is put again; a stop may take as long as its graceful_timeout
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")  # it becomes part of a path
+
+Names = Sequence[str]  # empty: every watcher
+
+
+class Session:
+    def __init__(self, name: str, timeout: float) -> None:
+        if not NAME.fullmatch(name):
+            raise click.BadParameter(f"{name!r} is no daemon's name", param_hint="--name")
+        self.name = name
+        self.dirs = dirs.of(name)
+        self._client = Client(self.dirs.endpoint, timeout)
+
+    def call(self, command: str, timeout: float | None = None, **properties: Any) -> dict[str, Any]:
+        """The answer's own fields. Raises NotRunning at once when nobody holds the name: a socket may outlive a killed
+        daemon.
+        """
+        try:
+            alive = dirs.is_locked(self.dirs)
+        except PermissionError as refused:
+            raise NotRunning(
+                f"cannot reach daemon {self.name!r}: {self.dirs.runtime} is another user's; become that user"
+            ) from refused
+        if not alive:
+            raise NotRunning(f"cannot {command}: no daemon {self.name!r} is running; start it: circus-cg run CONFIG")
+        reply = self._client.call(command, timeout, **properties)
+        # `status NAME` answers with the watcher's own status, as circus does.
+        return {key: value for key, value in reply.items() if key not in ("id", "time") and (key, value) != OK}
+
+    def wait(self, names: Names, match: str, state: str) -> dict[str, Any]:
+        """The statuses, when the watchers are `up`, `down` or `gone`. Asked again and again: an arbiter may die
+        meanwhile.
+        """
+        while True:
+            with suppress(TimedOut):
+                return self.call("wait", WAIT_SLICE, name=list(names) or None, match=match, state=state)
+
+
+OK = ("status", "ok")

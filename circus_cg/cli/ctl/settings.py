@@ -1,0 +1,55 @@
+"""options, get, globaloptions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from circus_cg.cli.ctl.parameters import json_option, name_argument
+from circus_cg.cli.ctl.session import Session
+from circus_cg.cli.ctl.watching import Document, report
+from circus_cg.cli.output import aligned
+
+
+@click.command()
+@name_argument
+@json_option
+@click.pass_obj
+def options(session: Session, name: str, json_: bool) -> None:
+    """All options of a watcher as they hold now, `env` with its secrets too. Example: circus-cg ctl options web"""
+    report(lambda: session.call("options", name=name), _lines, json_=json_)
+
+
+@click.command()
+@name_argument
+@click.argument("keys", nargs=-1, required=True)
+@json_option
+@click.pass_obj
+def get(session: Session, name: str, keys: tuple[str, ...], json_: bool) -> None:
+    """Some options of a watcher. Example: circus-cg ctl get web numprocesses limits.memory_max"""
+    report(lambda: session.call("get", name=name, keys=list(keys)), _lines, json_=json_)
+
+
+@click.command()
+@click.argument("option", required=False)
+@json_option
+@click.pass_obj
+def globaloptions(session: Session, option: str | None, json_: bool) -> None:
+    """The daemon's own options. Example: circus-cg ctl globaloptions endpoint"""
+    report(lambda: session.call("globaloptions", option=option), _lines, json_=json_)
+
+
+def _lines(found: Document) -> list[str]:
+    return aligned(("OPTION", "VALUE"), list(_flat("", found["options"])))
+
+
+def _flat(prefix: str, options: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Dotted, as `set` takes them; what is not set is left out below the top."""
+    for key, value in options.items():
+        if isinstance(value, dict):
+            yield from _flat(f"{prefix}{key}.", value)
+        elif not prefix or value not in (None, []):
+            yield f"{prefix}{key}", "-" if value is None else value if isinstance(value, str) else json.dumps(value)

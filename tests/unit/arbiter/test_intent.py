@@ -1,0 +1,110 @@
+"""What the operator said is on disk when it is said, and read back by the next arbiter of the same daemon."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from circus_cg.arbiter.intent import Intent, Intents
+from circus_cg.host.identity import Identity
+from circus_cg.spec import Limits, WatcherSpec
+
+WEB = WatcherSpec(name="web", cmd=("serve",), env={"A": "1"})
+NEW = WatcherSpec(name="new", cmd=("x",), limits=Limits(memory_max=1 << 20))
+WHO = Identity(uid=33, gid=33, groups=[1])
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "intent.json"
+
+
+def again(path: Path) -> Intents:
+    return Intents(path, "here")
+
+
+def test_nothing_said_leaves_the_configuration(path: Path) -> None:
+    intents = again(path)
+    assert intents.specs([WEB]) == [WEB]
+    assert intents.wanted(WEB) and intents.numprocesses(WEB) == 1
+    assert not path.exists()
+
+
+def test_what_is_said_is_there_for_the_next_arbiter(path: Path) -> None:
+    said = again(path)
+    said.want(["web"], False)
+    said.count("web", 7)
+    said.add(NEW, WHO, wanted=True)
+    after = again(path)
+    assert not after.wanted(WEB) and after.numprocesses(WEB) == 7
+    assert after.specs([WEB]) == [WEB, NEW]
+    assert after.of("new") == Intent(added=NEW, identity=WHO, wanted=True)
+
+
+def test_another_daemons_file_is_not_ours(path: Path) -> None:
+    again(path).want(["web"], False)
+    assert Intents(path, "elsewhere").wanted(WEB)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"instance": "here", "watchers": {"web": 5}}'])
+def test_a_broken_file_is_an_empty_one(path: Path, text: str) -> None:
+    path.write_text(text)
+    assert again(path).wanted(WEB)
+
+
+def test_changed_options_are_merged_over_the_configuration_as_it_is_then(path: Path) -> None:
+    changed = replace(WEB, graceful_timeout=5.0, limits=Limits(pids_max=9))
+    again(path).change(WEB, changed, WHO, {1: 4})
+    assert again(path).merged(WEB) == changed
+    assert again(path).of("web").renew == {1: 4}
+    elsewhere = replace(WEB, cmd=("other",))
+    assert again(path).merged(elsewhere) == replace(changed, cmd=("other",))
+
+
+def test_an_option_set_back_to_its_default_is_set_back(path: Path) -> None:
+    configured = replace(WEB, graceful_timeout=5.0, nice=3)
+    default = replace(configured, graceful_timeout=30.0, nice=None)
+    again(path).change(configured, default, WHO, {})
+    assert again(path).merged(configured) == default
+
+
+def test_a_count_that_is_set_is_pinned_and_another_change_keeps_the_pin(path: Path) -> None:
+    intents = again(path)
+    intents.change(WEB, replace(WEB, numprocesses=4), WHO, {})
+    intents.change(replace(WEB, numprocesses=4), replace(WEB, numprocesses=4, nice=1), WHO, {})
+    assert again(path).numprocesses(WEB) == 4
+
+
+def test_a_removed_watcher_keeps_its_rules_until_it_has_gone(path: Path) -> None:
+    intents = again(path)
+    intents.add(NEW, WHO, wanted=True)
+    intents.remove("new")
+    assert again(path).of("new").removed and again(path).specs([WEB]) == [WEB, NEW]
+    intents.gone("new", configured=False)
+    assert again(path).specs([WEB]) == [WEB] and not again(path).of("new").removed
+
+
+def test_a_removed_watcher_of_the_configuration_stays_removed_until_it_is_added_again(path: Path) -> None:
+    intents = again(path)
+    intents.remove("web")
+    intents.gone("web", configured=True)
+    assert again(path).of("web").removed
+    other = replace(WEB, cmd=("other",))
+    intents.add(other, WHO, wanted=False)
+    assert not again(path).of("web").removed and again(path).specs([WEB]) == [other]
+
+
+def test_lives_to_be_renewed_are_kept_one_generation_a_worker(path: Path) -> None:
+    intents = again(path)
+    intents.renew({"web": {1: 3, 2: 5}})
+    intents.renew({"web": {1: 4}})
+    assert again(path).of("web").renew == {1: 4, 2: 5}
+
+
+def test_nobody_else_can_read_it(path: Path) -> None:
+    again(path).change(WEB, replace(WEB, env={"TOKEN": "s3cret"}), WHO, {})
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(path.parent.iterdir()) == [path]

@@ -1,0 +1,124 @@
+"""The command line of a running daemon, as far as it can be seen without one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+from click.shell_completion import ShellComplete
+from click.testing import CliRunner
+
+from circus_cg import errors
+from circus_cg.arbiter.commands import COMMANDS
+from circus_cg.cli.ctl import ctl
+from circus_cg.cli.ctl.change import pairs
+from circus_cg.cli.main import main
+from circus_cg.cli.output import aligned, coloured
+
+CONTEXT = click.Context(ctl)
+VERBS = ctl.list_commands(CONTEXT)
+
+
+def verb(name: str) -> click.Command:
+    found = ctl.get_command(CONTEXT, name)
+    assert found is not None
+    return found
+
+
+def test_every_command_of_the_daemon_has_a_verb_and_no_verb_lacks_one() -> None:
+    assert set(VERBS) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_every_verb_has_an_example_and_json(name: str) -> None:
+    assert f"Example: circus-cg ctl {name}" in " ".join((verb(name).help or "").split())
+    assert "--json" in [option for one in verb(name).params for option in one.opts]
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        (["a=1"], {"a": "1"}),
+        (["a", "1", "b=2"], {"a": "1", "b": "2"}),
+        (["a", "x=y"], {"a": "x=y"}),
+        (["env.A=x=y"], {"env.A": "x=y"}),
+        (["a="], {"a": ""}),
+        (["a=null"], {"a": None}),
+        (['a=["x", 1]'], {"a": ["x", 1]}),
+        (['a={"x": 1}'], {"a": {"x": 1}}),
+    ],
+)
+def test_options_are_written_in_two_ways(words: list[str], options: dict[str, object]) -> None:
+    assert pairs(words) == options
+
+
+@pytest.mark.parametrize("words", [["a"], ["a=1", "b"], ["a=[1"], ["a={"]])
+def test_half_an_option_is_refused(words: list[str]) -> None:
+    with pytest.raises(click.UsageError):
+        pairs(words)
+
+
+def test_columns_are_aligned() -> None:
+    assert aligned(("NAME", "PID"), [("a", "5"), ("longer", "1234")], right={"PID"}) == [
+        "NAME     PID",
+        "a          5",
+        "longer  1234",
+    ]
+
+
+def test_a_state_is_coloured_unless_nobody_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    (_, row) = aligned(("STATUS",), [("active",)])
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert coloured(row) == "\x1b[32mactive\x1b[0m"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert coloured(row) == "active"
+
+
+@pytest.mark.parametrize(
+    ("argv", "status", "told"),
+    [
+        (["ctl", "statsu"], 2, "did you mean 'stats'"),
+        (["ctl", "set", "w", "x"], 2, "has no value"),
+        (["ctl", "rm"], 2, "no watcher was named"),
+        (["ctl", "signal", "w", "x", "HUP"], 2, "at most two pids"),
+        (["ctl", "--name", "../x", "ps"], 2, "no daemon's name"),
+        (["ctl", "status"], 5, "start it: circus-cg run CONFIG"),
+    ],
+)
+def test_a_mistake_has_its_status_and_says_what_to_do(
+    argv: list[str], status: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CIRCUS_CG_RUNTIME_DIR", str(tmp_path))
+    done = CliRunner().invoke(main, argv)
+    assert (done.exit_code, told in done.stderr) == (status, True), done.stderr
+
+
+def test_every_errors_status_is_in_the_one_table() -> None:
+    classes = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, Exception)]
+    assert {getattr(one, "exit_status", None) for one in classes} | {0} == set(errors.EXIT_STATUSES)
+
+
+def complete(*words: str) -> list[str]:
+    completer = ShellComplete(main, {}, "circus-cg", "_CIRCUS_CG_COMPLETE")
+    return [item.value for item in completer.get_completions(list(words[:-1]), words[-1])]
+
+
+def test_verbs_and_options_are_completed() -> None:
+    assert {"start", "stop", "stats", "status"} <= set(complete("ctl", "st"))
+    assert "--watch" in complete("ctl", "ps", "--w")
+
+
+def test_names_are_completed_to_nothing_and_no_word_when_no_daemon_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CIRCUS_CG_RUNTIME_DIR", str(tmp_path))
+    assert complete("ctl", "status", "w") == []
+    assert complete("ctl", "--name", "../x", "status", "w") == []
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_each_shell_gets_its_script(shell: str) -> None:
+    done = CliRunner().invoke(main, ["completion", shell])
+    assert done.exit_code == 0 and "_CIRCUS_CG_COMPLETE" in done.output

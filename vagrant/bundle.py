@@ -80,12 +80,30 @@ def make_bundle(directory: Path) -> None:
     for name in _files():
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(PROJECT / name, tree / name)
-    with tempfile.TemporaryDirectory(dir=directory) as built:  # pip's own build in the checkout would leave files there
-        command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", built, str(tree)]
-        run(command, "build the wheel")
-        for left in ("build", "circus_cg", "circus_cg.egg-info"):
-            shutil.rmtree(tree / left, ignore_errors=True)
-        shutil.copytree(built, tree / "wheel")
+    _build_wheel(tree, tree / "wheel")  # pip's own build in the checkout would leave files there
+    for left in ("build", "circus_cg", "circus_cg.egg-info"):
+        shutil.rmtree(tree / left, ignore_errors=True)
+    _add_earlier_wheel(tree / "earlier")
+
+
+def _build_wheel(source: Path, target: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=cache()) as built:
+        command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", built, str(source)]
+        run(command, f"build the wheel of {source}")
+        shutil.copytree(built, target)
+
+
+def _add_earlier_wheel(target: Path) -> None:
+    """Of the version before the last commit that changed the keeper: what is upgraded from. None without a history."""
+    log = ["git", "log", "-1", "--format=%H", "--", "circus_cg/keeper"]
+    last = subprocess.run(log, cwd=PROJECT, check=False, capture_output=True, text=True).stdout.strip()
+    with tempfile.TemporaryDirectory(dir=cache()) as fresh:
+        archive = ["git", "archive", f"--output={fresh}/source.tar", f"{last}^"]
+        if not last or subprocess.run(archive, cwd=PROJECT, check=False, capture_output=True).returncode != 0:
+            say("there is no earlier version in the history: nothing is upgraded from it")
+            return
+        shutil.unpack_archive(f"{fresh}/source.tar", f"{fresh}/source", "tar", filter="data")
+        _build_wheel(Path(fresh, "source"), target)
 
 
 def _files() -> list[str]:

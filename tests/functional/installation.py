@@ -55,19 +55,29 @@ class Installation:
 
 
 def earlier_package(directory: Path) -> Path | None:
-    """The package as it was before the last commit that changed the keeper; None where there is no history."""
-    last = _git("log", "-1", "--format=%H", "--", "circus_cg/keeper")
-    if last is None:
-        return None
+    """The package as it was before the last commit that changed the keeper, from a wheel that was carried along or from
+    the history; None where there is neither.
+    """
     directory.mkdir()
-    archive = directory / "earlier.tar"
-    if _git("archive", f"--output={archive}", f"{last.strip()}^", "circus_cg") is None:
+    for wheel in CHECKOUT.glob("earlier/*.whl"):
+        shutil.unpack_archive(wheel, directory, "zip")
+    if not (directory / "circus_cg").exists() and not _checked_out(directory):
         return None
-    shutil.unpack_archive(archive, directory, "tar", filter="data")
-    launcher = PACKAGE / "keeper/launcher"
-    if launcher.exists():  # its language has not changed
-        shutil.copy2(launcher, directory / "circus_cg/keeper/launcher")
+    launcher = directory / "circus_cg/keeper/launcher"
+    if launcher.exists():
+        launcher.chmod(0o755)
+    elif (PACKAGE / "keeper/launcher").exists():  # it was not built there; its language has not changed
+        shutil.copy2(PACKAGE / "keeper/launcher", launcher)
     return directory / "circus_cg"
+
+
+def _checked_out(directory: Path) -> bool:
+    last = _git("log", "-1", "--format=%H", "--", "circus_cg/keeper")
+    archive = directory / "earlier.tar"
+    if not last or _git("archive", f"--output={archive}", f"{last.strip()}^", "circus_cg") is None:
+        return False
+    shutil.unpack_archive(archive, directory, "tar", filter="data")
+    return True
 
 
 def _git(*words: str) -> str | None:

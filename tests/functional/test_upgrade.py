@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import SLOWNESS, until
+from tests.functional.churn import Churn
 from tests.functional.conftest import StartDaemon
 from tests.functional.daemon import Daemon, Refused
-from tests.functional.evidence import alive, arbiter_of, group_dirs, launcher_of, lines_of, quoted, sh
+from tests.functional.evidence import alive, arbiter_of, group_dirs, launcher_of, lines_of, sh
 from tests.functional.installation import Installation, earlier_package
 
 SLEEP = ["sleep", "1000"]
@@ -276,17 +277,8 @@ UPGRADES = 20 if SLOWNESS <= 1 else 6
 @pytest.mark.timeout(300)
 def test_upgrades_under_churn_lose_double_and_misreport_nothing(installed: StartInstalled, tmp_path: Path) -> None:
     """Each life writes one line at its birth and ends with a status that its pid tells; keeper and arbiter in turn."""
-    births = tmp_path / "lives"
-    births.touch()
-    churn = (
-        f"echo $$ $(grep -m1 circus-cg /proc/self/cgroup | cut -d: -f3) >> {quoted(births)}; "
-        f"sleep 0.$(($$ % 3 + 1)); exit $(($$ % 50 + 1))"
-    )
-    free = {"min_uptime": 0, "backoff": {"initial": 0}, "flapping": {"attempts": 0}}
-    watchers = {
-        "churn": {"cmd": sh(churn), "numprocesses": 6, **free},
-        "calm": {"cmd": SLEEP, "numprocesses": 4, **free},
-    }
+    churn = Churn(tmp_path / "lives", 6)
+    watchers = {"churn": churn.watcher, "calm": {"cmd": SLEEP, "numprocesses": 4}}
     running, installation = installed(watchers=watchers)
     calm = pids(running, "calm", 4)
     compared = 0
@@ -294,31 +286,11 @@ def test_upgrades_under_churn_lose_double_and_misreport_nothing(installed: Start
         if number % 2:
             another_keeper(installation, str(number))
         assert running.ctl("upgrade")["keeper"] == ("replaced" if number % 2 else "kept")
-        for row in running.workers("churn"):
-            ended = row["generation"] - 1 if row["phase"] in ("ready", "starting") else row["generation"]
-            pid = lives(births).get((row["wid"], ended))
-            if pid is not None and row["last_exit"] is not None and row["phase"] != "stopping":
-                assert row["last_exit"]["code"] == pid % 50 + 1, row
-                compared += 1
+        compared += churn.statuses_arrived(running.workers("churn"))
     assert compared > UPGRADES
     assert pids(running, "calm", 4) == calm
     running.ctl("stop", "churn")
-    found = lives(births)
-    assert len(found) == len(lines_of(births)), "a life was doubled"
-    assert not any(alive(pid) for pid in found.values())
-    for wid in range(1, 7):
-        generations = {generation for w, generation in found if w == wid}
-        missing = set(range(1, max(generations))) - generations  # the stop may have caught the last one at its birth
-        assert not missing, f"lives of wid {wid} that never came to their first line: {sorted(missing)}"
-
-
-def lives(births: Path) -> dict[tuple[int, int], int]:
-    """(wid, generation) -> pid"""
-    found = {}
-    for pid, group in (line.split() for line in lines_of(births)):
-        wid, _, generation = group.rpartition("/")[2].partition(".")
-        found[int(wid), int(generation)] = int(pid)
-    return found
+    churn.nothing_was_lost_or_doubled()
 
 
 @pytest.fixture

@@ -56,14 +56,18 @@ class Service:
     """`circus-cg-NAME.service`; leaving the context stops it and asserts that no group or process of it is left."""
 
     def __init__(self, name: str, watchers: dict[str, Any], *, overrides: str = "", **configuration: Any) -> None:
-        self.name, self.unit = name, f"circus-cg-{name}.service"
+        self.name, self.unit, self.program = name, f"circus-cg-{name}.service", PROGRAM
         self.config = CONFIG / f"{name}.yaml"
         self.config.touch(mode=0o600)
-        self.config.write_text(yaml.safe_dump({"name": name, **configuration, "watchers": watchers}, sort_keys=False))
+        self.write_config(watchers, **configuration)
         self._drop_in = Path(f"/run/systemd/system/{self.unit}.d")
         if overrides:
             self._drop_in.mkdir(parents=True)
             (self._drop_in / "test.conf").write_text(f"[Service]\n{overrides}\n")
+
+    def write_config(self, watchers: dict[str, Any], **configuration: Any) -> None:
+        whole = {"name": self.name, **configuration, "watchers": watchers}
+        self.config.write_text(yaml.safe_dump(whole, sort_keys=False))
 
     def systemctl(self, verb: str, *words: str, seconds: float = 120) -> None:
         command("systemctl", verb, *words, self.unit, seconds=seconds)
@@ -79,14 +83,14 @@ class Service:
         return until(lambda: arbiter_of(self.pid), why="an arbiter")
 
     def ctl(self, *arguments: str) -> Any:
-        return json.loads(command(PROGRAM, "ctl", "--name", self.name, *arguments, "--json"))
+        return json.loads(command(self.program, "ctl", "--name", self.name, *arguments, "--json"))
 
     def workers(self, count: int, watcher: str = "w", fresh: Callable[[Row], bool] = lambda row: True) -> list[Row]:
         """Exactly so many workers are ready, and each is `fresh`."""
 
         def there() -> list[Row] | None:
             done = subprocess.run(
-                [PROGRAM, "ctl", "--name", self.name, "ps", watcher, "--json"],
+                [self.program, "ctl", "--name", self.name, "ps", watcher, "--json"],
                 capture_output=True, text=True, check=False, env=ENVIRONMENT, timeout=60 * SLOWNESS,
             )  # fmt: skip
             if done.returncode != 0:
@@ -101,7 +105,7 @@ class Service:
         return [found for mount in mounts() for found in mount.glob(f"*.slice/{self.unit}/**/")]
 
     def __enter__(self) -> Self:
-        command(PROGRAM, "install-unit", "--config", str(self.config))
+        command(self.program, "install-unit", "--config", str(self.config))
         try:
             self.systemctl("start")
         except BaseException:

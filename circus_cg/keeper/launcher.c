@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -298,6 +299,7 @@ static void settle_in(void)
 {
     static const uint64_t defaults[8]; /* the kernel's own sigaction: libc's wrapper leaves 32 and 33 ignored */
     sigset_t none;
+    prctl(PR_SET_NAME, "circus-launcher"); /* it may be executed by the number of a descriptor */
     setsid();
     for (int signum = 1; signum < NSIG; signum++)
         syscall(SYS_rt_sigaction, signum, defaults, NULL, sizeof(uint64_t));

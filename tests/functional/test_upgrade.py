@@ -126,6 +126,19 @@ def test_an_arbiter_that_dies_later_comes_back_by_the_new_configuration_and_rene
     assert pids(running, "w", 1) == before
 
 
+def test_it_needs_no_launcher(tmp_path: Path, scratch_name: str) -> None:
+    installation = Installation(tmp_path / "installation")
+    forking = Daemon(tmp_path, scratch_name, {"watchers": THREE}, CIRCUS_CG_LAUNCHER="fork")
+    forking.program = str(installation.program)
+    with forking as running:
+        before = pids(running, "w", 3)
+        another_keeper(installation)
+        assert running.ctl("upgrade")["keeper"] == "replaced"
+        assert pids(running, "w", 3) == before
+        os.kill(before[1], signal.SIGKILL)
+        until(lambda: running.workers("w")[0]["generation"] == 2, why="a new life, made by the new keeper")
+
+
 def test_sighup_does_the_same(installed: StartInstalled) -> None:
     running, installation = installed(watchers=THREE)
     before, arbiter = pids(running, "w", 3), arbiter_of(running.pid)
@@ -258,7 +271,9 @@ def test_a_stop_in_the_middle_of_an_upgrade_is_a_stop(installed: StartInstalled)
         os.kill(running.pid, signal.SIGTERM)
         assert asking.stderr is not None
         assert "the daemon is stopping" in asking.stderr.read()
-    until(lambda: not any(alive(pid) for pid in before.values()), 60, "the workers to end")
+    assert running.process is not None
+    assert running.process.wait(30 * SLOWNESS) == 0
+    assert not any(alive(pid) for pid in before.values())
 
 
 def test_the_way_to_the_keeper_is_for_its_user_alone(daemon: StartDaemon) -> None:

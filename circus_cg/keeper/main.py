@@ -86,7 +86,9 @@ class Keeper:
         while self._exit is None:
             self._wait()
         self._leave()
-        signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)  # the interpreter's end would let one more kill us: all is done
+        signal.pthread_sigmask(
+            signal.SIG_BLOCK, HANDLED
+        )  # the interpreter's end would let one more kill us: all is done
         return self._exit
 
     def _wait(self) -> None:

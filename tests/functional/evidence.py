@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from tests.scratch_groups import PARENT, mounts
@@ -35,16 +37,25 @@ def alive(pid: int) -> bool:
 def children_of(pid: int) -> dict[int, str]:
     """pid -> command line."""
     found = {}
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
-        try:
-            stat = Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()
-            if int(stat[1]) == pid and stat[0] != "Z":
-                found[int(entry)] = Path(f"/proc/{entry}/cmdline").read_text().replace("\0", " ")
-        except (FileNotFoundError, ProcessLookupError):
-            continue
+    for child, state in _children(pid):
+        if state != "Z":
+            with suppress(FileNotFoundError, ProcessLookupError):
+                found[child] = Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ")
     return found
+
+
+def zombies_of(pid: int) -> list[int]:
+    return [child for child, state in _children(pid) if state == "Z"]
+
+
+def _children(pid: int) -> Iterator[tuple[int, str]]:
+    """(pid, state)"""
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                stat = Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()
+                if int(stat[1]) == pid:
+                    yield int(entry), stat[0]
 
 
 def arbiter_of(keeper: int) -> int | None:

@@ -16,7 +16,7 @@ from tests.conftest import SLOWNESS, until
 from tests.functional.churn import Churn
 from tests.functional.conftest import StartDaemon
 from tests.functional.daemon import Daemon, Refused
-from tests.functional.evidence import alive, arbiter_of, group_dirs, launcher_of, lines_of, sh
+from tests.functional.evidence import alive, arbiter_of, children_of, group_dirs, launcher_of, lines_of, sh, zombies_of
 from tests.functional.installation import Installation, earlier_package
 
 SLEEP = ["sleep", "1000"]
@@ -124,6 +124,37 @@ def test_an_arbiter_that_dies_later_comes_back_by_the_new_configuration_and_rene
     until(lambda: arbiter_of(running.pid) not in (arbiter, None), why="the next arbiter")
     running.wait_answering()
     assert pids(running, "w", 1) == before
+
+
+def test_nothing_of_an_upgrade_is_left_in_the_keeper(installed: StartInstalled) -> None:
+    """Done, refused and taken back: descriptors, children, zombies."""
+    running, installation = installed(watchers=THREE)
+    pids(running, "w", 3)
+
+    def held() -> list[str]:
+        fds = Path(f"/proc/{running.pid}/fd")
+        return sorted(os.readlink(fd).partition("[")[0].partition("pipe:")[0] for fd in fds.iterdir())
+
+    def round_of_all(number: int) -> None:
+        another_keeper(installation, f"{number}")
+        running.ctl("upgrade")
+        running.ctl("upgrade")
+        installation.edit("arbiter/main.py", "    arbiter.begin()\n", "    raise SystemExit(9)\n")
+        with pytest.raises(Refused, match="died 3 times"):
+            running.ctl("upgrade")
+        installation.edit("arbiter/main.py", "    raise SystemExit(9)\n", "    arbiter.begin()\n")
+        text = running.config.read_text()
+        running.config.write_text("watchers: 3")
+        with pytest.raises(Refused):
+            running.ctl("upgrade")
+        running.config.write_text(text)
+
+    round_of_all(1)
+    before = held()
+    round_of_all(2)
+    assert held() == before
+    assert len(children_of(running.pid)) == 4 + (launcher_of(running.pid) is not None)  # workers and the arbiter
+    assert not zombies_of(running.pid)
 
 
 def test_it_needs_no_launcher(tmp_path: Path, scratch_name: str) -> None:

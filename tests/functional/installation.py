@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import shutil
 import subprocess
 import sysconfig
@@ -19,7 +20,7 @@ class Installation:
 
     def __init__(self, directory: Path, package: Path = PACKAGE) -> None:
         self.site = directory / "site"
-        shutil.copytree(package, self.site / "circus_cg", ignore=shutil.ignore_patterns("__pycache__"))
+        self.install(package)
         venv.create(directory / "venv", with_pip=False, symlinks=True)
         self.python = directory / "venv/bin/python"
         purelib = sysconfig.get_path("purelib", vars={"base": str(directory / "venv")})
@@ -45,6 +46,7 @@ class Installation:
         fresh = file.with_suffix(".fresh")
         fresh.write_text(text)
         fresh.replace(file)
+        compileall.compile_file(file, quiet=1, force=True)
 
     def uninstall(self) -> None:
         shutil.rmtree(self.site / "circus_cg")
@@ -52,6 +54,7 @@ class Installation:
     def install(self, package: Path = PACKAGE) -> None:
         shutil.rmtree(self.site / "circus_cg", ignore_errors=True)
         shutil.copytree(package, self.site / "circus_cg", ignore=shutil.ignore_patterns("__pycache__"))
+        compileall.compile_dir(self.site, quiet=1)  # as pip does: nothing in a guest has the time for it at each start
 
 
 def earlier_package(directory: Path) -> Path | None:

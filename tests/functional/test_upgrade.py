@@ -252,7 +252,7 @@ def test_a_keeper_that_can_not_begin_gives_way_to_the_old_one(
     installed: StartInstalled, tmp_path: Path, start: str
 ) -> None:
     installation = Installation(tmp_path / "installation")
-    installation.edit("keeper/succession.py", "START_LIMIT = 20", "START_LIMIT = 2")
+    installation.edit("keeper/succession.py", "START_LIMIT = 20", f"START_LIMIT = {int(3 * SLOWNESS)}")
     running, _ = installed(installation, watchers=THREE)
     before = pids(running, "w", 3)
     installation.edit("keeper/main.py", "    keeper.take_over(state, failed)\n", f"    {start}\n")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # the arbiter is built on this
 
 REMOVE_AGAIN = 0.2  # seconds; a group that was just emptied can refuse rmdir for an instant
 REMOVALS = 25
+IDENTITY = {"uid", "gid", "groups"}  # options that an Identity comes from
 
 
 def rebuilt(arbiter: Arbiter, spec: WatcherSpec, *, held: bool) -> WatcherRunner | None:
@@ -29,7 +30,8 @@ def rebuilt(arbiter: Arbiter, spec: WatcherSpec, *, held: bool) -> WatcherRunner
     What an operator said can't keep the arbiter from beginning.
     """
     said = arbiter.intents.of(spec.name)
-    who = said.identity or arbiter.boot.identities.get(spec.name) or Identity()
+    own = said.added is not None or not IDENTITY.isdisjoint(said.changed or {})
+    who = (said.identity if own else None) or arbiter.boot.identities.get(spec.name) or Identity()
     group = _group(arbiter, spec)
     if said.removed and not held:
         group.remove()

@@ -114,6 +114,18 @@ def test_what_the_operator_did_is_kept(daemon: StartDaemon) -> None:
     assert running.ctl("status")["statuses"] == {"a": "stopped", "b": "active"}
 
 
+def test_what_was_set_and_what_the_configuration_changes_hold_together(daemon: StartDaemon) -> None:
+    running = daemon(watchers={"w": {"cmd": SLEEP}})
+    running.ctl("set", "w", "env.A=set", "graceful_timeout=3")
+    running.write_config({"watchers": {"w": {"cmd": SLEEP, "uid": 65534, "gid": 65534}}})
+    running.ctl("upgrade")
+    until(lambda: running.workers("w")[0]["generation"] == 3, why="a new life")
+    (row,) = running.wait_phase("w")
+    assert os.stat(f"/proc/{row['pid']}").st_uid == 65534
+    assert b"A=set\0" in Path(f"/proc/{row['pid']}/environ").read_bytes()
+    assert running.ctl("options", "w")["options"]["graceful_timeout"] == 3
+
+
 def test_an_arbiter_that_dies_later_comes_back_by_the_new_configuration_and_renews_nobody(daemon: StartDaemon) -> None:
     running = daemon(watchers={"w": {"cmd": SLEEP}})
     running.write_config({"watchers": {"w": {"cmd": SLEEP, "env": {"A": "1"}}}})

@@ -74,7 +74,8 @@ def leave(places: list[dict[str, str]]) -> None:
         except OSError:
             pass  # a delegated v2 root takes no members; its owner removes the rest
         watchers = _children(place["tree"])
-        for directory in [*watchers, place["daemon"], place["tree"], place["top"]]:
+        lives = [life for watcher in watchers for life in _children(watcher)]  # over; a dead arbiter owed their removal
+        for directory in [*lives, *watchers, place["daemon"], place["tree"], place["top"]]:
             try:
                 os.rmdir(directory)
             except OSError:

@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import SLOWNESS, until
 from tests.functional.conftest import StartDaemon
 from tests.functional.daemon import Daemon, Row
-from tests.functional.evidence import alive, arbiter_of, launcher_of, lines_of, quoted, sh
+from tests.functional.evidence import alive, arbiter_of, group_dirs, launcher_of, lines_of, quoted, sh
 
 SLEEP = ["sleep", "1000"]
 KILLS = 200 if SLOWNESS <= 1 else 60  # a guest's arbiter takes ten times as long to be there
@@ -74,6 +74,8 @@ def test_sigterm_without_an_arbiter_stops_everything(tmp_path: Path, scratch_nam
     with Daemon(tmp_path, scratch_name, {"watchers": {"w": {"cmd": sh(script), "numprocesses": 3}}}) as running:
         rows = running.wait_phase("w", count=3)
         arbiter = until(lambda: arbiter_of(running.pid))
+        for group in group_dirs(running.name, "w"):
+            (group / "1.0").mkdir()  # of a life that is over, whose removal this arbiter owes
         os.kill(arbiter, signal.SIGSTOP)  # it lives but does nothing: only its death hands the stop to the keeper
         os.kill(running.pid, signal.SIGTERM)
         os.kill(arbiter, signal.SIGKILL)

@@ -12,6 +12,9 @@ from pathlib import Path
 from vagrant.bundle import PROJECT, Infrastructure, cache, recipe_digest, run, say
 
 RECIPE = [PROJECT / "vagrant/build-box.sh", PROJECT / "vagrant/provision.sh"]
+# An interrupted build ends with all it started and mounted; only then may its directory be removed.
+CONTAINED = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child=SIGKILL"]
+CONTAINED += ["--mount-proc", "--propagation=private"]
 SIZE = 3  # GiB, as in the recipe
 
 
@@ -22,10 +25,12 @@ def ensure_box(wheels: Path) -> Path:
     box = cache() / f"box-{recipe_digest(wheels.name, *RECIPE)}"
     if box.exists():
         return box
+    for left in cache().glob("building-*"):  # of a build that was killed
+        shutil.rmtree(left, ignore_errors=True)
     say("building the box (a minute or two, once for each recipe and set of wheels)")
     with tempfile.TemporaryDirectory(dir=cache(), prefix="building-") as fresh:
         made = Path(fresh) / "box"
-        run([str(RECIPE[0]), str(made), str(wheels)], "build the box", env={**os.environ, "TMPDIR": fresh})
+        run([*CONTAINED, str(RECIPE[0]), str(made), str(wheels)], "build the box", env={**os.environ, "TMPDIR": fresh})
         _add(made, Path(fresh))
         made.rename(box)
     for other in cache().glob("box-*"):  # an older recipe's

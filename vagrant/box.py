@@ -7,11 +7,16 @@ import os
 import platform
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 from vagrant.bundle import PROJECT, Infrastructure, cache, recipe_digest, run, say
 
 RECIPE = [PROJECT / "vagrant/build-box.sh", PROJECT / "vagrant/provision.sh"]
+# An interrupted build ends with all it started and mounted; only then may its directory be removed.
+CONTAINED = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child=SIGKILL"]
+CONTAINED += ["--mount-proc", "--propagation=private"]
+KEPT = 7 * 86400.0  # seconds since a box was last used
 SIZE = 3  # GiB, as in the recipe
 
 
@@ -20,18 +25,26 @@ def ensure_box(wheels: Path) -> Path:
     if platform.machine() != "x86_64":
         raise Infrastructure(f"cannot build a box: its recipe is for x86_64, this machine is {platform.machine()}")
     box = cache() / f"box-{recipe_digest(wheels.name, *RECIPE)}"
+    _forget_the_old()
     if box.exists():
+        os.utime(box)
         return box
+    for left in cache().glob("building-*"):  # of a build that was killed
+        shutil.rmtree(left, ignore_errors=True)
     say("building the box (a minute or two, once for each recipe and set of wheels)")
     with tempfile.TemporaryDirectory(dir=cache(), prefix="building-") as fresh:
         made = Path(fresh) / "box"
-        run([str(RECIPE[0]), str(made), str(wheels)], "build the box", env={**os.environ, "TMPDIR": fresh})
+        run([*CONTAINED, str(RECIPE[0]), str(made), str(wheels)], "build the box", env={**os.environ, "TMPDIR": fresh})
         _add(made, Path(fresh))
         made.rename(box)
-    for other in cache().glob("box-*"):  # an older recipe's
-        if other != box:
-            shutil.rmtree(other, ignore_errors=True)
     return box
+
+
+def _forget_the_old() -> None:
+    """Other checkouts have other recipes: only what none has used for long goes."""
+    for box in cache().glob("box-*"):
+        if time.time() - box.stat().st_mtime > KEPT:
+            shutil.rmtree(box, ignore_errors=True)
 
 
 def _add(made: Path, scratch: Path) -> None:

@@ -42,7 +42,7 @@ in_box useradd --create-home --shell /bin/bash vagrant
 echo 'vagrant ALL=(ALL) NOPASSWD: ALL' >"$ROOT/etc/sudoers.d/vagrant"
 chmod 440 "$ROOT/etc/sudoers.d/vagrant"
 install -d -m 700 "$ROOT/home/vagrant/.ssh"
-KEYS=$(find /usr/share/rubygems-integration /opt/vagrant -path '*/keys/vagrant.pub' 2>/dev/null | head -n 1)
+KEYS=$(find /usr/share/rubygems-integration /opt/vagrant -path '*/keys/vagrant.pub' 2>/dev/null | head -n 1 || true)
 install -m 600 "${KEYS:?cannot find the public key that Vagrant logs in with}" "$ROOT/home/vagrant/.ssh/authorized_keys"
 in_box chown -R vagrant:vagrant /home/vagrant/.ssh
 printf 'UseDNS no\nGSSAPIAuthentication no\n' >"$ROOT/etc/ssh/sshd_config.d/vagrant.conf"

@@ -154,7 +154,7 @@ class Guest:
         run(["vagrant", *arguments], f"vagrant {' '.join(arguments)}", cwd=PROJECT, env=self._environment)
 
     def _virsh(self, verb: str) -> list[str]:
-        return ["virsh", "-q", "-c", "qemu:///system", verb, f"{PROJECT.name}_{self.layout}"]
+        return ["virsh", "-q", "-c", "qemu:///system", verb, f"circus-cg_{self.layout}"]
 
     def _run_quietly(self, command: list[str]) -> None:
         subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)

@@ -31,6 +31,7 @@ namespaces = []
 stdio_handler = "file"
 """
 PYTHON = "/opt/circus-cg/bin/python"
+BOOTS = "tests/functional/system/test_boots.py"
 RESULTS = "/var/tmp/results"
 
 
@@ -94,11 +95,11 @@ def _bring_up(guest: Guest, job: Job) -> None:
 
 def _visits(guest: Guest, job: Job) -> int:
     try:
-        statuses = [0]
-        if not job.pytest_arguments:
-            statuses += _boots(guest)
-        named = [word for word in job.pytest_arguments if (PROJECT / word.partition("::")[0]).exists()]
-        statuses.append(_pytest(guest, "suite", job.pytest_arguments + ([] if named else ["tests/functional"])))
+        wanted = job.pytest_arguments
+        statuses = [] if wanted and BOOTS not in wanted else _boots(guest)
+        if wanted != [BOOTS]:
+            named = [word for word in wanted if (PROJECT / word.partition("::")[0]).exists()]
+            statuses.append(_pytest(guest, "suite", wanted + ([] if named else ["tests/functional"])))
         return max(statuses)
     finally:
         guest.root(f"mkdir -p {RESULTS}; journalctl -b >{RESULTS}/journal.txt; dmesg >{RESULTS}/dmesg.txt", "get logs")
@@ -107,12 +108,11 @@ def _visits(guest: Guest, job: Job) -> int:
 
 def _boots(guest: Guest) -> list[int]:
     """What can only be seen across boots is asked in three visits; the power goes off between the last two."""
-    module = "tests/functional/system/test_boots.py"
-    first = _pytest(guest, "before", [module])
+    first = _pytest(guest, "before", [BOOTS])
     guest.reboot()
-    second = _pytest(guest, "rebooted", [module])
+    second = _pytest(guest, "rebooted", [BOOTS])
     guest.power_cut()
-    return [first, second, _pytest(guest, "power-cut", [module])]
+    return [first, second, _pytest(guest, "power-cut", [BOOTS])]
 
 
 def _pytest(guest: Guest, visit: str, arguments: list[str]) -> int:

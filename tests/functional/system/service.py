@@ -89,16 +89,24 @@ class Service:
         """Exactly so many workers are ready, and each is `fresh`."""
 
         def there() -> list[Row] | None:
-            done = subprocess.run(
-                [self.program, "ctl", "--name", self.name, "ps", watcher, "--json"],
-                capture_output=True, text=True, check=False, env=ENVIRONMENT, timeout=60 * SLOWNESS,
-            )  # fmt: skip
-            if done.returncode != 0:
-                return None
-            rows = [row for row in json.loads(done.stdout)["workers"] if row["phase"] == "ready" and fresh(row)]
+            rows = [row for row in self.rows(watcher) if row["phase"] == "ready" and fresh(row)]
             return rows if len(rows) == count else None
 
         return until(there, 20, f"{count} ready workers of {watcher}") or []
+
+    def rows(self, watcher: str) -> list[Row]:
+        """None of them while nobody answers: between two arbiters, or when the machine is out of breath."""
+        words = [self.program, "ctl", "--name", self.name, "ps", watcher, "--json"]
+        done = subprocess.run(
+            words, capture_output=True, text=True, check=False, env=ENVIRONMENT, timeout=60 * SLOWNESS
+        )
+        rows: list[Row] = json.loads(done.stdout)["workers"] if done.returncode == 0 else []
+        return rows
+
+    def first_end(self, watcher: str, seconds: float = 60) -> Row:
+        """How the watcher's worker ended."""
+        found = until(lambda: [r["last_exit"] for r in self.rows(watcher) if r["last_exit"]], seconds, "an end") or []
+        return found[0]
 
     def groups(self) -> list[Path]:
         """Those of the unit and below, in any hierarchy."""

@@ -27,8 +27,7 @@ def test_want_of_memory_on_the_host_kills_the_hungry_worker_and_neither_daemon_n
     )
     keeper, arbiter, calm = running.pid, running.arbiter(), {row["pid"] for row in running.workers(2)}
     assert int(Path(f"/proc/{keeper}/oom_score_adj").read_text()) == -900
-    until(lambda: [row for row in running.ctl("ps", "hungry")["workers"] if row["last_exit"]], 60, "the end")
-    last = running.ctl("ps", "hungry")["workers"][0]["last_exit"]
+    last = running.first_end("hungry")
     assert (last["signal"], "host" in f"{last['reason']} {last['detail']}") == (9, True), last
     assert {row["pid"] for row in running.workers(2)} == calm
     assert (running.pid, running.arbiter(), running.show("NRestarts")) == (keeper, arbiter, "0")

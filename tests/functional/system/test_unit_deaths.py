@@ -88,7 +88,6 @@ def test_a_worker_killed_at_its_own_limit_is_the_daemons_business(service: Start
     hog = {"cmd": python(f"import time; time.sleep(1); {HOG}"), "limits": {"memory_max": "32M"}}
     running = service({"w": {"cmd": SLEEP}, "hog": hog})
     keeper, calm = running.pid, pids(running, 1)
-    until(lambda: [row for row in running.ctl("ps", "hog")["workers"] if row["last_exit"]], 30, "the hog's end")
-    assert running.ctl("ps", "hog")["workers"][0]["last_exit"]["reason"] == "oom"
+    assert running.first_end("hog")["reason"] == "oom"
     assert (running.pid, running.show("ActiveState"), running.show("NRestarts")) == (keeper, "active", "0")
     assert pids(running, 1) == calm

@@ -11,7 +11,6 @@ from typing import Self
 from msgspec.structs import replace
 
 from circus_cg.arbiter.arbiter import Arbiter
-from circus_cg.arbiter.commands import Commands
 from circus_cg.core.state import Phase
 from circus_cg.errors import NotRunning, StartFailed
 from circus_cg.library.events import Event, Listeners
@@ -34,7 +33,8 @@ class Embedded:
         self._spec = spec
         self._listeners = Listeners()
         self._current: Session | None = None
-        self._lock = threading.Lock()  # of start and stop against each other
+        # Of start and stop against each other; a signal's handler may stop what its own thread is starting.
+        self._lock = threading.RLock()
         if on_event is not None:
             self._listeners.add(on_event)
 
@@ -102,10 +102,11 @@ class Embedded:
         return self._current
 
     def _start(self) -> None:
-        session = Session(replace(self._spec, name=unique_name(self._spec.name)), self._listeners)
-        session.begin()
-        self._current = session
+        if self._current is not None:
+            self._current.end()  # an interrupted end goes on here
+        session = self._current = Session(replace(self._spec, name=unique_name(self._spec.name)), self._listeners)
         try:
+            session.begin()
             failures = session.submit(_settled).result()
         except BaseException:  # an interrupt among them: nobody would stop what was begun
             session.end()
@@ -142,19 +143,19 @@ class LocalArbiter(Embedded):
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until no worker of any watcher is left. False: `timeout` seconds passed."""
-        return held(self._session().submit(_all_down), timeout)
+        return held(self._session(), _all_down, timeout)
 
     async def await_down(self, timeout: float | None = None) -> bool:
         """As `wait`."""
-        return await aheld(self._session().submit(_all_down), timeout)
+        return await aheld(self._session(), _all_down, timeout)
 
 
-async def _all_down(arbiter: Arbiter, commands: Commands) -> None:
+async def _all_down(arbiter: Arbiter) -> None:
     for runner in list(arbiter.runners.values()):
         await runner.settled(runner.is_down)
 
 
-async def _settled(arbiter: Arbiter, commands: Commands) -> list[str]:
+async def _settled(arbiter: Arbiter) -> list[str]:
     """Once nothing is starting any more: what could not be started, a line a watcher."""
     failures = []
     for name, runner in arbiter.runners.items():

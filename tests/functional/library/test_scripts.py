@@ -133,6 +133,58 @@ def test_a_program_that_dies_while_it_starts_leaves_nothing(program: Program, pr
         until(lambda: gone(noted()) and not trees(prefix), why="everything to be gone")
 
 
+def test_an_interrupt_at_any_moment_of_a_start_leaves_nothing_and_it_can_be_started_again(
+    program: Program, prefix: str, noted: Noted
+) -> None:
+    """The program goes on after each: not its end clears up, but `start` itself, or a `stop` after it."""
+    running = program(
+        "import signal, sys, threading, time\n"
+        "def interrupt(*_): raise KeyboardInterrupt\n"
+        "signal.signal(signal.SIGALRM, interrupt)\n"
+        + MAKE
+        + "for n in range(1, 30):\n"
+        + "    started = False\n"
+        + "    try:\n"
+        + "        signal.setitimer(signal.ITIMER_REAL, n * 0.004)\n"
+        + "        trainer.start()\n"
+        + "        started = True\n"
+        + "        time.sleep(10)\n"
+        + "    except KeyboardInterrupt:\n"
+        + "        assert trainer.running <= started\n"
+        + "    trainer.stop()\n"
+        + "    assert threading.active_count() == 1, threading.enumerate()\n"
+        + "print('done')\n"
+        + "sys.stdin.read()\n"
+    )
+    assert running.stdout is not None
+    if running.stdout.readline() != "done\n":
+        pytest.fail(running.communicate(timeout=30)[1])
+    assert gone(noted()) and not trees(prefix) and not children_of(running.pid)
+
+
+def test_a_signals_handler_may_stop_what_its_own_thread_is_starting_or_stopping(program: Program, prefix: str) -> None:
+    done = program(
+        "import signal, threading\n"
+        + "from circus_cg import NotRunning, get_trainer\n"
+        + "trainer = get_trainer('sh -c \"trap : TERM; while :; do sleep 0.1; done\"', 2, name=PREFIX, graceful_timeout=0.5)\n"
+        + "signal.signal(signal.SIGTERM, lambda *_: trainer.stop())\n"
+        + "me = threading.get_ident()\n"
+        + "def soon(): threading.Timer(0.03, signal.pthread_kill, (me, signal.SIGTERM)).start()\n"
+        + "soon()\n"
+        + "try:\n"
+        + "    trainer.start()\n"
+        + "except NotRunning:\n"
+        + "    pass\n"
+        + "trainer.start()\n"
+        + "soon()\n"
+        + "trainer.stop()\n"
+        + "print(trainer.running)\n"
+    )
+    output, errors = done.communicate(timeout=30 * SLOWNESS)
+    assert (output, errors) == ("False\n", "")
+    assert not trees(prefix)
+
+
 def test_signals_to_the_programs_group_reach_neither_keeper_nor_workers(program: Program, noted: Noted) -> None:
     """Ctrl-C goes to the whole foreground group: only the program itself may decide what it means."""
     running = program(

@@ -22,7 +22,7 @@ from circus_cg.arbiter.arbiter import Arbiter
 from circus_cg.arbiter.commands import Commands, Fields
 from circus_cg.arbiter.ground import Ground, claim, refuse_a_live_tree, survey
 from circus_cg.arbiter.journal import Journal
-from circus_cg.errors import CircusCgError, Lost, NotRunning
+from circus_cg.errors import CircusCgError, HostError, Lost, NotRunning
 from circus_cg.keeper import log as lines
 from circus_cg.keeper.boot import start_keeper
 from circus_cg.keeper.client import KeeperClient
@@ -70,7 +70,7 @@ class Session:
         return self.ours and not self._ending and self._over.running()
 
     def begin(self) -> None:
-        """Returns when the arbiter has asked for the first workers. Raises CircusCgError, OSError.
+        """Returns when the arbiter has asked for the first workers. Raises CircusCgError.
 
         Whatever it raises, an interrupt among them: `end` ends what was begun.
         """
@@ -119,10 +119,12 @@ class Session:
 
     def _gone(self) -> CircusCgError:
         if self._ending or not self._begun.done():
-            return NotRunning(f"cannot reach the workers of {self._spec.name!r}: they were stopped; call start() first")
+            return NotRunning(
+                f"cannot reach the workers of {self._spec.name!r}: they were stopped; call start() for new ones"
+            )
         return Lost(
-            f"cannot reach the workers of {self._spec.name!r}: their keeper was killed, or their arbiter failed (the log"
-            " says which), and they were ended with it; call start() for new ones"
+            f"cannot reach the workers of {self._spec.name!r}: their keeper was killed, or their arbiter failed (the"
+            " log says which), and they were ended with it; call start() for new ones"
         )
 
     # -- in the thread ---------------------------------------------------------------------------
@@ -169,7 +171,7 @@ class Session:
                 runner.run(self._serve())
         except BaseException as failed:  # told to whoever waits for the start; later, to the log
             if not self._begun.done():
-                self._begun.set_exception(failed)
+                self._begun.set_exception(_told(failed, self._spec.name))
             else:
                 log.error("the arbiter of %s failed; its workers were ended", self._spec.name, exc_info=failed)
         finally:
@@ -228,6 +230,14 @@ def _open_keeper(ground: Ground) -> tuple[KeeperClient, int]:
     finally:
         theirs.close()
     return KeeperClient(ours.detach()), pid
+
+
+def _told(failed: BaseException, name: str) -> BaseException:
+    if not isinstance(failed, OSError):
+        return failed
+    told = HostError(f"cannot start {name!r}: {failed}")
+    told.__cause__ = failed
+    return told
 
 
 def _fail(future: concurrent.futures.Future[Any], error: BaseException) -> None:

@@ -166,7 +166,8 @@ def test_a_signals_handler_may_stop_what_its_own_thread_is_starting_or_stopping(
     done = program(
         "import signal, threading\n"
         + "from circus_cg import NotRunning, get_trainer\n"
-        + "trainer = get_trainer('sh -c \"trap : TERM; while :; do sleep 0.1; done\"', 2, name=PREFIX, graceful_timeout=0.5)\n"
+        + "stubborn = ['sh', '-c', 'trap : TERM; while :; do sleep 0.1; done']\n"
+        + "trainer = get_trainer(stubborn, 2, name=PREFIX, graceful_timeout=0.5)\n"
         + "signal.signal(signal.SIGTERM, lambda *_: trainer.stop())\n"
         + "me = threading.get_ident()\n"
         + "def soon(): threading.Timer(0.03, signal.pthread_kill, (me, signal.SIGTERM)).start()\n"
@@ -183,6 +184,47 @@ def test_a_signals_handler_may_stop_what_its_own_thread_is_starting_or_stopping(
     output, errors = done.communicate(timeout=30 * SLOWNESS)
     assert (output, errors) == ("False\n", "")
     assert not trees(prefix)
+
+
+def test_a_program_with_thousands_of_open_descriptors_may_start_workers(program: Program, noted: Noted) -> None:
+    done = program(
+        "import os, resource\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))\n"
+        "held = [os.open('/dev/null', os.O_RDONLY) for _ in range(2000)]\n" + MAKE + "with trainer:\n    noted(3)\n"
+    )
+    _, errors = done.communicate(timeout=30 * SLOWNESS)
+    assert (done.returncode, errors) == (0, "")
+    assert len(noted()) == 3 and gone(noted())
+
+
+def test_a_start_that_finds_no_free_descriptor_says_so_and_leaks_none(program: Program, prefix: str) -> None:
+    """At each of the places where one is needed, until there are enough."""
+    done = program(
+        "import gc, os, resource\n"
+        + "from circus_cg import HostError\n"
+        + MAKE
+        + "def opened(): return len(os.listdir('/proc/self/fd'))\n"
+        + "trainer.start(); trainer.stop()\n"
+        + "_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
+        + "before, refused = opened(), 0\n"
+        + "for free in range(1, 60):\n"
+        + "    resource.setrlimit(resource.RLIMIT_NOFILE, (before - 1 + free, hard))\n"
+        + "    try:\n"
+        + "        trainer.start()\n"
+        + "    except HostError as failed:\n"
+        + "        assert 'Too many open files' in str(failed), failed\n"
+        + "        refused += 1\n"
+        + "    else:\n"
+        + "        trainer.stop()\n"
+        + "        break\n"
+        + "    finally:\n"
+        + "        resource.setrlimit(resource.RLIMIT_NOFILE, (before + 100, hard))\n"
+        + "gc.collect()  # an exception holds what its frames held\n"
+        + "assert opened() == before, (opened(), before)\n"
+        + "print('started at last', refused > 5)\n"
+    )
+    output, errors = done.communicate(timeout=30 * SLOWNESS)
+    assert output == "started at last True\n", errors  # a loop that could not be made says more on stderr
 
 
 def test_signals_to_the_programs_group_reach_neither_keeper_nor_workers(program: Program, noted: Noted) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import contextlib
 import os
 import signal
 import threading
@@ -296,3 +298,39 @@ def test_a_loop_policy_of_the_caller_is_not_for_us(prefix: str) -> None:
             assert trainer.wait(10)
     finally:
         asyncio.set_event_loop_policy(None)
+
+
+def test_a_start_that_is_cancelled_leaves_nothing(prefix: str) -> None:
+    async def story() -> None:
+        trainer = get_trainer(SLEEP, 3, name=prefix)
+        for delay in (0.0, 0.01, 0.03, 0.05):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay):
+                    await trainer.astart()
+                    await asyncio.sleep(10)
+            if trainer.running:  # it was quicker than the time-out
+                await trainer.astop()
+            assert not trees(prefix)
+        async with trainer:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0):
+                    await trainer.astart()  # did nothing: it is another's
+            assert len(await trainer.astats()) == 3
+
+    asyncio.run(story())
+
+
+def test_stopping_needs_none_of_the_loops_threads_that_wait_for_it(prefix: str) -> None:
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(concurrent.futures.ThreadPoolExecutor(1))
+        trainer = get_trainer(SLEEP, 1, name=prefix).start()
+        try:
+            waiting = asyncio.create_task(asyncio.to_thread(trainer.wait))
+            await asyncio.sleep(0.05)
+            await asyncio.wait_for(trainer.astop(), 10)
+            assert await waiting
+        finally:
+            trainer.stop()
+
+    asyncio.run(story())

@@ -13,6 +13,7 @@ import contextlib
 import logging
 import os
 import resource
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Coroutine
@@ -218,6 +219,8 @@ class Session:
 
 
 def _open_keeper(ground: Ground) -> tuple[KeeperClient, int]:
+    if not sys.executable:
+        raise HostError("cannot start a keeper: a program that embeds Python must say in sys.executable where one is")
     claim(ground, joining=False)
     ours, theirs = pair()
     try:

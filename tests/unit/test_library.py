@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
@@ -44,11 +45,20 @@ def test_texts_with_units_become_numbers() -> None:
         ({"graceful_timeout": "soon"}, "graceful_timeout: 'soon' is wrong"),
         ({"stdout": "relative/path"}, "expected inherit, null or an absolute path"),
         ({"cmd": "unclosed 'quote"}, "close the quotes"),
+        ({"cmd": ["sleep", 1]}, "cmd: expected a text, or a list of words"),
+        ({"cmd": 5}, "cmd: expected a text, or a list of words"),
+        ({"cmd": b"sleep 1"}, "cmd: expected a text, or a list of words"),
+        ({"limits": "64M"}, "limits: expected Limits or a mapping, found str"),
+        ({"watcher_limits": {"memory_max": "64Q"}}, "watcher_limits.memory_max: '64Q' is wrong"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(options: dict[str, object], told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         made("w", **{"cmd": "true", **options})  # type: ignore[arg-type]
+
+
+def test_words_of_a_command_may_be_paths_and_bytes() -> None:
+    assert made("w", cmd=[b"/bin/echo", Path("a"), "b"]).cmd == ("/bin/echo", "a", "b")  # type: ignore[list-item]
 
 
 def test_two_watchers_of_one_name_are_refused() -> None:

@@ -89,6 +89,12 @@ def test_what_makes_no_sense_is_refused_before_anything_runs(prefix: str) -> Non
     assert not trees(prefix)
 
 
+def test_a_program_that_embeds_python_is_told_what_is_missing(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "")
+    with pytest.raises(HostError, match=r"cannot start a keeper: .* sys\.executable"):
+        get_trainer(SLEEP, name=prefix).start()
+
+
 def test_it_can_be_started_again_and_leaks_no_descriptor_thread_or_process(prefix: str) -> None:
     trainer = get_trainer(SLEEP, 2, name=prefix)
     trainer.start()

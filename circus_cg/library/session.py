@@ -167,8 +167,8 @@ class Session:
             return
         _thread.serves = self._spec.name
         try:
-            # A loop of the caller's making (by policy) may keep another time than the keeper does.
-            with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            # A loop of the caller's policy may keep another time than the keeper does; its debug mode is for its own.
+            with asyncio.Runner(debug=False, loop_factory=asyncio.SelectorEventLoop) as runner:
                 runner.run(self._serve())
         except BaseException as failed:  # told to whoever waits for the start; later, to the log
             if not self._begun.done():

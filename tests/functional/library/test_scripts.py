@@ -227,6 +227,22 @@ def test_a_start_that_finds_no_free_descriptor_says_so_and_leaks_none(program: P
     assert output == "started at last True\n", errors  # a loop that could not be made says more on stderr
 
 
+def test_who_may_make_no_groups_is_told_what_would_help(program: Program, prefix: str) -> None:
+    done = program(
+        "import os\n"
+        + "from circus_cg import HostError\n"
+        + MAKE
+        + "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        + "try:\n"
+        + "    trainer.start()\n"
+        + "except HostError as refused:\n"
+        + "    print(refused)\n"
+    )
+    output, errors = done.communicate(timeout=30 * SLOWNESS)
+    assert output.startswith("cannot make ") and "become root, or name a delegated group" in output, errors
+    assert not trees(prefix)
+
+
 def test_signals_to_the_programs_group_reach_neither_keeper_nor_workers(program: Program, noted: Noted) -> None:
     """Ctrl-C goes to the whole foreground group: only the program itself may decide what it means."""
     running = program(

@@ -340,3 +340,14 @@ def test_stopping_needs_none_of_the_loops_threads_that_wait_for_it(prefix: str) 
             trainer.stop()
 
     asyncio.run(story())
+
+
+def test_the_interpreters_debug_mode_is_not_for_our_loop(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would fill the program's log with how long groups take to make."""
+
+    async def debugged(_: object) -> bool:
+        return asyncio.get_running_loop().get_debug()
+
+    monkeypatch.setenv("PYTHONASYNCIODEBUG", "1")
+    with get_trainer(SLEEP, 1, name=prefix) as trainer:
+        assert not trainer._session().submit(debugged).result()

@@ -27,6 +27,7 @@ from circus_cg.errors import CircusCgError, HostError, Lost, NotRunning
 from circus_cg.keeper import log as lines
 from circus_cg.keeper.boot import start_keeper
 from circus_cg.keeper.client import KeeperClient
+from circus_cg.keeper.head import BEGIN
 from circus_cg.keeper.wire import Closed, pair
 from circus_cg.library.events import Listeners
 from circus_cg.spec import ArbiterSpec
@@ -221,17 +222,25 @@ class Session:
 def _open_keeper(ground: Ground) -> tuple[KeeperClient, int]:
     if not sys.executable:
         raise HostError("cannot start a keeper: a program that embeds Python must say in sys.executable where one is")
-    claim(ground, joining=False)
     ours, theirs = pair()
+    boot = {"instance": uuid.uuid4().hex, "pass_fds": [], "keep_fds": [], "places": ground.tree.places()}
     try:
-        boot = {"instance": uuid.uuid4().hex, "pass_fds": [], "keep_fds": [], "places": ground.tree.places()}
         pid = start_keeper(boot, theirs.fileno())
     except BaseException:
         ours.close()
-        ground.tree.kill_stale()
         raise
     finally:
         theirs.close()
+    try:
+        claim(ground, joining=False)  # only now that somebody is there who removes it, however we end
+        with contextlib.suppress(OSError):  # the keeper is gone: whoever waits for its first word hears of it
+            ours.send(BEGIN)
+    except BaseException:
+        ours.close()
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, 0)
+        ground.tree.kill_stale()
+        raise
     return KeeperClient(ours.detach()), pid
 
 

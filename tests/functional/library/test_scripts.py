@@ -229,9 +229,10 @@ def test_a_start_that_finds_no_free_descriptor_says_so_and_leaks_none(program: P
 
 def test_who_may_make_no_groups_is_told_what_would_help(program: Program, prefix: str) -> None:
     done = program(
-        "import os\n"
+        "import os, sys\n"
         + "from circus_cg import HostError\n"
         + MAKE
+        + "sys.executable = '/bin/true'  # this one may be in a home that is root's alone\n"
         + "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         + "try:\n"
         + "    trainer.start()\n"
@@ -241,6 +242,23 @@ def test_who_may_make_no_groups_is_told_what_would_help(program: Program, prefix
     output, errors = done.communicate(timeout=30 * SLOWNESS)
     assert output.startswith("cannot make ") and "become root, or name a delegated group" in output, errors
     assert not trees(prefix)
+
+
+@pytest.mark.parametrize("nth", [1, 2, 4])
+def test_a_program_that_dies_amid_making_its_groups_leaves_none(program: Program, prefix: str, nth: int) -> None:
+    dying = program(
+        "import itertools, os, signal\n"
+        + MAKE
+        + "from circus_cg.cgroup.tree import Tree\n"
+        + "make, count = Tree.make, itertools.count(1)\n"
+        + "def made(*which):\n"
+        + "    make(*which)\n"
+        + f"    if next(count) == {nth}: os.kill(os.getpid(), signal.SIGKILL)\n"
+        + "Tree.make = made\n"
+        + "trainer.start()\n"
+    )
+    assert dying.wait(30 * SLOWNESS) == -signal.SIGKILL
+    until(lambda: not trees(prefix), why="the groups to be gone")
 
 
 def test_signals_to_the_programs_group_reach_neither_keeper_nor_workers(program: Program, noted: Noted) -> None:

@@ -11,6 +11,7 @@ from math import inf
 from circus_cg.keeper.messages import Message
 from circus_cg.keeper.wire import Channel, Closed
 
+BEGIN = b"begin"  # the first packet of the head, once our groups are there
 BOOT_FD, CHANNEL_FD, PIDFD = 3, 4, 5  # how they are given to us
 
 

@@ -47,9 +47,10 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
 def decide(
     policy: MemoryPolicy, state: State, workers: tuple[WorkerMemory, ...], room: int | None, now: float
 ) -> tuple[State, Replace | None]:
-    """`workers`: every life of the wanted slots, a new one beside its old one too; `room`: bytes that are left for one more (None: no limit).
+    """`workers`: every life of the wanted slots, a new one beside its old one too.
 
-    Asks for nothing while another worker begins or ends: the watcher never loses more than one at once.
+    `room`: bytes that are left for one more (None: no limit). Asks for nothing while another worker begins or ends: the
+    watcher never loses more than one at once.
     """
     if state.at is not None and now - state.at > STALE:  # nobody looked: who knows what was between
         state = replace(state, above={}, stalled={})

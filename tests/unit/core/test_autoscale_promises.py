@@ -18,7 +18,7 @@ from tests.unit.core.plant import POLICY, Watcher
 SHARES = st.floats(0.0, 1.0)
 MAYBE_PERCENT = st.none() | st.floats(0.0, 100.0)
 MAYBE_BYTES = st.none() | st.integers(0, 10_000)
-TOLD = st.fixed_dictionaries(
+TOLD: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {},
     optional={
         "worker_cpu_max": st.floats(0.1, 4.0),

@@ -1,11 +1,13 @@
 """The autoscaling law in stories: what a watcher does under a load, and what it says about it."""
 
+from itertools import pairwise
 from typing import Any
 
 import msgspec
 import pytest
 
 from circus_cg.core.autoscale import State, Verdict, decide, lasting, pin, unpin
+from circus_cg.core.load import WorkerSample
 from circus_cg.core.room import Veto
 from circus_cg.core.state import Phase
 from circus_cg.spec import ScalePolicy
@@ -144,6 +146,39 @@ def test_the_next_growth_waits_until_the_last_one_is_ready() -> None:
     assert watcher.size == 2
 
 
+def test_one_that_is_not_ready_among_many_holds_growth_up() -> None:
+    watcher = Watcher(ScalePolicy(max=64), load=100.0)
+    watcher.resize(20)
+    for worker in watcher.workers[:19]:
+        worker.ready_at = 0.0
+    watcher.workers[19].ready_at = None
+    watcher.live(40)
+    assert watcher.size == 20
+    assert watcher.decisions[-1].veto is Veto.IN_FLIGHT
+
+
+def test_bored_workers_stay_for_a_window_after_the_first_look_and_after_each_change() -> None:
+    watcher = Watcher(load=0.1)
+    watcher.resize(8)
+    changed = [watcher.now]
+    while watcher.size > 1:
+        if watcher.look().verdict is Verdict.SHRINK:
+            changed.append(watcher.now)
+    assert len(changed) == 4  # 8, 4, 2, 1
+    assert all(later - earlier >= POLICY.shrink_window for earlier, later in pairwise(changed))
+
+
+def test_a_peak_too_short_to_call_for_growth_keeps_nobody() -> None:
+    watcher = Watcher(load=0.2)
+    watcher.resize(4)
+    watcher.live(40)
+    watcher.load = 4.0
+    watcher.look()
+    watcher.load = 0.2
+    watcher.live(30)
+    assert watcher.size == 2
+
+
 def test_growth_stops_at_the_cpus_that_the_host_has_left() -> None:
     watcher = Watcher(load=50.0, told={"host_idle_seconds": 0.0})
     for _ in range(60):
@@ -207,6 +242,23 @@ def test_no_sample_is_no_catastrophe() -> None:
     assert (decision.wanted, decision.verdict, decision.veto) == (None, Verdict.HOLD, Veto.NO_SAMPLE)
 
 
+@pytest.mark.parametrize(("load", "readable"), [(4.0, 2), (0.2, 2)])
+def test_a_few_readable_workers_do_not_speak_for_the_others(load: float, readable: int) -> None:
+    watcher = Watcher(load=load)
+    watcher.resize(4)
+    for _ in range(60):
+        watcher.pass_time(2.0)
+        sample = watcher.sample()
+        seen = (*sample.workers[:readable], *(_unread(worker) for worker in sample.workers[readable:]))
+        one = (msgspec.structs.replace(sample, workers=seen),)
+        watcher.state, decision = decide(POLICY, watcher.state, one, watcher.now)
+        assert decision.verdict is Verdict.HOLD
+
+
+def _unread(worker: WorkerSample) -> WorkerSample:
+    return msgspec.structs.replace(worker, cpu_seconds=None)
+
+
 def test_a_counter_that_could_not_be_read_neither_grows_nor_shrinks() -> None:
     for load in (0.0, 8.0):
         watcher = Watcher(load=load)
@@ -214,7 +266,7 @@ def test_a_counter_that_could_not_be_read_neither_grows_nor_shrinks() -> None:
         for _ in range(100):
             watcher.pass_time(2.0)
             sample = watcher.sample()
-            blind = tuple(msgspec.structs.replace(w, cpu_seconds=None) for w in sample.workers)
+            blind = tuple(map(_unread, sample.workers))
             one = (msgspec.structs.replace(sample, workers=blind),)
             watcher.state, decision = decide(POLICY, watcher.state, one, watcher.now)
             assert decision.verdict is Verdict.HOLD

@@ -1,4 +1,7 @@
-"""`python -m bench NAME [--workers N] [--rounds N] [--json]`; the last line is one JSON object."""
+"""`python -m bench NAME [--workers N] [--rounds N] [--json]`; the last line is one JSON object.
+
+`python -m bench autoscale [--seed S] [--traces N] [--json]` runs nothing: it simulates.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ import argparse
 import json
 import shutil
 import sys
+from typing import Any
 
+from bench.autoscale.score import AUTOSCALE, autoscale
 from bench.measures import MEASURES
 from bench.peers import prepare
 from bench.world import World
@@ -14,11 +19,16 @@ from bench.world import World
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
-    parser.add_argument("name", choices=MEASURES)
+    parser.add_argument("name", choices=[*MEASURES, AUTOSCALE])
     parser.add_argument("--workers", type=int)
     parser.add_argument("--rounds", type=int)
+    parser.add_argument("--seed", type=int, default=21, help="of autoscale's random traces; 1 to 20 were developed on")
+    parser.add_argument("--traces", type=int, default=200, help="how many of them")
     parser.add_argument("--json", action="store_true", help="nothing but the last line")
     asked = parser.parse_args()
+    if asked.name == AUTOSCALE:
+        show({"bench": AUTOSCALE, **autoscale(asked.seed, asked.traces)}, quiet=asked.json)
+        return
     measure, workers, rounds = MEASURES[asked.name]
     workers, rounds = asked.workers or workers, asked.rounds or rounds
     prepare(quiet=asked.json, peers=asked.name != "ctl")
@@ -27,10 +37,15 @@ def main() -> None:
         result = {"bench": asked.name, "workers": workers, **measure(world, workers, rounds)}
     finally:
         shutil.rmtree(world.scratch, ignore_errors=True)
-    if not asked.json:
+    show(result, quiet=asked.json)
+
+
+def show(result: dict[str, Any], *, quiet: bool) -> None:
+    if not quiet:
         for key, value in result.items():
             print(f"{key:>22}  {value}", file=sys.stderr)
     print(json.dumps(result))
 
 
-main()
+if __name__ == "__main__":  # the simulation's processes import it
+    main()

@@ -71,6 +71,49 @@ class Rlimit(Spec, frozen=True, kw_only=True):
     hard: int | None = None
 
 
+class ScalePolicy(Spec, frozen=True, kw_only=True):
+    """How many workers: between `min` and `max`, by how busy the ready ones are.
+
+    All are busy (`grow_at`) for `grow_window` seconds: add some. They are bored (`shrink_at`) for `shrink_window`
+    seconds: remove some. Either way towards `target`. Busy is a share of the CPU that a worker could use: 0 to 1.
+    """
+
+    max: int
+    min: int = 1
+    grow_at: float = 0.9
+    target: float = 0.7
+    shrink_at: float = 0.5
+    grow_window: float = 4.0
+    shrink_window: float = 60.0
+    grow_step: float = 1.0  # at most this share of the workers is added at once, but always one
+    shrink_step: float = 0.5
+    sample: float = 2.0  # seconds between two looks
+    warmup: float = 5.0  # a worker that became ready less than this ago does not tell how busy it is
+    cpus: float = 1.0  # that one worker can use: its threads
+    backlog: int | None = None  # this many waiting requests a ready worker are too many; None: not looked at
+    hold: float = 300.0  # seconds for which a count that the operator gave stays
+    dry_run: bool = False  # decide and tell, but leave the count
+
+
+class MemoryPolicy(Spec, frozen=True, kw_only=True):
+    """When a worker's memory use is answered by a new life of it, one worker of the watcher at a time."""
+
+    restart_above: int | None = None  # bytes
+    restart_after: float = 30.0  # seconds above it
+    stalled_at: float | None = 20.0  # percent of time in which all of it waits for memory (PSI full avg10), at its high
+    stalled_after: float = 30.0
+
+
+class PressurePolicy(Spec, frozen=True, kw_only=True):
+    """When the host's memory pressure is answered by ending workers, the least important watcher's first."""
+
+    full_at: float = 60.0  # percent of time in which everything waits for memory (PSI full avg10); systemd-oomd's
+    lasting: float = 30.0  # seconds above it
+    calm_at: float = 10.0  # below this, for `calm_after` seconds, the pressure is over
+    calm_after: float = 10.0
+    pause: float = 15.0  # seconds from one end to the next: memory comes back slowly
+
+
 class WatcherSpec(Spec, frozen=True, kw_only=True):
     """One command kept running as `numprocesses` workers."""
 

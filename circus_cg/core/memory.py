@@ -1,0 +1,113 @@
+"""Which worker's memory use asks for a new life of it: one at a time, the new one before the old wherever it fits."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from circus_cg.core.state import Phase
+from circus_cg.spec import Limits, MemoryPolicy
+
+STALE = 10.0  # seconds
+NEAR = 0.95  # of memory_high: reclaim keeps the use a little below it
+
+
+class WorkerMemory(msgspec.Struct, frozen=True):
+    """One worker's group as it was read. None: not told."""
+
+    wid: int
+    generation: int
+    phase: Phase
+    current: int | None = None  # bytes
+    full: float | None = None  # its memory.pressure, percent, avg10
+    high: int | None = None  # its own memory_high
+
+
+class Replace(msgspec.Struct, frozen=True):
+    """Give the slot a new life. `new_first`: the old one serves until the new one is ready."""
+
+    wid: int
+    generation: int  # the life to be replaced
+    new_first: bool
+    rule: Literal["memory_restart", "stalled"]
+    reason: str
+
+
+class State(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Since when (monotonic) each life has been over a line without interruption; whose end was asked for."""
+
+    above: dict[str, float] = {}  # "wid.generation"
+    stalled: dict[str, float] = {}
+    replacing: str | None = None
+    at: float | None = None  # the last look
+
+
+def decide(
+    policy: MemoryPolicy, state: State, workers: tuple[WorkerMemory, ...], room: int | None, now: float
+) -> tuple[State, Replace | None]:
+    """`workers`: every life of the wanted slots, a new one beside its old one too.
+
+    `room`: bytes that are left for one more (None: no limit). Asks for nothing while another worker begins or ends: the
+    watcher never loses more than one at once.
+    """
+    if state.at is not None and now - state.at > STALE:  # nobody looked: who knows what was between
+        state = replace(state, above={}, stalled={})
+    ready = [worker for worker in workers if worker.phase is Phase.READY]
+    above = {_key(w): state.above.get(_key(w), now) for w in ready if _is_above(policy, w)}
+    stalled = {_key(w): state.stalled.get(_key(w), now) for w in ready if _is_stalled(policy, w)}
+    living = {_key(worker) for worker in workers}
+    replacing = state.replacing if state.replacing in living else None
+    state = State(above, stalled, replacing, now)
+    if replacing is not None or any(worker.phase in (Phase.STARTING, Phase.STOPPING) for worker in workers):
+        return state, None
+    due = [w for w in ready if _key(w) in stalled and now - stalled[_key(w)] >= policy.stalled_after]
+    if due:
+        worker = max(due, key=_size)
+        return _asked(state, _stalled(worker, now - stalled[_key(worker)]))
+    due = [w for w in ready if _key(w) in above and now - above[_key(w)] >= policy.restart_after]
+    if due:
+        worker = max(due, key=_size)
+        return _asked(state, _above(policy, worker, room, now - above[_key(worker)]))
+    return state, None
+
+
+def lacks_pressure_rule(limits: Limits, policy: MemoryPolicy) -> bool:
+    """memory_high alone neither ends a worker nor lets it go on (the kernel slows it down without end)."""
+    return limits.memory_high is not None and policy.stalled_at is None
+
+
+def _is_above(policy: MemoryPolicy, worker: WorkerMemory) -> bool:
+    return policy.restart_above is not None and _size(worker) > policy.restart_above
+
+
+def _is_stalled(policy: MemoryPolicy, worker: WorkerMemory) -> bool:
+    """At its own memory_high: elsewhere the pressure is the host's, and a new life would change nothing."""
+    if policy.stalled_at is None or worker.full is None or worker.high is None:
+        return False
+    return worker.full >= policy.stalled_at and _size(worker) >= NEAR * worker.high
+
+
+def _stalled(worker: WorkerMemory, lasted: float) -> Replace:
+    """It serves nobody any more, so there is nothing to wait for."""
+    reason = f"waited for memory {worker.full:.0f} % of the time at memory_high {worker.high}, for {lasted:.0f} s"
+    return Replace(worker.wid, worker.generation, False, "stalled", reason)
+
+
+def _above(policy: MemoryPolicy, worker: WorkerMemory, room: int | None, lasted: float) -> Replace:
+    reason = f"used {_size(worker)} bytes, more than memory_restart {policy.restart_above}, for {lasted:.0f} s"
+    fits = room is None or room >= _size(worker)
+    return Replace(worker.wid, worker.generation, fits, "memory_restart", reason)
+
+
+def _asked(state: State, one: Replace) -> tuple[State, Replace]:
+    return replace(state, replacing=f"{one.wid}.{one.generation}"), one
+
+
+def _key(worker: WorkerMemory) -> str:
+    return f"{worker.wid}.{worker.generation}"
+
+
+def _size(worker: WorkerMemory) -> int:
+    return worker.current or 0

@@ -13,6 +13,24 @@ from circus_cg.spec import ArbiterSpec
 ARBITER_FD = 3  # the keeper's channel
 
 
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the configuration came from, and what the command line said instead of it."""
+
+    path: str  # absolute
+    name: str | None = None
+    cgroup_root: str | None = None
+
+
+class Reread(msgspec.Struct, kw_only=True):
+    """The configuration read again. `wrong`: why it can't be used, then there is no spec; `code` as errors have it."""
+
+    spec: ArbiterSpec | None = None
+    identities: dict[str, Identity] = {}
+    warnings: list[str] = []
+    wrong: str = ""
+    code: str = ""
+
+
 class ArbiterBoot(msgspec.Struct, frozen=True, kw_only=True):
     spec: ArbiterSpec
     layout: Layout
@@ -22,6 +40,7 @@ class ArbiterBoot(msgspec.Struct, frozen=True, kw_only=True):
     nofile: tuple[int, int]  # RLIMIT_NOFILE as the daemon was given it; workers get it back
     runtime: str | None  # directories; None: nothing of this arbiter lives on disk, as in the library
     state: str | None
+    source: Source | None = None  # None: there is no file to read again
 
 
 def read(fd: int) -> ArbiterBoot:

@@ -6,7 +6,7 @@ It lasts as long as this daemon: `instance` names the keeper it belongs to. A fr
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,14 @@ class Intent(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
     identity: Identity | None = None  # resolved when it was said: a user may be gone when an arbiter begins
     removed: bool = False
     renew: dict[int, int] = {}  # wid -> generation of the lives that were to be replaced by new ones
+    rolling: dict[int, int] = {}  # the same, one after the other
+    frozen: dict[int, int] = {}  # wid -> generation of the lives that were to stand still
 
 
 class _Document(msgspec.Struct, kw_only=True):
     instance: str
     version: int = 1
+    loglevel: str | None = None
     watchers: dict[str, Intent] = {}
 
 
@@ -88,6 +91,18 @@ class Intents:
         said = self.of(name)
         self.put(name, replace(said, wanted=True, renew={**said.renew, **lives}))
 
+    def roll(self, name: str, lives: dict[int, int]) -> None:
+        """These are to be replaced one after the other; all that were, when it is empty."""
+        self.put(name, replace(self.of(name), rolling=lives))
+
+    def freeze(self, name: str, lives: dict[int, int]) -> None:
+        said = self.of(name)
+        self.put(name, replace(said, frozen={**said.frozen, **lives}))
+
+    def thaw(self, name: str, wids: Iterable[int]) -> None:
+        said, gone = self.of(name), set(wids)
+        self.put(name, replace(said, frozen={wid: life for wid, life in said.frozen.items() if wid not in gone}))
+
     def count(self, name: str, numprocesses: int) -> None:
         self.put(name, replace(self.of(name), numprocesses=numprocesses))
 
@@ -117,9 +132,28 @@ class Intents:
         watchers = {key: one for key, one in self._document.watchers.items() if key != name}
         if intent is not None:
             watchers[name] = intent
-        self._document = _Document(instance=self._document.instance, watchers=watchers)
+        self._keep(replace(self._document, watchers=watchers))
+
+    @property
+    def loglevel(self) -> str | None:
+        return self._document.loglevel
+
+    def say_level(self, level: str) -> None:
+        """Of the log; None was said when the daemon began."""
+        self._keep(replace(self._document, loglevel=level))
+
+    def _keep(self, document: _Document) -> None:
+        self._document = document
         if self._path is not None:
-            _write(self._path, msgspec.json.encode(self._document))
+            write_private(self._path, msgspec.json.encode(self._document))
+
+
+def keep(say_it: Callable[..., None], *what: object) -> None:
+    """An operator in need is obeyed though the disk is full: then it holds until this arbiter dies."""
+    try:
+        say_it(*what)
+    except OSError as failed:
+        say("arbiter", f"cannot keep what was asked for the next arbiter: {failed}; free the state directory")
 
 
 def _read(path: Path, instance: str) -> _Document:
@@ -131,7 +165,7 @@ def _read(path: Path, instance: str) -> _Document:
     return document if document.instance == instance else _Document(instance=instance)
 
 
-def _write(path: Path, body: bytes) -> None:
+def write_private(path: Path, body: bytes) -> None:
     """Atomic against our own death. No fsync: after a crash of the machine the instance is another one."""
     new = path.with_suffix(".new")
     fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

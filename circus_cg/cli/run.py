@@ -11,7 +11,9 @@ from pathlib import Path
 
 import click
 import msgspec
+from msgspec.structs import replace
 
+from circus_cg.arbiter.boot import Source
 from circus_cg.arbiter.ground import claim, clean_environment, refuse_a_live_tree, survey
 from circus_cg.config import loader
 from circus_cg.host import dirs
@@ -37,7 +39,9 @@ def run(config: str, name: str | None, cgroup_root: str | None) -> None:
     # From here on something of ours exists: a stop is heard by the keeper, which clears it away.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
     claim(ground, joining=True)
-    boot = sealed("circus-cg-arbiter-boot", msgspec.json.encode(ground.record(_raise_nofile(), places)))
+    source = Source(path=os.path.abspath(config), name=name, cgroup_root=cgroup_root)
+    record = replace(ground.record(_raise_nofile(), places), source=source)
+    boot = sealed("circus-cg-arbiter-boot", msgspec.json.encode(record))
     become_keeper(
         {
             "instance": uuid.uuid4().hex,

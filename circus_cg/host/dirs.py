@@ -24,6 +24,11 @@ class Dirs(NamedTuple):
     def endpoint(self) -> str:
         return f"ipc://{self.runtime / 'control.sock'}"
 
+    @property
+    def pubsub_endpoint(self) -> str:
+        """For circus's clients."""
+        return f"ipc://{self.runtime / 'pubsub.sock'}"
+
 
 def of(name: str) -> Dirs:
     """Below CIRCUS_CG_RUNTIME_DIR and CIRCUS_CG_STATE_DIR; as root /run and /var/lib, else the user's own."""

@@ -25,6 +25,11 @@ class KeeperClient:
     def wants_write(self) -> bool:
         return self._channel.wants_write
 
+    @property
+    def backlog(self) -> int:
+        """Requests that wait for the channel."""
+        return self._channel.backlog
+
     def flush(self) -> None:
         self._channel.flush()
 
@@ -63,6 +68,10 @@ class KeeperClient:
 
     def forget(self, slot: tuple[str, int]) -> None:
         self._channel.send({"op": "forget", "slot": slot})
+
+    def ask_counts(self) -> None:
+        """Answered by counts."""
+        self._channel.send({"op": "counts"})
 
     def ready(self, status: str) -> None:
         self._channel.send({"op": "ready", "status": status})

@@ -9,6 +9,7 @@ import select
 import signal
 import sys
 import time
+from collections import Counter
 from math import inf
 
 from circus_cg.keeper import groups, launch
@@ -46,6 +47,7 @@ class Keeper:
         self._requests = {
             "spawn": self._on_spawn, "signal": self._on_signal, "ack": self._on_ack, "note": self._on_note,
             "forget": self._on_forget, "ready": self._on_ready, "pong": lambda _: None, "quit": self._on_quit,
+            "counts": self._on_counts,
         }  # fmt: skip
         self._arbiter_note = ""
         self._arbiter_pidfd = -1
@@ -251,6 +253,13 @@ class Keeper:
 
     def _on_ready(self, message: Message) -> None:
         self._arbiter.ready()
+
+    def _on_counts(self, message: Message) -> None:
+        slots = Counter(held.state.value for held in self._ledger.all())
+        counts = {"slots": slots, "watched": len(self._pidfds), "in_flight": self._spawning.in_flight}
+        backlog = 0 if self._arbiter.channel is None else self._arbiter.channel.backlog
+        failures = self._arbiter.failures
+        self._arbiter.send({"op": "counts", "pid": os.getpid(), **counts, "to_arbiter": backlog, "failures": failures})
 
     def _on_quit(self, message: Message) -> None:
         self._begin_last_resort(int(message["code"]))  # with nothing left this ends at once

@@ -200,5 +200,5 @@ async def _quit(arbiter: Arbiter, commands: Commands) -> None:
     await commands.run("quit", {})
 
 
-def _to_log(who: str, text: str) -> None:
-    log.info("%s: %s", who, text)
+def _to_log(who: str, text: str, level: str) -> None:
+    log.log(logging.DEBUG if level == "debug" else logging.INFO, "%s: %s", who, text)  # events tell what is urgent

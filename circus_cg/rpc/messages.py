@@ -117,7 +117,7 @@ class Kill(msgspec.Struct, kw_only=True):
 
     name: str
     wid: int | None = None
-    pid: int | None = None
+    pid: int | str | None = None  # circus's command line sends it as text
     signum: int | str | None = None
     graceful_timeout: float | str | None = None  # seconds, or text with a unit
     waiting: bool = False

@@ -15,6 +15,18 @@ from tests.functional.daemon import PROGRAM, Daemon, Refused
 from tests.functional.evidence import alive, arbiter_of, group_dirs, lines_of, python, quoted, sh
 
 SLEEP = ["sleep", "1000"]
+FORKING = """\
+import os, signal
+n = 0
+try:
+    while n < 20:
+        if os.fork() == 0:
+            signal.pause()
+        n += 1
+except OSError:
+    pass
+print(n, flush=True)
+"""
 
 
 def run(running: Daemon, *arguments: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
@@ -59,8 +71,7 @@ def test_its_exit_status_is_the_commands_own(daemon: StartDaemon, command: str, 
 def test_the_workers_limit_binds_it(daemon: StartDaemon) -> None:
     running = daemon(watchers={"w": {"cmd": SLEEP, "limits": {"pids_max": 5}}})
     running.wait_phase("w")
-    code = "import os\nn = 0\ntry:\n    while n < 20:\n        if os.fork() == 0:\n            os.pause() if hasattr(os, 'pause') else __import__('signal').pause()\n        n += 1\nexcept OSError:\n    pass\nprint(n, flush=True)"
-    done = run(running, "w", "--", *python(code))
+    done = run(running, "w", "--", *python(FORKING))
     assert done.stdout.strip() == "3", "the worker and the command are two of the five"
     (row,) = running.workers("w")
     assert row["phase"] == "ready" and alive(row["pid"])

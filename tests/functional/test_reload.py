@@ -34,9 +34,8 @@ def generations(running: Daemon, watcher: str = "w") -> list[int]:
 
 def leaving(log: Path) -> list[str]:
     """Says when it comes and goes; takes a while to go."""
-    return sh(
-        f"trap 'sleep 0.2; echo gone >> {quoted(log)}; exit' TERM; echo here >> {quoted(log)}; while :; do sleep 0.05; done"
-    )
+    file = quoted(log)
+    return sh(f"trap 'sleep 0.2; echo gone >> {file}; exit' TERM; echo here >> {file}; while :; do sleep 0.05; done")
 
 
 def test_a_reload_replaces_one_worker_after_the_other(daemon: StartDaemon, tmp_path: Path) -> None:
@@ -68,7 +67,9 @@ def test_a_new_life_that_fails_leaves_the_other_workers_as_they_are(daemon: Star
     running.wait_phase("w", count=3)
     before = pids(running, "w")
     program.rename(flag)
-    with pytest.raises(Refused, match="worker 1 is in backoff: could not be started.*2 workers keep the life they had"):
+    with pytest.raises(
+        Refused, match=r"worker 1 is in backoff: could not be started.*2 workers keep the life they had"
+    ):
         running.ctl("reload", "w")
     assert {wid: pid for wid, pid in pids(running, "w").items() if wid > 1} == {2: before[2], 3: before[3]}
     flag.rename(program)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # the arbiter is built on this
     from circus_cg.arbiter.arbiter import Arbiter
 
 LEASE = 30.0  # seconds; who grants nothing for so long is gone
-MOST = 1000  # subscriptions at the same time
+MOST = 256  # subscriptions at the same time
 
 Push = Callable[[bytes], bool]  # to one client, without waiting; False: it can't be told any more
 
@@ -108,14 +108,17 @@ class Feed:
                 self._flush_soon()
 
     def _on_sample(self, name: str, sample: Sample) -> None:
-        """A sample costs a credit too; without one it is left out, and the next is as good."""
+        """A sample costs a credit for each worker in it and one more; without any it is left out: the next is as good.
+
+        It is sent whole for the least credit, which may leave a debt.
+        """
         held = self._held.get(name)
         if held is None:
             return
         if held.subscription.credit <= 0:
             held.unsampled += 1
             return
-        held.subscription.credit -= 1
+        held.subscription.credit -= 1 + sum(len(found["workers"]) for found in sample.values())
         left_out, held.unsampled = held.unsampled, 0
         if not held.push(rpc.sample(name, clock.wall(), sample, left_out)):
             self.close(name)

@@ -15,7 +15,7 @@ from circus_cg.core.ring import Ring
 
 BATCH = 128  # records a message
 SCAN = 2000  # records looked at in one turn
-MOST_CREDIT = 100_000
+MOST_CREDIT = 5000
 
 
 class Batch(NamedTuple):

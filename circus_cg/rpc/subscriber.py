@@ -103,7 +103,7 @@ class Subscriber:
             self._used += max(1, len(message["events"]))
             self._seq = message["seq"]
         else:
-            self._used += 1
+            self._used += 1 + sum(len(found["workers"]) for found in message["stats"].values())
         return {key: value for key, value in message.items() if key != "subscription"}
 
     def _ask(self, socket: zmq.Socket[bytes]) -> None:

@@ -6,7 +6,7 @@ It lasts as long as this daemon: `instance` names the keeper it belongs to. A fr
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -83,25 +83,26 @@ class Intents:
 
     # -- what is said ----------------------------------------------------------------------------
 
-    def want(self, name: str, wanted: bool) -> None:
-        self.put(name, replace(self.of(name), wanted=wanted))
+    def want(self, names: Iterable[str], wanted: bool) -> None:
+        self._put({name: replace(self.of(name), wanted=wanted) for name in names})
 
-    def renew(self, name: str, lives: dict[int, int]) -> None:
-        """These lives are to be replaced, wanted or not before."""
-        said = self.of(name)
-        self.put(name, replace(said, wanted=True, renew={**said.renew, **lives}))
+    def renew(self, lives: Mapping[str, dict[int, int]]) -> None:
+        """These lives of these watchers are to be replaced, wanted or not before."""
+        said = {name: (self.of(name), stale) for name, stale in lives.items()}
+        self._put({n: replace(one, wanted=True, renew={**one.renew, **stale}) for n, (one, stale) in said.items()})
 
     def roll(self, name: str, lives: dict[int, int]) -> None:
         """These are to be replaced one after the other; all that were, when it is empty."""
         self.put(name, replace(self.of(name), rolling=lives))
 
-    def freeze(self, name: str, lives: dict[int, int]) -> None:
-        said = self.of(name)
-        self.put(name, replace(said, frozen={**said.frozen, **lives}))
+    def freeze(self, lives: Mapping[str, dict[int, int]]) -> None:
+        """These lives of these watchers are to stand still."""
+        said = {name: (self.of(name), still) for name, still in lives.items()}
+        self._put({n: replace(one, frozen={**one.frozen, **still}) for n, (one, still) in said.items()})
 
-    def thaw(self, name: str, wids: Iterable[int]) -> None:
-        said, gone = self.of(name), set(wids)
-        self.put(name, replace(said, frozen={wid: life for wid, life in said.frozen.items() if wid not in gone}))
+    def thaw(self, workers: Mapping[str, Iterable[int]]) -> None:
+        """These workers (wids) of these watchers are to go on."""
+        self._put({name: replace(one := self.of(name), frozen=_without(one.frozen, w)) for name, w in workers.items()})
 
     def count(self, name: str, numprocesses: int) -> None:
         self.put(name, replace(self.of(name), numprocesses=numprocesses))
@@ -127,11 +128,13 @@ class Intents:
         self.put(name, Intent(removed=True, wanted=False) if configured else None)
 
     def put(self, name: str, intent: Intent | None) -> None:
-        if self._document.watchers.get(name) == intent:
+        self._put({name: intent})
+
+    def _put(self, intents: Mapping[str, Intent | None]) -> None:
+        """One write, of however many; None forgets."""
+        watchers = {name: one for name, one in {**self._document.watchers, **intents}.items() if one is not None}
+        if watchers == self._document.watchers:
             return
-        watchers = {key: one for key, one in self._document.watchers.items() if key != name}
-        if intent is not None:
-            watchers[name] = intent
         self._keep(replace(self._document, watchers=watchers))
 
     @property
@@ -146,6 +149,11 @@ class Intents:
         self._document = document
         if self._path is not None:
             write_private(self._path, msgspec.json.encode(self._document))
+
+
+def _without(lives: dict[int, int], wids: Iterable[int]) -> dict[int, int]:
+    gone = set(wids)
+    return {wid: generation for wid, generation in lives.items() if wid not in gone}
 
 
 def keep(say_it: Callable[..., None], *what: object) -> None:

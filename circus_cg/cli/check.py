@@ -10,6 +10,7 @@ from circus_cg.cgroup import hierarchy
 from circus_cg.cgroup.check import check as findings
 from circus_cg.cli.output import as_json
 from circus_cg.config import loader
+from circus_cg.config.findings import Kind, Notice, refusal, told
 from circus_cg.errors import ConfigError, HostError
 from circus_cg.host.facts import host_warnings
 from circus_cg.spec import ArbiterSpec
@@ -18,27 +19,37 @@ from circus_cg.spec import ArbiterSpec
 @click.command()
 @click.argument("config", type=click.Path())
 @click.option("--json", "json_", is_flag=True, help='Print {"ok", "problems", "warnings"} for a program.')
+@click.option("--strict", is_flag=True, help="A key of circus.ini that nobody knows is a mistake.")
 @click.option("--cgroup-root", envvar="CIRCUS_CG_ROOT", help="Instead of the configuration's, as for `run`.")
 @click.pass_context
-def check(ctx: click.Context, config: str, json_: bool, cgroup_root: str | None) -> None:
+def check(ctx: click.Context, config: str, json_: bool, strict: bool, cgroup_root: str | None) -> None:
     """Tell all mistakes of a configuration; warn about this host. Example: circus-cg check shop.yaml
 
+    A file that ends in .ini is circus's: what is not as circus has it is a warning as well.
     Exit status 0: the text is right, whatever the warnings say. 2: it is wrong.
     """
     try:
-        spec = loader.override(loader.load(Path(config)), name=None, cgroup_root=cgroup_root)
+        loaded = loader.load_with_notices(Path(config))
+        if strict:
+            _refuse_the_unknown(loaded.notices)
+        spec = loader.override(loaded.spec, name=None, cgroup_root=cgroup_root)
     except ConfigError as wrong:
         if not json_:
             raise
         as_json({"ok": False, "problems": wrong.problems, "warnings": []})
         ctx.exit(wrong.exit_status)
-    warnings = [*host_warnings(spec), *_limit_warnings(spec)]
+    warnings = [*told(loaded.notices), *host_warnings(spec), *_limit_warnings(spec)]
     if json_:
         as_json({"ok": True, "problems": [], "warnings": warnings})
         return
     for line in warnings:
         click.echo(f"circus-cg: warning: {line}", err=True)
     click.echo(f"{config}: {_summary(spec)}, {len(warnings)} warning{'' if len(warnings) == 1 else 's'}")
+
+
+def _refuse_the_unknown(notices: tuple[Notice, ...]) -> None:
+    if lines := told(one for one in notices if one.kind is Kind.UNKNOWN):
+        raise refusal(lines)
 
 
 def _limit_warnings(spec: ArbiterSpec) -> list[str]:

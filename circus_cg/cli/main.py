@@ -29,6 +29,7 @@ class Main(LazyGroup):
     rooms={
         "run": "circus_cg.cli.run:run",
         "check": "circus_cg.cli.check:check",
+        "import": "circus_cg.cli.import_:import_",
         "doctor": "circus_cg.cli.doctor:doctor",
         "schema": "circus_cg.cli.schema:schema",
         "ctl": "circus_cg.cli.ctl:ctl",

@@ -7,6 +7,7 @@ import resource
 import signal
 import sys
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -16,6 +17,7 @@ from msgspec.structs import replace
 from circus_cg.arbiter.boot import Source
 from circus_cg.arbiter.ground import claim, clean_environment, refuse_a_live_tree, survey
 from circus_cg.config import loader
+from circus_cg.config.findings import told
 from circus_cg.host import dirs
 from circus_cg.keeper.boot import become_keeper, sealed
 
@@ -27,11 +29,11 @@ from circus_cg.keeper.boot import become_keeper, sealed
 def run(config: str, name: str | None, cgroup_root: str | None) -> None:
     """Run a configuration in the foreground; SIGTERM and SIGINT stop it. Example: circus-cg run shop.yaml"""
     _open_standard_streams()
-    spec = loader.load(Path(config))
-    spec = loader.override(spec, name=name, cgroup_root=cgroup_root)
+    loaded = loader.load_with_notices(Path(config))
+    spec = loader.override(loaded.spec, name=name, cgroup_root=cgroup_root)
+    _warn(told(loaded.notices))
     ground = survey(spec)
-    for line in ground.warnings:
-        click.echo(f"circus-cg: warning: {line}", err=True)
+    _warn(ground.warnings)
     places = dirs.of(spec.name)
     dirs.make(places)
     lock = dirs.lock(places, spec.name)
@@ -54,6 +56,11 @@ def run(config: str, name: str | None, cgroup_root: str | None) -> None:
             "places": ground.tree.places(),
         }
     )
+
+
+def _warn(lines: Iterable[str]) -> None:
+    for line in lines:
+        click.echo(f"circus-cg: warning: {line}", err=True)
 
 
 def _open_standard_streams() -> None:

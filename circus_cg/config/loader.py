@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import glob
 import os
+import resource
 import stat
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import replace
 
-from circus_cg.config import native, validate
+from circus_cg.config import circus_ini, native, validate
 from circus_cg.config.document import Found, Text
+from circus_cg.config.findings import Findings, Notice
+from circus_cg.config.ini_surroundings import Surroundings
 from circus_cg.errors import ConfigError
 from circus_cg.spec import ArbiterSpec
 
@@ -20,9 +25,39 @@ MAX_INCLUDES = 1000
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """A configuration that can be used, and what is to be said about it all the same."""
+
+    spec: ArbiterSpec
+    notices: tuple[Notice, ...] = ()
+
+
 def load(path: Path) -> ArbiterSpec:
     """The validated configuration in the file `path` and those it includes. Raises ConfigError."""
-    return native.read(_text(path), str(path), os.environ, _Includes(path).find)
+    return load_with_notices(path).spec
+
+
+def load_with_notices(path: Path) -> Loaded:
+    """As load(). A file that ends in .ini is circus's, any other is YAML. Raises ConfigError."""
+    if path.suffix == ".ini":
+        return load_ini(path, os.environ)
+    return Loaded(spec=native.read(_text(path), str(path), os.environ, _Includes(path).find))
+
+
+def load_ini(path: Path, environ: Mapping[str, str]) -> Loaded:
+    """circus.ini, whatever its name, with what it includes. Raises ConfigError."""
+    findings = Findings()
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    here = Surroundings(environ, _directory(), None if hard == resource.RLIM_INFINITY else hard)
+    spec = circus_ini.read(Text(str(path), _text(path)), here, findings, _Includes(path).find)
+    return Loaded(spec=spec, notices=findings.notices)
+
+
+def _directory() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:  # removed while we are in it
+        return "/"
 
 
 class _Includes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from docs.generate import cli_page, config_page, errors_page, library_page
+from docs.generate import circus_page, cli_page, config_page, errors_page, library_page
 from docs.generate.blocks import filled
 
 REFERENCE = Path(__file__).parents[1] / "reference"
@@ -13,6 +13,7 @@ PAGES = {
     "cli.md": cli_page.blocks,
     "errors.md": errors_page.blocks,
     "library.md": library_page.blocks,
+    "../howto/from-circus.md": circus_page.blocks,
 }
 
 

@@ -21,16 +21,17 @@ async def freeze(arbiter: Arbiter, asked: rpc.Freeze) -> Fields:
                 raise HostError(
                     f"cannot freeze {runner.spec.name!r}: its groups are in no freezer here; mount cgroup2 beside v1"
                 )
+    lives = {runner.spec.name: {slot.wid: slot.generation for slot in slots} for runner, slots in chosen}
+    keep(arbiter.intents.freeze, lives)
     for runner, slots in chosen:
-        keep(arbiter.intents.freeze, runner.spec.name, {slot.wid: slot.generation for slot in slots})
         runner.freeze([slot.wid for slot in slots])
     return {"frozen": {runner.spec.name: [slot.wid for slot in slots] for runner, slots in chosen}}
 
 
 async def thaw(arbiter: Arbiter, asked: rpc.Freeze) -> Fields:
     chosen = _chosen(arbiter, asked, "thaw")
+    keep(arbiter.intents.thaw, {runner.spec.name: [slot.wid for slot in slots] for runner, slots in chosen})
     for runner, slots in chosen:
-        keep(arbiter.intents.thaw, runner.spec.name, [slot.wid for slot in slots])
         runner.thaw([slot.wid for slot in slots])
     return {"thawed": {runner.spec.name: [slot.wid for slot in slots] for runner, slots in chosen}}
 

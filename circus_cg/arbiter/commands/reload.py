@@ -19,8 +19,8 @@ async def reload(arbiter: Arbiter, asked: rpc.Reload) -> Fields:
     to_start(arbiter, runners)
     running = [runner for runner in runners if runner.wanted]
     if not asked.graceful:
+        keep(arbiter.intents.renew, {runner.spec.name: runner.lives() for runner in running})
         for runner in running:
-            keep(arbiter.intents.renew, runner.spec.name, runner.lives())
             arbiter.journal.tell(runner.spec.name, "reload", "all at once")
             runner.restart()
         return await settled(asked.waiting, runners, WatcherRunner.is_up)

@@ -57,3 +57,34 @@ def test_a_program_reads_one_json_document(config: Path) -> None:
         "problems": [f"{config}:1: missing key 'cmd' in watcher 'web'"],
         "warnings": [],
     }
+
+
+INI = "[watcher:web]\ncmd = sh\nuid = no-such-user\nnumproceses = 2\nsend_hup = True\n"
+
+
+@pytest.fixture
+def ini(tmp_path: Path) -> Path:
+    path = tmp_path / "circus.ini"
+    path.touch(mode=0o600)
+    return path
+
+
+def test_what_circus_has_and_we_do_not_is_a_warning(ini: Path) -> None:
+    done = check(ini, INI)
+    assert done.exit_code == 0
+    assert done.stderr.splitlines()[:2] == [
+        f"circus-cg: warning: {ini}:4: unknown key 'numproceses' in [watcher:web]; did you mean 'numprocesses'?",
+        f"circus-cg: warning: {ini}:5: send_hup: not yet: there is no reload; restart replaces workers",
+    ]
+    assert "no user is named 'no-such-user'" in done.stderr
+    assert json.loads(check(ini, INI, "--json").stdout)["warnings"][0].startswith(f"{ini}:4: unknown key")
+
+
+def test_an_unknown_key_is_a_mistake_if_asked_to_be_strict(ini: Path) -> None:
+    done = check(ini, INI, "--strict")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        f"circus-cg: {ini}:4: unknown key 'numproceses' in [watcher:web]; did you mean 'numprocesses'?"
+    ]
+    assert json.loads(check(ini, INI, "--strict", "--json").stdout)["ok"] is False
+    assert check(ini, INI.replace("numproceses", "numprocesses"), "--strict").exit_code == 0

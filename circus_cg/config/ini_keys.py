@@ -98,7 +98,7 @@ WATCHER = {
     "max_age": _not_yet("workers live as long as they like", ("", "0")),
     "max_age_variance": _not_yet("workers live as long as they like"),
     "respawn": _not_yet("a worker that ends is replaced", (*_YES, "")),
-    "send_hup": _not_yet("no SIGHUP is sent; `reload` replaces workers one after the other", _NO),
+    "send_hup": _not_yet("no SIGHUP is sent; `reload` gives new workers", _NO),
     "stop_children": _not_yet("only the worker gets the stop signal; what it leaves behind is killed", _NO),
     "copy_path": _not_yet("PYTHONPATH is not set; write it into an [env:NAME] section", _NO),
     "virtualenv": _not_yet("PATH and PYTHONPATH are not set; name the program in its bin directory by its path"),

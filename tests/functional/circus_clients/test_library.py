@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -80,6 +81,11 @@ class Listening:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.lines.append(line)
+
+
+def test_nobody_else_can_reach_either_socket(running: Daemon, endpoint: str, pubsub: str) -> None:
+    for one in (endpoint, pubsub):
+        assert stat.S_IMODE(os.stat(one.removeprefix("ipc://")).st_mode) == 0o600
 
 
 def test_its_client_asks_and_understands(running: Daemon, program: Callable[[str], str]) -> None:

@@ -81,6 +81,10 @@ class Arbiter:
             self.terminate()
         self.keeper.ready(f"{len(self.runners)} watchers")
 
+    def sees(self, watcher: str) -> bool:
+        """Whether who asks may hear of that watcher, known or not: whoever asks the arbiter itself hears of all."""
+        return True
+
     def terminate(self) -> None:
         """Stop every watcher, remove what we made, let the keeper go. Known to the keeper before it is begun, so that
         the next arbiter goes on with it.

@@ -40,6 +40,7 @@ class ArbiterBoot(msgspec.Struct, frozen=True, kw_only=True):
     nofile: tuple[int, int]  # RLIMIT_NOFILE as the daemon was given it; workers get it back
     runtime: str | None  # directories; None: nothing of this arbiter lives on disk, as in the library
     state: str | None
+    sealed_at: float = 0.0  # wall clock; of two records of one daemon the later one holds
     source: Source | None = None  # None: there is no file to read again
 
 

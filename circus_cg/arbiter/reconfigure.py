@@ -19,6 +19,7 @@ from circus_cg.arbiter import roster
 from circus_cg.arbiter.boot import ArbiterBoot, Reread
 from circus_cg.arbiter.intent import write_private
 from circus_cg.errors import CircusCgError, ConfigError, HostError
+from circus_cg.host import clock
 from circus_cg.keeper.log import say
 from circus_cg.spec import WatcherSpec
 
@@ -37,7 +38,7 @@ class _Applied(msgspec.Struct, kw_only=True):
 
 
 def latest(boot: ArbiterBoot, instance: str) -> ArbiterBoot:
-    """As `run` sealed it, or as it was read again since."""
+    """As the keeper has it, or as it was read again since."""
     if boot.state is None:
         return boot
     try:
@@ -47,7 +48,8 @@ def latest(boot: ArbiterBoot, instance: str) -> ArbiterBoot:
     except (OSError, msgspec.DecodeError) as broken:
         say("arbiter", f"cannot read {FILE}: {broken}; the configuration of the daemon's start holds")
         return boot
-    return applied.boot if applied.instance == instance else boot
+    later = applied.instance == instance and applied.boot.sealed_at > boot.sealed_at
+    return applied.boot if later else boot
 
 
 async def reread(arbiter: Arbiter) -> dict[str, Any]:
@@ -58,7 +60,7 @@ async def reread(arbiter: Arbiter) -> dict[str, Any]:
     async with arbiter.reconfiguring:
         found = await _read(arbiter.boot)
         assert found.spec is not None
-        boot = replace(arbiter.boot, spec=found.spec, identities=found.identities)
+        boot = replace(arbiter.boot, spec=found.spec, identities=found.identities, sealed_at=clock.wall())
         _refuse(arbiter, boot)
         if boot.state is not None:
             applied = _Applied(instance=arbiter.instance, boot=boot)

@@ -34,9 +34,13 @@ async def events(arbiter: Arbiter, asked: rpc.Events, push: Push | None) -> Fiel
         raise BadMessage(Errno.BAD_MSG_DATA, f"cannot give events of the kind {unknown[0][:64]!r}; {hint}")
     names = [asked.name] if isinstance(asked.name, str) else asked.name
     try:
-        wants = meaning(names, asked.match)
+        means = meaning(names, asked.match)
     except ValueError as wrong:
         raise BadMessage(Errno.BAD_MSG_DATA, f"cannot find a watcher: {wrong}") from wrong
+
+    def wants(watcher: str) -> bool:
+        return arbiter.sees(watcher) and means(watcher)
+
     if not asked.follow:
         if not 0 < asked.limit <= MOST:
             raise BadMessage(Errno.BAD_MSG_DATA, f"cannot give {asked.limit} events at once: 1 to {MOST}")

@@ -56,7 +56,8 @@ def test_a_reload_that_may_terminate_replaces_all_at_once(daemon: StartDaemon, t
     until(lambda: lines_of(log) == ["here"] * 3)
     running.ctl("reload", "w", "--terminate")
     until(lambda: len(lines_of(log)) == 9)
-    assert lines_of(log)[3:5] == ["gone", "gone"]
+    kinds = [event["kind"] for event in running.ctl("events", "-k", "reload", "-k", "stopping", "-k", "exit")["events"]]
+    assert kinds == ["reload", *["stopping"] * 3, *["exit"] * 3]
 
 
 def test_a_new_life_that_fails_leaves_the_other_workers_as_they_are(daemon: StartDaemon, tmp_path: Path) -> None:

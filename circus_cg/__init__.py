@@ -11,10 +11,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from circus_cg.errors import CircusCgError, ConfigError, HostError, Lost, NotRunning, StartFailed
     from circus_cg.library.embedded import LocalArbiter, Trainer
-    from circus_cg.library.events import Event
+    from circus_cg.library.events import Event, LastExit
     from circus_cg.library.limits import Limits
     from circus_cg.library.making import get_arbiter, get_trainer
-    from circus_cg.library.workers import LastExit, WatcherHandle, Worker
+    from circus_cg.library.workers import WatcherHandle, Worker
     from circus_cg.spec import Backoff, Flapping, WatcherSpec
 
 __version__ = "0.1.0"
@@ -44,10 +44,10 @@ __all__ = [
 _ROOMS = {
     "circus_cg.errors": ("CircusCgError", "ConfigError", "HostError", "Lost", "NotRunning", "StartFailed"),
     "circus_cg.library.embedded": ("LocalArbiter", "Trainer"),
-    "circus_cg.library.events": ("Event",),
+    "circus_cg.library.events": ("Event", "LastExit"),
     "circus_cg.library.limits": ("Limits",),
     "circus_cg.library.making": ("get_arbiter", "get_trainer"),
-    "circus_cg.library.workers": ("LastExit", "WatcherHandle", "Worker"),
+    "circus_cg.library.workers": ("WatcherHandle", "Worker"),
     "circus_cg.spec": ("Backoff", "Flapping", "WatcherSpec"),
 }
 

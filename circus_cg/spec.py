@@ -149,6 +149,7 @@ class ArbiterSpec(Spec, frozen=True, kw_only=True):
     name: str = "default"
     cgroup_root: str | None = None  # path below each hierarchy's mount; None: found from /proc/self/cgroup
     on_missing: str = "refuse"  # refuse | warn: what to do about a limit this host can't enforce
+    events_kept: int = 10_000  # for who listens late
     watchers: tuple[WatcherSpec, ...] = ()
 
     def watcher(self, name: str) -> WatcherSpec | None:

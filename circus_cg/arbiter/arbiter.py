@@ -6,15 +6,18 @@ import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from circus_cg.arbiter import roster
+from circus_cg.arbiter import execs, roster
 from circus_cg.arbiter.boot import ArbiterBoot
+from circus_cg.arbiter.execs import Execs
+from circus_cg.arbiter.feed import Feed
 from circus_cg.arbiter.intent import Intents
 from circus_cg.arbiter.journal import Journal
 from circus_cg.arbiter.runner import Shared, WatcherRunner
+from circus_cg.arbiter.sampler import Sampler
 from circus_cg.arbiter.samples import Samples
 from circus_cg.cgroup.tree import Tree
 from circus_cg.cgroup.watch import EventHub
@@ -25,6 +28,7 @@ from circus_cg.keeper.log import say
 from circus_cg.keeper.messages import Message
 from circus_cg.keeper.wire import Closed
 
+T = TypeVar("T")
 STOPPING = "stopping"  # the arbiter's own note, once the daemon is to end
 STUCK_LIMIT = 10.0  # seconds beyond every graceful_timeout before the end goes on without the stuck
 
@@ -40,20 +44,26 @@ class Arbiter:
         self.runners: dict[str, WatcherRunner] = {}
         self.leaving: dict[str, asyncio.Task[None]] = {}  # watchers on their way out
         self.samples = Samples()
+        self.instance = str(hello["instance"])
+        self.keeper = keeper
+        self.sampler = Sampler(self)
+        self.feed = Feed(self)
+        self.execs = Execs(self)
+        self.reconfiguring = asyncio.Lock()
         self.shared = Shared(boot, keeper, self.hub, self.journal)
         self.started_at = clock.wall()
         self.stopping = bool(hello["stopping"]) or hello["note"] == STOPPING
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # the keeper is
-        self._keeper = keeper
+        self._counts: list[asyncio.Future[Message]] = []
         self._writing = False
         self._hello = hello
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     def begin(self) -> None:
         """Rebuild the slots from notes and inventory, then ask for what is missing."""
         loop = asyncio.get_running_loop()
         loop.add_reader(self.hub.fileno(), self.hub.dispatch)
-        self._keeper.on_backlog(self._watch_writability)
+        self.keeper.on_backlog(self._watch_writability)
         held = {slot["slot"][0] for slot in self._hello["slots"]}
         roster.extend_the_tree(self)
         for spec in self.intents.specs(self.boot.spec.watchers):
@@ -68,29 +78,33 @@ class Arbiter:
         for runner in list(self.runners.values()):
             if not self.stopping:
                 roster.take_up(self, runner)
-        loop.add_reader(self._keeper.fileno(), self._on_readable)
+        loop.add_reader(self.keeper.fileno(), self._on_readable)
         if self.stopping:
             self.terminate()
-        self._keeper.ready(self.summary)
+        self.keeper.ready(self.summary)
 
     @property
     def summary(self) -> str:
         return f"{len(self.runners)} watchers"
+
+    def sees(self, watcher: str) -> bool:
+        """Whether who asks may hear of that watcher, known or not: whoever asks the arbiter itself hears of all."""
+        return True
 
     def terminate(self) -> None:
         """Stop every watcher, remove what we made, let the keeper go. Known to the keeper before it is begun, so that
         the next arbiter goes on with it.
         """
         self.stopping = True
-        self._keeper.note([(None, STOPPING)])
+        self.keeper.note([(None, STOPPING)])
         self.spawn_task(self._wind_down())
 
     def close(self) -> None:
         """Give back what the loop and this process lent; what runs is not touched."""
         loop = asyncio.get_running_loop()
-        for fd in (self.hub.fileno(), self._keeper.fileno()):
+        for fd in (self.hub.fileno(), self.keeper.fileno()):
             loop.remove_reader(fd)
-        loop.remove_writer(self._keeper.fileno())
+        loop.remove_writer(self.keeper.fileno())
         for task in self._tasks:
             task.cancel()
         for runner in self.runners.values():
@@ -111,15 +125,18 @@ class Arbiter:
             say(
                 "arbiter", f"cannot end the workers of {', '.join(left)}; the keeper tries, and leaves them if it can't"
             )
-            self._keeper.quit(1)
+            self.keeper.quit(1)
             return
         for runner in runners:
             runner.remove_groups()
-        self._keeper.quit(0)
+        self.keeper.quit(0)
 
     def _adopt(self, held: Message) -> Message | None:
         """One slot of the inventory; returns an exit that no arbiter has acknowledged."""
         name, wid = held["slot"]
+        if name == execs.WATCHER:
+            self.execs.adopt(held)
+            return None
         runner = self.runners.get(name)
         if runner is None:
             say("arbiter", f"slot {name}.{wid} belongs to no watcher of the configuration; left as it is")
@@ -132,10 +149,10 @@ class Arbiter:
 
     def _on_readable(self) -> None:
         try:
-            for message in self._keeper.receive():
+            for message in self.keeper.receive():
                 self._on_message(message)
         except Closed:
-            asyncio.get_running_loop().remove_reader(self._keeper.fileno())
+            asyncio.get_running_loop().remove_reader(self.keeper.fileno())
             if not self.gone.done():
                 self.gone.set_result(None)
 
@@ -148,38 +165,55 @@ class Arbiter:
 
     def _on_message(self, message: dict[str, Any]) -> None:
         match message["op"]:
+            case "spawned" | "exited" | "refused" if message["key"][0] == execs.WATCHER:
+                self.execs.on_news(message)
             case "spawned" | "exited" | "refused":
                 runner = self.runners.get(message["key"][0])
                 if runner is not None:
                     runner.on_news(message)
             case "ping":
-                self._keeper.pong()
+                self.keeper.pong()
+            case "counts":
+                self._on_counts(message)
             case "terminate" if not self.stopping:
                 self.terminate()
             case _:
                 return
 
+    async def ask_counts(self) -> Message:
+        """What the keeper holds. Waits for ever for a keeper that knows no such question."""
+        asked: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._counts.append(asked)
+        self.keeper.ask_counts()
+        return await asked
+
+    def _on_counts(self, message: Message) -> None:
+        for asked in self._counts:
+            if not asked.done():
+                asked.set_result({key: value for key, value in message.items() if key != "op"})
+        self._counts.clear()
+
     def _watch_writability(self) -> None:
         """What the channel would not take at once goes out when it can."""
         loop = asyncio.get_running_loop()
-        if self._keeper.wants_write and not self._writing:
+        if self.keeper.wants_write and not self._writing:
             self._writing = True
-            loop.add_writer(self._keeper.fileno(), self._on_writable)
+            loop.add_writer(self.keeper.fileno(), self._on_writable)
 
     def _on_writable(self) -> None:
         with suppress(Closed):  # the reader sees it too
-            self._keeper.flush()
-        if not self._keeper.wants_write:
+            self.keeper.flush()
+        if not self.keeper.wants_write:
             self._writing = False
-            asyncio.get_running_loop().remove_writer(self._keeper.fileno())
+            asyncio.get_running_loop().remove_writer(self.keeper.fileno())
 
-    def spawn_task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
+    def spawn_task(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._on_task_done)
         return task
 
-    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+    def _on_task_done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (failed := task.exception()) is not None and not self.gone.done():
             self.gone.set_exception(failed)  # a broken arbiter is replaced, not kept

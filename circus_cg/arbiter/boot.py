@@ -13,6 +13,24 @@ from circus_cg.spec import ArbiterSpec, WatcherSpec
 ARBITER_FD = 3  # the keeper's channel
 
 
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the configuration came from, and what the command line said instead of it."""
+
+    path: str  # absolute
+    name: str | None = None
+    cgroup_root: str | None = None
+
+
+class Reread(msgspec.Struct, kw_only=True):
+    """The configuration read again. `wrong`: why it can't be used, then there is no spec; `code` as errors have it."""
+
+    spec: ArbiterSpec | None = None
+    identities: dict[str, Identity] = {}
+    warnings: list[str] = []
+    wrong: str = ""
+    code: str = ""
+
+
 class ArbiterBoot(msgspec.Struct, frozen=True, kw_only=True):
     spec: ArbiterSpec
     layout: Layout
@@ -24,6 +42,8 @@ class ArbiterBoot(msgspec.Struct, frozen=True, kw_only=True):
     state: str | None
     resealed: bool = False  # made while the daemon ran
     retired: tuple[WatcherSpec, ...] = ()  # of earlier configurations of this daemon, and not of this one
+    sealed_at: float = 0.0  # wall clock; of two records of one daemon the later one holds
+    source: Source | None = None  # None: there is no file to read again
 
 
 def read(fd: int) -> ArbiterBoot:

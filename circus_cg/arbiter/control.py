@@ -34,7 +34,7 @@ class Control:
         try:
             request = rpc.decode_request(body)
             request_id, wants_reply = request.id, request.wants_reply
-            fields = await self._commands.run(request.command, request.properties)
+            fields = await self._commands.run(request.command, request.properties, reply)
             answer = rpc.ok(request_id, clock.wall(), fields)
         except rpc.BadMessage as bad:
             answer = rpc.error(request_id, clock.wall(), str(bad), bad.errno)

@@ -13,7 +13,7 @@ from circus_cg.cgroup import check, hierarchy, limits
 from circus_cg.cgroup.hierarchy import Layout
 from circus_cg.cgroup.tree import Tree
 from circus_cg.errors import AlreadyRunning, CgroupError, HostError
-from circus_cg.host import identity
+from circus_cg.host import clock, identity
 from circus_cg.host.dirs import Dirs
 from circus_cg.host.identity import Identity
 from circus_cg.keeper.boot import is_keeper
@@ -42,6 +42,7 @@ class Ground(NamedTuple):
             oom_score_adj=int(Path("/proc/self/oom_score_adj").read_text()),
             runtime=None if dirs is None else str(dirs.runtime),
             state=None if dirs is None else str(dirs.state),
+            sealed_at=clock.wall(),
         )
 
 

@@ -6,7 +6,7 @@ It lasts as long as this daemon: `instance` names the keeper it belongs to. A fr
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,14 @@ class Intent(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
     identity: Identity | None = None  # resolved when it was said: a user may be gone when an arbiter begins
     removed: bool = False
     renew: dict[int, int] = {}  # wid -> generation of the lives that were to be replaced by new ones
+    rolling: dict[int, int] = {}  # the same, one after the other
+    frozen: dict[int, int] = {}  # wid -> generation of the lives that were to stand still
 
 
 class _Document(msgspec.Struct, kw_only=True):
     instance: str
     version: int = 1
+    loglevel: str | None = None
     watchers: dict[str, Intent] = {}
 
 
@@ -88,6 +91,19 @@ class Intents:
         said = {name: (self.of(name), stale) for name, stale in lives.items()}
         self._put({n: replace(one, wanted=True, renew={**one.renew, **stale}) for n, (one, stale) in said.items()})
 
+    def roll(self, name: str, lives: dict[int, int]) -> None:
+        """These are to be replaced one after the other; all that were, when it is empty."""
+        self.put(name, replace(self.of(name), rolling=lives))
+
+    def freeze(self, lives: Mapping[str, dict[int, int]]) -> None:
+        """These lives of these watchers are to stand still."""
+        said = {name: (self.of(name), still) for name, still in lives.items()}
+        self._put({n: replace(one, frozen={**one.frozen, **still}) for n, (one, still) in said.items()})
+
+    def thaw(self, workers: Mapping[str, Iterable[int]]) -> None:
+        """These workers (wids) of these watchers are to go on."""
+        self._put({name: replace(one := self.of(name), frozen=_without(one.frozen, w)) for name, w in workers.items()})
+
     def count(self, name: str, numprocesses: int) -> None:
         self.put(name, replace(self.of(name), numprocesses=numprocesses))
 
@@ -119,9 +135,33 @@ class Intents:
         watchers = {name: one for name, one in {**self._document.watchers, **intents}.items() if one is not None}
         if watchers == self._document.watchers:
             return
-        self._document = _Document(instance=self._document.instance, watchers=watchers)
+        self._keep(replace(self._document, watchers=watchers))
+
+    @property
+    def loglevel(self) -> str | None:
+        return self._document.loglevel
+
+    def say_level(self, level: str) -> None:
+        """Of the log; None was said when the daemon began."""
+        self._keep(replace(self._document, loglevel=level))
+
+    def _keep(self, document: _Document) -> None:
+        self._document = document
         if self._path is not None:
-            _write(self._path, msgspec.json.encode(self._document))
+            write_private(self._path, msgspec.json.encode(self._document))
+
+
+def _without(lives: dict[int, int], wids: Iterable[int]) -> dict[int, int]:
+    gone = set(wids)
+    return {wid: generation for wid, generation in lives.items() if wid not in gone}
+
+
+def keep(say_it: Callable[..., None], *what: object) -> None:
+    """An operator in need is obeyed though the disk is full: then it holds until this arbiter dies."""
+    try:
+        say_it(*what)
+    except OSError as failed:
+        say("arbiter", f"cannot keep what was asked for the next arbiter: {failed}; free the state directory")
 
 
 def _read(path: Path, instance: str) -> _Document:
@@ -133,7 +173,7 @@ def _read(path: Path, instance: str) -> _Document:
     return document if document.instance == instance else _Document(instance=instance)
 
 
-def _write(path: Path, body: bytes) -> None:
+def write_private(path: Path, body: bytes) -> None:
     """Atomic against our own death. No fsync: after a crash of the machine the instance is another one."""
     new = path.with_suffix(".new")
     fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

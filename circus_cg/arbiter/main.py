@@ -12,27 +12,35 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from circus_cg.arbiter import boot
+from circus_cg.arbiter import boot, reconfigure
 from circus_cg.arbiter.arbiter import Arbiter
 from circus_cg.arbiter.journal import Journal
 from circus_cg.host import dirs
+from circus_cg.keeper import log
 from circus_cg.keeper.client import KeeperClient
 from circus_cg.keeper.wire import Closed
 
 
 async def serve(record: boot.ArbiterBoot) -> None:
-    assert record.runtime is not None and record.state is not None
     keeper = KeeperClient(boot.ARBITER_FD)
-    arbiter = Arbiter(record, keeper, keeper.hello(), Journal())
+    hello = keeper.hello()
+    record = reconfigure.latest(record, hello["instance"])
+    arbiter = Arbiter(record, keeper, hello, Journal(kept=record.spec.events_kept))
+    if arbiter.intents.loglevel is not None:
+        log.set_level(arbiter.intents.loglevel)
     asyncio.get_running_loop().set_exception_handler(arbiter.on_broken)
     arbiter.begin()
     await asyncio.sleep(0)  # spawn requests that waited for the loop leave first
+    assert record.runtime is not None and record.state is not None
+    places = dirs.Dirs(Path(record.runtime), Path(record.state))
     control = importlib.import_module("circus_cg.arbiter.control")  # imports zmq: see the module's first lines
-    server = control.open_control(arbiter, dirs.Dirs(Path(record.runtime), Path(record.state)).endpoint)
+    server = control.open_control(arbiter, places.endpoint)
+    publishing = importlib.import_module("circus_cg.arbiter.publishing").Publishing(arbiter, places.pubsub_endpoint)
     keeper.ready(arbiter.summary, serving=True)
     try:
         await arbiter.gone
     finally:
+        publishing.close()
         server.close()
 
 

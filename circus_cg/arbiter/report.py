@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from circus_cg.arbiter.runner import WatcherRunner
+from circus_cg.core.record import exit_document
 from circus_cg.core.slot import Phase, Slot
 from circus_cg.core.watcher import status
 from circus_cg.host import clock
@@ -27,10 +28,11 @@ def _row(runner: WatcherRunner, slot: Slot) -> dict[str, Any]:
         "generation": slot.generation,
         "pid": slot.pid if slot.alive else None,
         "phase": slot.phase.value,
+        "frozen": slot.frozen,
         "cgroup": None,
         "started": _wall(slot.started) if slot.alive else None,
         "restarts": slot.restarts,
-        "last_exit": _last_exit(slot),
+        "last_exit": None if slot.last_exit is None else exit_document(slot.last_exit, clock.wall_offset()),
         "memory_current": None,
         "memory_peak": None,
         "cpu_seconds": None,
@@ -43,20 +45,6 @@ def _row(runner: WatcherRunner, slot: Slot) -> dict[str, Any]:
     return row
 
 
-def _last_exit(slot: Slot) -> dict[str, Any] | None:
-    if slot.last_exit is None:
-        return None
-    last = slot.last_exit
-    return {
-        "code": last.code,
-        "signal": last.signal,
-        "reason": last.reason,
-        "detail": last.detail,
-        "uptime": last.uptime,
-        "at": _wall(last.at),
-    }
-
-
 def _wall(monotonic: float | None) -> float | None:
     """Seconds since the epoch of an instant on the loop's clock."""
-    return None if monotonic is None else clock.wall() - (clock.now() - monotonic)
+    return None if monotonic is None else monotonic + clock.wall_offset()

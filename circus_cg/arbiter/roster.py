@@ -6,6 +6,9 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
+from circus_cg.arbiter import rolling
 from circus_cg.arbiter.ground import findings
 from circus_cg.arbiter.runner import WatcherRunner
 from circus_cg.cgroup.group import WatcherGroup
@@ -30,8 +33,6 @@ def rebuilt(arbiter: Arbiter, spec: WatcherSpec, *, held: bool) -> WatcherRunner
     What an operator said can't keep the arbiter from beginning.
     """
     said = arbiter.intents.of(spec.name)
-    own = said.added is not None or not IDENTITY.isdisjoint(said.changed or {})
-    who = (said.identity if own else None) or arbiter.boot.identities.get(spec.name) or Identity()
     group = _group(arbiter, spec)
     if said.removed and not held:
         group.remove()
@@ -46,7 +47,7 @@ def rebuilt(arbiter: Arbiter, spec: WatcherSpec, *, held: bool) -> WatcherRunner
             if not (said.added or said.changed):
                 raise
             say("arbiter", f"cannot prepare the groups of {spec.name} as they were asked for: {refused}")
-    return WatcherRunner(spec, who, group, arbiter.shared)
+    return WatcherRunner(spec, _who(arbiter, spec), group, arbiter.shared)
 
 
 def extend_the_tree(arbiter: Arbiter) -> None:
@@ -80,6 +81,9 @@ def take_up(arbiter: Arbiter, runner: WatcherRunner) -> None:
     runner.want(arbiter.intents.wanted(runner.spec), arbiter.intents.numprocesses(runner.spec))
     runner.renew(said.renew)
     runner.renew(runner.outdated())
+    runner.still(said.frozen)
+    if said.rolling:
+        arbiter.spawn_task(rolling.roll(arbiter, runner, said.rolling))
 
 
 def add(arbiter: Arbiter, spec: WatcherSpec, *, start: bool, keep: Callable[..., None]) -> WatcherRunner:
@@ -96,13 +100,27 @@ def add(arbiter: Arbiter, spec: WatcherSpec, *, start: bool, keep: Callable[...,
         keep(arbiter.intents.gone, spec.name, _configured(arbiter, spec.name))
         raise
     runner = arbiter.runners[spec.name] = WatcherRunner(spec, who, group, arbiter.shared)
-    say("arbiter", f"{spec.name} added")
+    arbiter.journal.tell(spec.name, "add")
     runner.want(start, spec.numprocesses)
     return runner
 
 
+def admit(arbiter: Arbiter, spec: WatcherSpec) -> None:
+    """A watcher that the configuration has now. Raises HostError, CgroupError: then there is none."""
+    group = _group(arbiter, spec)
+    try:
+        arbiter.tree.extend(group.controllers)
+        group.ensure()
+    except CircusCgError:
+        group.remove()
+        raise
+    runner = arbiter.runners[spec.name] = WatcherRunner(spec, _who(arbiter, spec), group, arbiter.shared)
+    arbiter.journal.tell(spec.name, "add")
+    take_up(arbiter, runner)
+
+
 def change(arbiter: Arbiter, runner: WatcherRunner, spec: WatcherSpec, *, keep: Callable[..., None]) -> plan.Plan:
-    """`runner` by another spec. Raises HostError, CgroupError: then nothing is changed."""
+    """`runner` by another spec, as an operator says. Raises HostError, CgroupError: then nothing is changed."""
     old = runner.current
     decided = plan.diff(old, spec)
     if not decided.changed:
@@ -110,10 +128,41 @@ def change(arbiter: Arbiter, runner: WatcherRunner, spec: WatcherSpec, *, keep: 
     who = identity.resolve(spec) if decided.renew else runner.identity
     if decided.regroup:
         refuse_what_the_host_lacks(arbiter, spec)
-        _refuse_lifting(old, spec)
+        refuse_lifting(old, spec)
     before = arbiter.intents.of(spec.name)
-    stale = runner.lives() if decided.renew and runner.wanted else {}
-    keep(arbiter.intents.change, old, spec, who, stale)
+    keep(arbiter.intents.change, old, spec, who, _stale(runner, decided))
+    try:
+        _carry_out(arbiter, runner, spec, who, decided)
+    except CircusCgError:
+        keep(arbiter.intents.put, spec.name, before)
+        raise
+    return decided
+
+
+def become(arbiter: Arbiter, runner: WatcherRunner, spec: WatcherSpec) -> plan.Plan:
+    """`runner` by another spec, as the configuration says: only the renewal is intent. Raises as `change`."""
+    decided = plan.diff(runner.current, spec)
+    if not decided.changed:
+        return decided
+    before = said = arbiter.intents.of(spec.name)
+    said = replace(said, renew={**said.renew, **_stale(runner, decided)})
+    if "autostart" in decided.changed and said.wanted is None:  # it is for the daemon's next start
+        said = replace(said, wanted=runner.wanted)
+    arbiter.intents.put(spec.name, said)
+    try:
+        _carry_out(arbiter, runner, spec, _who(arbiter, spec), decided)
+    except CircusCgError:
+        arbiter.intents.put(spec.name, before)
+        raise
+    return decided
+
+
+def _stale(runner: WatcherRunner, decided: plan.Plan) -> dict[int, int]:
+    return runner.lives() if decided.renew and runner.wanted else {}
+
+
+def _carry_out(arbiter: Arbiter, runner: WatcherRunner, spec: WatcherSpec, who: Identity, decided: plan.Plan) -> None:
+    """Raises HostError, CgroupError: then nothing was."""
     group = runner.group
     if decided.regroup:
         try:
@@ -121,10 +170,9 @@ def change(arbiter: Arbiter, runner: WatcherRunner, spec: WatcherSpec, *, keep: 
             arbiter.tree.extend(group.controllers)
             group.ensure()
         except CircusCgError:
-            keep(arbiter.intents.put, spec.name, before)
             _restore(runner.group)
             raise
-    say("arbiter", f"{spec.name} changed: {', '.join(decided.changed)}")  # names only: a value may be a secret
+    arbiter.journal.tell(spec.name, "change", ", ".join(decided.changed))  # names only: a value may be a secret
     if group is not runner.group:
         runner.group.close()  # lives that it bore look again where they need to
     runner.revise(spec, who, group)
@@ -132,13 +180,13 @@ def change(arbiter: Arbiter, runner: WatcherRunner, spec: WatcherSpec, *, keep: 
         runner.restart(spec.numprocesses)  # those that wait or have failed try again too
     else:
         runner.want(runner.wanted, spec.numprocesses)
-    return decided
 
 
 def remove(arbiter: Arbiter, runner: WatcherRunner) -> None:
     """Stop it, remove its groups, make the keeper forget it. The next arbiter goes on with it."""
     name = runner.spec.name
     if name not in arbiter.leaving:
+        arbiter.journal.tell(name, "remove")
         runner.want(False, runner.numprocesses)
         arbiter.leaving[name] = arbiter.spawn_task(_see_off(arbiter, runner))
 
@@ -154,7 +202,7 @@ async def _see_off(arbiter: Arbiter, runner: WatcherRunner) -> None:
     del arbiter.runners[name], arbiter.leaving[name]
     arbiter.samples.forget(name)
     _gone(arbiter, name)
-    say("arbiter", f"{name} removed")
+    arbiter.journal.tell(name, "removed")
 
 
 def refuse_what_the_host_lacks(arbiter: Arbiter, spec: WatcherSpec) -> None:
@@ -167,7 +215,7 @@ def refuse_what_the_host_lacks(arbiter: Arbiter, spec: WatcherSpec) -> None:
         say("arbiter", f"warning: {spec.name}.{text}")
 
 
-def _refuse_lifting(old: WatcherSpec, new: WatcherSpec) -> None:
+def refuse_lifting(old: WatcherSpec, new: WatcherSpec) -> None:
     """A limit of the sum that is no longer named stays in force on the watcher's group until that is made anew."""
     if lifted := plan.lifted(old.watcher_limits, new.watcher_limits):
         names = ", ".join(f"watcher_limits.{name}" for name in lifted)
@@ -190,6 +238,13 @@ def _restore(group: WatcherGroup) -> None:
 
 def _group(arbiter: Arbiter, spec: WatcherSpec) -> WatcherGroup:
     return WatcherGroup(arbiter.tree, spec.name, spec.limits, spec.watcher_limits)
+
+
+def _who(arbiter: Arbiter, spec: WatcherSpec) -> Identity:
+    """As it was resolved when somebody said so; by `run`, or at a change."""
+    said = arbiter.intents.of(spec.name)
+    own = said.added is not None or not IDENTITY.isdisjoint(said.changed or {})
+    return (said.identity if own else None) or arbiter.boot.identities.get(spec.name) or Identity()
 
 
 def _configured(arbiter: Arbiter, name: str) -> bool:

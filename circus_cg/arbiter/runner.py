@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from math import inf
 from typing import Any, NamedTuple, assert_never
@@ -24,10 +24,11 @@ from circus_cg.core import effects as do
 from circus_cg.core import events as ev
 from circus_cg.core import plan, watcher
 from circus_cg.core.slot import Phase, Slot, step, to_note
-from circus_cg.errors import CgroupError
+from circus_cg.errors import CgroupError, CircusCgError
 from circus_cg.host import clock
 from circus_cg.host.identity import Identity
 from circus_cg.keeper.client import KeeperClient
+from circus_cg.keeper.log import say, says
 from circus_cg.keeper.messages import Key, Message
 from circus_cg.spec import WatcherSpec
 
@@ -60,6 +61,7 @@ class WatcherRunner:
         self._watches: dict[tuple[int, int], Any] = {}  # armed while leftovers outlive their worker
         self._unsaid: dict[int, str] = {}  # notes that wait for the end of the turn
         self._timers: dict[int, asyncio.TimerHandle] = {}
+        self.rolling = asyncio.Lock()  # new lives one after the other: one such series at a time
         self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._loop = asyncio.get_running_loop()
 
@@ -67,14 +69,17 @@ class WatcherRunner:
 
     def want(self, wanted: bool, numprocesses: int) -> None:
         """Stop, grow, shrink, or take up again: the set's decision, then an event for each slot concerned."""
+        self._say_wish(wanted)
         self.wanted, self.numprocesses = wanted, numprocesses
         self._tell(watcher.reconcile(wanted, numprocesses, self.slots))
 
     def start(self) -> None:
+        self._say_wish(True)
         self.wanted = True
         self._tell(watcher.start(self.numprocesses, self.slots))
 
     def restart(self, numprocesses: int | None = None) -> None:
+        self._say_wish(True)
         self.wanted = True
         if numprocesses is not None:
             self.numprocesses = numprocesses
@@ -112,6 +117,16 @@ class WatcherRunner:
             if slot is not None and slot.alive and slot.wanted and not slot.asked and slot.generation == generation:
                 self.deliver(wid, ev.Restart(id=self._journal.next_id()), spec=spec)
 
+    def still(self, lives: Mapping[int, int]) -> None:
+        """These lives and no others stand still."""
+        self._tell(watcher.stilled(lives, self.slots))
+
+    def freeze(self, wids: Iterable[int]) -> None:
+        self._tell(tuple((wid, ev.Freeze) for wid in wids))
+
+    def thaw(self, wids: Iterable[int]) -> None:
+        self._tell(tuple((wid, ev.Thaw) for wid in wids))
+
     def adopt(self, slot: Slot) -> None:
         """A slot that lived before this arbiter did."""
         self._put(slot)
@@ -135,6 +150,16 @@ class WatcherRunner:
 
     def is_up(self) -> bool:
         return not any(self.phases[p] for p in (Phase.STARTING, Phase.STOPPING))
+
+    @property
+    def waiting(self) -> int:
+        """Commands that wait for it."""
+        return len(self._waiters)
+
+    def request_for(self, wid: int, argv: list[str], group: WorkerGroup) -> dict[str, Any]:
+        """Another command as this worker would run it, in a group of its own."""
+        request = life.request(self._template, group)
+        return {**(life.with_wid(request, self.spec, wid) if self._names_wid else request), "argv": argv}
 
     @property
     def busy(self) -> int:
@@ -166,6 +191,8 @@ class WatcherRunner:
         before = self.slots.get(wid) or Slot(wid=wid)
         now = clock.now() if at is None else at
         after, effects = step(spec or self.spec, before, event, now, random.random())
+        if says("debug"):
+            say("arbiter", f"{self.spec.name}.{wid} {before.phase} -> {after.phase} because {event}", "debug")
         if after is before:
             if isinstance(event, ev.Exited | ev.LaunchFailed):  # told twice: acknowledged twice
                 self._keeper.ack(self._key(wid, event.generation), to_note(before))
@@ -181,6 +208,8 @@ class WatcherRunner:
         else:
             self._remember(event, after, note)
         self._schedule(after)
+        if not self.wanted and before.phase is not after.phase and not self.busy:
+            self._journal.tell(self.spec.name, "stopped")
         self._wake()
 
     def close(self) -> None:
@@ -217,10 +246,11 @@ class WatcherRunner:
             case do.RemoveGroup():
                 self._remove(slot.wid, effect.generation)
             case do.Publish():
-                event_id = self._journal.next_id()
-                self._journal.write(
-                    Record(event_id, effect.cause, clock.wall(), self.spec.name, slot.wid, effect.kind, effect.detail)
-                )
+                self._publish(slot.wid, effect)
+            case do.FreezeGroup():
+                self._freeze(slot.wid, effect.generation)
+            case do.ThawGroup():
+                self.group_of(slot.wid, effect.generation).thaw()
             case _:
                 assert_never(effect)
 
@@ -236,9 +266,31 @@ class WatcherRunner:
             request["failed"] = {"stage": "cgroup", "errno": refused.errno or 0, "text": str(refused)}
         self._keeper.spawn(self._key(slot.wid, effect.generation), request, note)
 
+    def _publish(self, wid: int, news: do.Publish) -> None:
+        self._journal.write(
+            Record(
+                self._journal.next_id(), news.cause, clock.wall(), self.spec.name, wid,
+                news.kind, news.detail, news.generation, news.pid, news.exit,
+            )
+        )  # fmt: skip
+
+    def _freeze(self, wid: int, generation: int) -> None:
+        """One that can't be frozen is not called so."""
+        try:
+            self.group_of(wid, generation).freeze()
+        except (CircusCgError, OSError) as refused:
+            say("arbiter", f"{self.spec.name}.{wid}: {refused}")
+            self._loop.call_soon(self.deliver, wid, ev.Thaw(id=self._journal.next_id()))
+
+    def _say_wish(self, wanted: bool) -> None:
+        """Said of a watcher that was at rest, or is asked to stop; not of one that a new arbiter finds running."""
+        if wanted and not self.wanted and not self.busy:
+            self._journal.tell(self.spec.name, "start")
+        elif self.wanted and not wanted:
+            self._journal.tell(self.spec.name, "stop")
+
     def _kill(self, wid: int, generation: int) -> None:
-        group = self.group_of(wid, generation)
-        group.kill()
+        self.group_of(wid, generation).kill()
         self._watch_emptiness(wid, generation)
 
     def _watch_emptiness(self, wid: int, generation: int) -> None:
@@ -279,19 +331,20 @@ class WatcherRunner:
             return ev.LaunchFailed(
                 id=event_id, generation=key.generation, stage=error["stage"], errno=error["errno"], text=error["text"]
             )
-        oom, detail = self._oom(group) if message["code"] != 0 else (None, "")
+        oom, detail, peak = self._oom(group) if message["code"] != 0 else (None, "", None)
+        peak = group.memory_peak() if peak is None else peak
         return ev.Exited(
             id=event_id, generation=key.generation, code=message["code"], signal=message["signal"],
-            oom=oom, detail=detail, populated=populated,
+            oom=oom, detail=detail, populated=populated, peak=peak,
         )  # fmt: skip
 
-    def _oom(self, group: WorkerGroup) -> tuple[Any, str]:
+    def _oom(self, group: WorkerGroup) -> tuple[Any, str, int | None]:
         verdict = group.oom()
         if not verdict.kills:
-            return None, ""
+            return None, "", None
         limit = "none" if verdict.limit is None else str(verdict.limit)
         peak = "unknown" if verdict.peak is None else str(verdict.peak)
-        return ("own" if verdict.own_limit else "host"), f"memory_max {limit}, peak {peak}"
+        return ("own" if verdict.own_limit else "host"), f"memory_max {limit}, peak {peak}", verdict.peak
 
     def _remember(self, event: ev.Event, slot: Slot, note: str) -> None:
         """With the keeper at once; but that a worker is ready the keeper knows itself, so those notes wait for the end

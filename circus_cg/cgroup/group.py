@@ -210,6 +210,18 @@ class WorkerGroup:
                 except OSError as cause:
                     raise CgroupError(f"write {text.decode()!r} to", path, cause) from cause
 
+    def inner(self, name: str) -> WorkerGroup:
+        """A group inside this one: what is in it counts for all of this one's limits, and is killed with it."""
+        return WorkerGroup(self._watcher, f"{self._life}/{name}")
+
+    def create_bare(self) -> None:
+        """As create(), without limits of its own. Raises CgroupError."""
+        for directory in self.directories:
+            files.make(directory)
+            for file in CPUSET_FILES:  # on v1 an empty one can't be joined
+                if files.exists(directory, file) and directory != self.v2:
+                    files.write(directory, file, files.read(os.path.dirname(directory), file).strip())
+
     def members(self) -> list[int]:
         """The pids in the group and below."""
         top = self.v2 or self.v1[0]
@@ -286,6 +298,17 @@ class WorkerGroup:
 
     def usage(self, pressure: bool = True) -> Usage:
         return self._metered().usage(pressure)
+
+    def memory_peak(self) -> int | None:
+        """Bytes. One read: this is done at each exit."""
+        return self._metered().memory_peak()
+
+    def can_freeze(self) -> bool:
+        try:
+            self._freezer()
+        except HostError:
+            return False
+        return True
 
     def oom(self) -> OomVerdict:
         """Read once more when the process is gone, before the group is removed."""

@@ -78,6 +78,12 @@ class Meter:
         found = kept.read("memory.usage_in_bytes"), kept.read("memory.max_usage_in_bytes")
         return _number(found[0]), _number(found[1]), None if limit is None else parse.v1_bytes(limit)
 
+    def memory_peak(self) -> int | None:
+        version, kept = self._at.get("memory", (0, None))
+        if kept is None:
+            return None
+        return _number(kept.read("memory.peak" if version == 2 else "memory.max_usage_in_bytes"))
+
     def oom_kills(self) -> int:
         """Processes that the OOM killer took from the group and from those below it."""
         version, kept = self._at.get("memory", (0, None))

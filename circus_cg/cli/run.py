@@ -12,7 +12,9 @@ from pathlib import Path
 
 import click
 import msgspec
+from msgspec.structs import replace
 
+from circus_cg.arbiter.boot import Source
 from circus_cg.arbiter.ground import claim, clean_environment, refuse_a_live_tree, survey
 from circus_cg.config import loader
 from circus_cg.config.findings import told
@@ -43,7 +45,9 @@ def run(config: str, name: str | None, cgroup_root: str | None) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
     claim(ground, joining=True)
     nofile = _raise_nofile()
-    boot = sealed("circus-cg-arbiter-boot", msgspec.json.encode(ground.record(nofile, places)))
+    source = Source(path=os.path.abspath(config), name=name, cgroup_root=cgroup_root)
+    record = replace(ground.record(nofile, places), source=source)
+    boot = sealed("circus-cg-arbiter-boot", msgspec.json.encode(record))
     taken = image.take()
     become_keeper(
         {

@@ -64,7 +64,9 @@ def seal(running: ArbiterBoot, source: dict[str, Any]) -> Sealed:
     record = ground.record((soft, hard), dirs.Dirs(Path(running.runtime or ""), Path(running.state or "")))
     known = {watcher.name for watcher in spec.watchers}
     retired = {old.name: old for old in (*running.retired, *running.spec.watchers) if old.name not in known}
-    sealed_record = msgspec.structs.replace(record, resealed=True, retired=tuple(retired.values()))
+    sealed_record = msgspec.structs.replace(
+        record, resealed=True, retired=tuple(retired.values()), source=running.source
+    )
     return Sealed(sealed_record, [*told(loaded.notices), *ground.warnings])
 
 

@@ -40,7 +40,7 @@ def _never(why: str, idle: tuple[str, ...] = ("",)) -> Fate:
 
 
 _ENDPOINT = "only the daemon's own socket, for its user alone, is there; `circus-cg ctl` finds it by the daemon's name"
-_STATISTICS = "no statistics are published; `circus-cg ctl stats` asks for them"
+_STATISTICS = "statistics are published on the daemon's own socket, which `globaloptions` tells"
 _WEB = "there is no web server in the daemon"
 _LOG = "the daemon writes its log to standard error"
 
@@ -48,7 +48,7 @@ CIRCUS = {
     "check_delay": _never("nothing is polled: the kernel tells of a death at once"),
     "endpoint": _not_yet(_ENDPOINT),
     "endpoint_owner": _not_yet(_ENDPOINT),
-    "pubsub_endpoint": _not_yet("no events are published"),
+    "pubsub_endpoint": _not_yet("events are published on the daemon's own socket, which `globaloptions` tells"),
     "stats_endpoint": _not_yet(_STATISTICS),
     "statsd": _not_yet(_STATISTICS, _NO),
     "statsd_close_outputs": _never("circus itself does not read it", _NO),
@@ -98,7 +98,7 @@ WATCHER = {
     "max_age": _not_yet("workers live as long as they like", ("", "0")),
     "max_age_variance": _not_yet("workers live as long as they like"),
     "respawn": _not_yet("a worker that ends is replaced", (*_YES, "")),
-    "send_hup": _not_yet("there is no reload; restart replaces workers", _NO),
+    "send_hup": _not_yet("no SIGHUP is sent; `reload` gives new workers", _NO),
     "stop_children": _not_yet("only the worker gets the stop signal; what it leaves behind is killed", _NO),
     "copy_path": _not_yet("PYTHONPATH is not set; write it into an [env:NAME] section", _NO),
     "virtualenv": _not_yet("PATH and PYTHONPATH are not set; name the program in its bin directory by its path"),

@@ -69,6 +69,7 @@ _ARBITER = {
     "name": Option("the daemon's name: its directories, groups and lock"),
     "cgroup_root": Option("a path below each hierarchy's mount, `/` is the mount itself", absent="found"),
     "on_missing": Option("what to do about a limit this host can't enforce", choices=("refuse", "warn")),
+    "events_kept": Option("so many events can be asked for after they happened", least=100, most=1_000_000),
     "watchers": Option("NAME: a mapping of the watcher's options", also=("services", "programs", "processes")),
 }
 

@@ -50,6 +50,8 @@ def rebuild(noted: Slot | None, wid: int, held: Held, now: float) -> Slot:
         slot = _life(slot, held)
     running = held.state == "running"
     slot = replace(slot, pid=held.pid if running else None)
+    if running and slot.frozen and slot.phase is not Phase.STOPPING:  # its group may not be: it was frozen on its way
+        slot = replace(slot, deadline=now)
     if running and slot.started is None:
         slot = replace(slot, started=now)
     if slot.phase is Phase.STOPPING or not slot.wanted:
@@ -71,4 +73,5 @@ def _without_process(slot: Slot, held: Held, now: float) -> Slot:
 def _life(slot: Slot, held: Held) -> Slot:
     """A life the note does not know."""
     begun = replace(slot, generation=held.generation, alive=True, started=None, asked=False, signalled=False)
+    begun = replace(begun, frozen=False, left=0.0)
     return replace(begun, phase=Phase.STARTING, deadline=inf, kills=0, stuck=False)

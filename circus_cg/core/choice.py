@@ -32,6 +32,14 @@ def choose(known: Collection[str], written: Iterable[str], match: str) -> Choice
     return Choice([name for name in known if name in chosen], missing)
 
 
+def meaning(written: Iterable[str] | None, match: str) -> Callable[[str], bool]:
+    """Whether a name, known now or later, is among those that are meant; None means every one. Raises ValueError."""
+    if written is None:
+        return lambda name: True
+    meant = [_meaning(one, match) for one in written]
+    return lambda name: any(means(name) for means in meant)
+
+
 def nearest(known: Collection[str], written: str) -> str | None:
     """The one that was probably meant."""
     by_fold = {name.casefold(): name for name in known}

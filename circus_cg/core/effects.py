@@ -3,7 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["ready", "exit", "backoff", "flapping", "failed", "stuck", "stopped"]
+from circus_cg.core.state import Exit
+
+Kind = Literal[
+    "ready", "exit", "stopping", "backoff", "flapping", "failed", "stuck", "stopped", "frozen", "thawed"
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +44,29 @@ class RemoveGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class FreezeGroup:
+    """Nothing in the life's group runs on, and nothing that is put into it."""
+
+    generation: int
+    cause: int
+
+
+@dataclass(frozen=True, slots=True)
+class ThawGroup:
+    generation: int
+    cause: int
+
+
+@dataclass(frozen=True, slots=True)
 class Publish:
-    """Tell whoever listens; `detail` is for people."""
+    """Tell whoever listens; `detail` is for people, the rest for programs."""
 
     kind: Kind
     detail: str
     cause: int
+    generation: int = 0  # the life it is about
+    pid: int | None = None  # of that life
+    exit: Exit | None = None  # how it ended, for `exit`
 
 
-Effect = Spawn | Signal | KillGroup | RemoveGroup | Publish
+Effect = Spawn | Signal | KillGroup | RemoveGroup | FreezeGroup | ThawGroup | Publish

@@ -29,6 +29,20 @@ class Restart:
 
 
 @dataclass(frozen=True, slots=True)
+class Freeze:
+    """The operator wants the worker to stand still: no instruction, no deadline, no next life."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Thaw:
+    """It goes on where it stood."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
 class Spawned:
     """The life's exec happened."""
 
@@ -59,6 +73,7 @@ class Exited:
     oom: Literal["own", "host"] | None  # the OOM killer did it: at our own limit, or for want of memory on the host
     detail: str
     populated: bool
+    peak: int | None = None  # bytes of memory, where the kernel told of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,5 +100,5 @@ class DeadlineReached:
     id: int
 
 
-Command = Start | Stop | Restart
+Command = Start | Stop | Restart | Freeze | Thaw
 Event = Command | Spawned | LaunchFailed | Exited | Emptied | Refused | DeadlineReached

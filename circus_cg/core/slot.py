@@ -11,18 +11,30 @@ from msgspec.structs import replace
 
 from circus_cg.core import backoff
 from circus_cg.core.adoption import Held, from_note, rebuild, to_note
-from circus_cg.core.effects import Effect, KillGroup, Kind, Publish, RemoveGroup, Signal, Spawn
+from circus_cg.core.effects import (
+    Effect,
+    FreezeGroup,
+    KillGroup,
+    Kind,
+    Publish,
+    RemoveGroup,
+    Signal,
+    Spawn,
+    ThawGroup,
+)
 from circus_cg.core.events import (
     DeadlineReached,
     Emptied,
     Event,
     Exited,
+    Freeze,
     LaunchFailed,
     Refused,
     Restart,
     Spawned,
     Start,
     Stop,
+    Thaw,
 )
 from circus_cg.core.state import Exit, Phase, Slot
 from circus_cg.spec import WatcherSpec
@@ -56,7 +68,7 @@ def step(spec: WatcherSpec, slot: Slot, event: Event, now: float, draw: float) -
 
 def _react(at: _Moment, slot: Slot, event: Event) -> Step:
     match event:
-        case Start() | Stop() | Restart():
+        case Start() | Stop() | Restart() | Freeze() | Thaw():
             return _COMMANDS[type(event)](at, slot)
         case Refused():
             return _on_refused(at, slot, event)
@@ -72,6 +84,8 @@ def _react(at: _Moment, slot: Slot, event: Event) -> Step:
 
 def _on_start(at: _Moment, slot: Slot) -> Step:
     match slot.phase:
+        case Phase.BACKOFF if slot.frozen:  # as soon as it is thawed
+            return (replace(slot, left=0.0) if slot.left else slot), ()
         case Phase.IDLE | Phase.BACKOFF | Phase.FAILED:
             return _begin(at, slot, asked=True)
         case Phase.STARTING | Phase.READY:
@@ -91,7 +105,7 @@ def _on_stop(at: _Moment, slot: Slot) -> Step:
         case Phase.STARTING | Phase.READY:
             return _ask(at, replace(slot, wanted=False))
         case Phase.STOPPING:
-            return replace(slot, wanted=False, asked=True), ()
+            return replace(slot, wanted=False, asked=True, frozen=False), ()
         case _:
             assert_never(slot.phase)
 
@@ -103,12 +117,47 @@ def _on_restart(at: _Moment, slot: Slot) -> Step:
         case Phase.STARTING | Phase.READY:
             return _ask(at, slot)
         case Phase.STOPPING:
-            return replace(slot, wanted=True, asked=True), ()
+            return replace(slot, wanted=True, asked=True, frozen=False), ()
         case _:
             assert_never(slot.phase)
 
 
-_COMMANDS = {Start: _on_start, Stop: _on_stop, Restart: _on_restart}
+def _on_freeze(at: _Moment, slot: Slot) -> Step:
+    if slot.frozen:
+        return slot, ()
+    frozen = replace(slot, frozen=True)
+    match slot.phase:
+        case Phase.STARTING:  # once its exec has happened: the launcher must not be held up
+            return frozen, ()
+        case Phase.READY:
+            return frozen, (FreezeGroup(slot.generation, at.cause), _news(at, slot, "frozen"))
+        case Phase.BACKOFF:
+            left = max(0.0, slot.deadline - at.now)
+            return replace(frozen, deadline=inf, left=left), (
+                _news(at, slot, "frozen", f"{left:.2f} s before a start"),
+            )
+        case Phase.IDLE | Phase.STOPPING | Phase.FAILED:  # what is on its way out goes on
+            return slot, ()
+        case _:
+            assert_never(slot.phase)
+
+
+def _on_thaw(at: _Moment, slot: Slot) -> Step:
+    if not slot.frozen:
+        return slot, ()
+    thawed = replace(slot, frozen=False, left=0.0)
+    match slot.phase:
+        case Phase.STARTING | Phase.STOPPING | Phase.IDLE | Phase.FAILED:
+            return thawed, ()
+        case Phase.READY:
+            return thawed, (ThawGroup(slot.generation, at.cause), _news(at, slot, "thawed"))
+        case Phase.BACKOFF:
+            return replace(thawed, deadline=at.now + slot.left), (_news(at, slot, "thawed"),)
+        case _:
+            assert_never(slot.phase)
+
+
+_COMMANDS = {Start: _on_start, Stop: _on_stop, Restart: _on_restart, Freeze: _on_freeze, Thaw: _on_thaw}
 
 
 def _on_news(at: _Moment, slot: Slot, event: Spawned | LaunchFailed | Exited | Emptied) -> Step:
@@ -133,19 +182,23 @@ def _on_spawned(at: _Moment, slot: Slot, pid: int) -> Step:
     born = replace(slot, pid=pid, started=at.now, exec_failures=0, delay=delay)
     if slot.phase is Phase.STOPPING:  # asked for before the stop, born after it
         return _ask(at, born)
-    return replace(born, phase=Phase.READY), (Publish("ready", f"pid {pid}", at.cause),)
+    ready = replace(born, phase=Phase.READY)
+    if not slot.frozen:
+        return ready, (_news(at, ready, "ready", f"pid {pid}"),)
+    freeze = FreezeGroup(slot.generation, at.cause)
+    return ready, (freeze, _news(at, ready, "ready", f"pid {pid}"), _news(at, ready, "frozen"))
 
 
 def _on_launch_failed(at: _Moment, slot: Slot, event: LaunchFailed) -> Step:
     end = Exit(None, None, "exec", f"{event.stage}: {event.text}", 0.0, at.now)
     gone = replace(slot, alive=False, pid=None, last_exit=end, exec_failures=slot.exec_failures + 1)
-    return _over(at, gone, Publish("exit", str(end), at.cause))
+    return _over(at, gone, _news(at, slot, "exit", str(end), end))
 
 
 def _on_exited(at: _Moment, slot: Slot, event: Exited) -> Step:
     end = _end_of(slot, event, at.now)
     gone = replace(slot, alive=False, pid=None, last_exit=end)
-    news = Publish("exit", str(end), at.cause)
+    news = _news(at, slot, "exit", str(end), end)
     if not event.populated:
         return _over(at, gone, news)
     killing, effects = _kill(at, replace(gone, phase=Phase.STOPPING))
@@ -177,6 +230,8 @@ def _on_deadline(at: _Moment, slot: Slot) -> Step:
             return _ask(at, slot)
         case Phase.STOPPING:
             return _kill(at, slot)
+        case Phase.READY if slot.frozen:  # adopted before its group was frozen
+            return replace(slot, deadline=inf), (FreezeGroup(slot.generation, at.cause),)
         case Phase.IDLE | Phase.STARTING | Phase.READY | Phase.FAILED:
             return replace(slot, deadline=inf), ()
         case _:
@@ -201,17 +256,25 @@ def _begin(at: _Moment, slot: Slot, *, asked: bool) -> Step:
         restarts=slot.restarts + (not asked),
         kills=0,
         stuck=False,
+        frozen=False,
+        left=0.0,
     )
     return begun, (Spawn(begun.generation, at.cause),)
 
 
 def _ask(at: _Moment, slot: Slot) -> Step:
     """Ask the life to end; one still in flight is asked when it is there, and has the same deadline."""
-    there = slot.pid is not None
-    asking = replace(
-        slot, phase=Phase.STOPPING, asked=True, signalled=there, deadline=at.now + at.spec.graceful_timeout
+    there, patience = slot.pid is not None, at.spec.graceful_timeout
+    asking = replace(slot, phase=Phase.STOPPING, asked=True, signalled=there, deadline=at.now + patience, frozen=False)
+    if not there:
+        return asking, ()
+    thaw = (ThawGroup(slot.generation, at.cause),) if slot.frozen else ()
+    signal = Signal(slot.generation, at.spec.stop_signal, at.cause)
+    return asking, (
+        *thaw,
+        signal,
+        _news(at, slot, "stopping", f"signal {at.spec.stop_signal:d}, {patience:g} s to leave"),
     )
-    return asking, (Signal(slot.generation, at.spec.stop_signal, at.cause),) if there else ()
 
 
 def _kill(at: _Moment, slot: Slot) -> Step:
@@ -220,7 +283,7 @@ def _kill(at: _Moment, slot: Slot) -> Step:
     killing = replace(slot, kills=slot.kills + 1, deadline=at.now + KILL_AGAIN)
     if slot.stuck or slot.kills < STUCK_AFTER:
         return killing, (kill,)
-    news = Publish("stuck", f"not gone after {slot.kills} kills of its group", at.cause)
+    news = _news(at, slot, "stuck", f"not gone after {slot.kills} kills of its group")
     return replace(killing, stuck=True), (kill, news)
 
 
@@ -265,19 +328,27 @@ def _after_exit(at: _Moment, slot: Slot, end: Exit) -> Step:
 
 def _wait(at: _Moment, slot: Slot, delay: float, kind: Kind, why: str) -> Step:
     pause = backoff.jittered(at.spec.backoff, delay, at.draw)
+    if slot.frozen:
+        news = _news(at, slot, kind, f"restart {pause:.2f} s after a thaw ({why})")
+        return replace(slot, phase=Phase.BACKOFF, deadline=inf, left=pause), (news,)
     if pause <= 0:
         return _begin(at, slot, asked=False)
-    news = Publish(kind, f"restart in {pause:.2f} s ({why})", at.cause)
+    news = _news(at, slot, kind, f"restart in {pause:.2f} s ({why})")
     return replace(slot, phase=Phase.BACKOFF, deadline=at.now + pause), (news,)
 
 
 def _rest(at: _Moment, slot: Slot) -> Step:
-    idle = replace(slot, wanted=False, phase=Phase.IDLE, deadline=inf)
-    return idle, (Publish("stopped", "", at.cause),)
+    idle = replace(slot, wanted=False, phase=Phase.IDLE, deadline=inf, frozen=False, left=0.0)
+    return idle, (_news(at, slot, "stopped"),)
 
 
 def _fail(at: _Moment, slot: Slot, why: str) -> Step:
-    return replace(slot, phase=Phase.FAILED, deadline=inf), (Publish("failed", why, at.cause),)
+    failed = replace(slot, phase=Phase.FAILED, deadline=inf, frozen=False, left=0.0)
+    return failed, (_news(at, slot, "failed", why),)
+
+
+def _news(at: _Moment, slot: Slot, kind: Kind, detail: str = "", end: Exit | None = None) -> Publish:
+    return Publish(kind, detail, at.cause, slot.generation, slot.pid, end)
 
 
 def _end_of(slot: Slot, event: Exited, now: float) -> Exit:
@@ -289,4 +360,4 @@ def _end_of(slot: Slot, event: Exited, now: float) -> Exit:
         reason = "killed" if event.signal == SIGKILL and slot.kills else "signal"
     # The news of a short life's start may be read after its end was clocked.
     uptime = 0.0 if slot.started is None else max(0.0, now - slot.started)
-    return Exit(event.code, event.signal, reason, event.detail, uptime, now)
+    return Exit(event.code, event.signal, reason, event.detail, uptime, now, event.peak)

@@ -26,6 +26,7 @@ class Exit:
     detail: str
     uptime: float  # seconds since the exec
     at: float
+    peak: int | None = None  # bytes of memory
 
     def __str__(self) -> str:
         more = f": {self.detail}" if self.detail else ""
@@ -68,5 +69,7 @@ class Slot(msgspec.Struct, frozen=True):
     last_exit: Exit | None = None
     kills: int = 0  # times the group was killed in this life
     stuck: bool = False  # killed again and again, and still not gone
+    frozen: bool = False  # its life stands still and no other begins, until a thaw, a stop or a restart
+    left: float = 0.0  # of the delay, for one that is frozen in backoff
     cause: int = 0  # id of the event that last changed it
     born: str = ""  # plan.digest of the spec that this life began by

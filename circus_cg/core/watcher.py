@@ -5,7 +5,7 @@ Commands cost O(slots); nothing here is called for an ordinary event.
 
 from collections.abc import Iterable, Mapping
 
-from circus_cg.core.events import Command, Restart, Start, Stop
+from circus_cg.core.events import Command, Freeze, Restart, Start, Stop, Thaw
 from circus_cg.core.state import Phase, Slot
 
 Decisions = tuple[tuple[int, type[Command]], ...]
@@ -56,6 +56,22 @@ def restart(numprocesses: int, slots: Mapping[int, Slot]) -> Decisions:
     """A new life for every wanted slot, whatever its phase; missing ones start, surplus ones stop."""
     decided = reconcile(True, numprocesses, slots)
     return decided + _others(decided, (s.wid for s in slots.values() if s.wanted), Restart)
+
+
+def can_freeze(slot: Slot) -> bool:
+    """There is a life or a delay to stand still, and it is not on its way out."""
+    return slot.phase in (Phase.STARTING, Phase.READY, Phase.BACKOFF)
+
+
+def stilled(lives: Mapping[int, int], slots: Mapping[int, Slot]) -> Decisions:
+    """What makes exactly the slots of these lives (wid -> generation) frozen, as an arbiter begins.
+
+    Of another generation than the life that was frozen there was a stop or a restart since, which thaws.
+    """
+    asked = {wid for wid, generation in lives.items() if wid in slots and slots[wid].generation == generation}
+    begin = tuple((wid, Freeze) for wid in sorted(asked) if not slots[wid].frozen)
+    end = tuple((wid, Thaw) for wid in sorted(slots.keys() - asked) if slots[wid].frozen)
+    return begin + end
 
 
 def status(wanted: bool, phases: Mapping[Phase, int]) -> str:

@@ -4,3 +4,8 @@ import time
 
 now = time.monotonic  # the loop's clock and the keeper's too: exits and deadlines compare
 wall = time.time
+
+
+def wall_offset() -> float:
+    """What makes seconds since the epoch of an instant of now()."""
+    return wall() - now()

@@ -29,6 +29,10 @@ class Dirs(NamedTuple):
         """Where root asks the keeper itself."""
         return self.runtime / "keeper.sock"
 
+    def pubsub_endpoint(self) -> str:
+        """For circus's clients."""
+        return f"ipc://{self.runtime / 'pubsub.sock'}"
+
 
 def of(name: str) -> Dirs:
     """Below CIRCUS_CG_RUNTIME_DIR and CIRCUS_CG_STATE_DIR; as root /run and /var/lib, else the user's own."""

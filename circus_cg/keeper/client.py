@@ -25,6 +25,11 @@ class KeeperClient:
     def wants_write(self) -> bool:
         return self._channel.wants_write
 
+    @property
+    def backlog(self) -> int:
+        """Requests that wait for the channel."""
+        return self._channel.backlog
+
     def flush(self) -> None:
         self._channel.flush()
 
@@ -69,6 +74,10 @@ class KeeperClient:
     def ready(self, status: str, *, serving: bool = False) -> None:
         """`serving`: commands are heard too."""
         self._channel.send({"op": "ready", "status": status, "serving": serving})
+
+    def ask_counts(self) -> None:
+        """Answered by counts."""
+        self._channel.send({"op": "counts"})
 
     def pong(self) -> None:
         self._channel.send({"op": "pong"})

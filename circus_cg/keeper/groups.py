@@ -43,11 +43,23 @@ def kill(request: dict[str, object]) -> None:
             return
         except OSError:
             pass  # before Linux 5.14 there is no cgroup.kill
+    thaw(request)  # a v1 freezer holds even SIGKILL up
     for pid in members(request):
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
+
+
+def thaw(request: dict[str, object]) -> None:
+    """Whoever is asked to leave must be able to hear it."""
+    for directory in _directories(request):
+        for file, word in (("cgroup.freeze", "0"), ("freezer.state", "THAWED")):
+            try:
+                with open(f"{directory}/{file}", "w") as freezer:
+                    freezer.write(word)
+            except OSError:
+                continue  # it is in no such hierarchy, or gone
 
 
 def remove(request: dict[str, object]) -> None:

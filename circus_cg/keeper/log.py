@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 STDERR = 2
+LEVELS = ("debug", "info", "warning", "error")
 ATOMIC = 4096  # PIPE_BUF: a pipe that polls writable takes this much at once
 
 
@@ -28,20 +29,36 @@ def _writer() -> Callable[[bytes], object]:
 _write = _writer()
 
 
-def _to_stderr(who: str, text: str) -> None:
+def _to_stderr(who: str, text: str, level: str) -> None:
     with suppress(OSError):
         _write(f"circus-cg {who}: {text}\n".encode(errors="backslashreplace")[:ATOMIC])
 
 
-_sinks: list[Callable[[str, str], None]] = [_to_stderr]
+_sinks: list[Callable[[str, str, str], None]] = [_to_stderr]
+_least = [LEVELS.index("info")]
 
 
-def redirect(sink: Callable[[str, str], None]) -> None:
-    """From now on this process's lines go to `sink(who, text)`: a library writes nothing on its caller's stderr."""
+def redirect(sink: Callable[[str, str, str], None]) -> None:
+    """This process's lines go to `sink(who, text, level)` instead: a library writes nothing on its caller's stderr."""
     _sinks[:] = [sink]
 
 
-def say(who: str, text: str) -> None:
-    """Write one line, or drop it when stderr is full or closed."""
-    for sink in _sinks:
-        sink(who, text)
+def set_level(level: str) -> None:
+    """The least of LEVELS that is written from now on."""
+    _least[0] = LEVELS.index(level)
+
+
+def level() -> str:
+    return LEVELS[_least[0]]
+
+
+def says(level: str) -> bool:
+    """Such a line would be written; for those that cost something to make."""
+    return LEVELS.index(level) >= _least[0]
+
+
+def say(who: str, text: str, level: str = "warning") -> None:
+    """Write one line, or drop it when stderr is full or closed. What nobody gave another level is for the operator."""
+    if says(level):
+        for sink in _sinks:
+            sink(who, text, level)

@@ -314,6 +314,10 @@ class Keeper:
     def leaving(self) -> bool:
         return self._last_resort is not None
 
+    @property
+    def watched(self) -> int:
+        return len(self._workers)
+
     def quit(self, code: int) -> None:
         self._begin_last_resort(code)  # with nothing left this ends at once
         assert self._last_resort is not None

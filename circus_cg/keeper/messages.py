@@ -1,6 +1,6 @@
 """What may be asked of the keeper and what it answers: plain dictionaries, JSON on the wire. Pure.
 
-Eight requests (arbiter -> keeper); each names its operation in "op":
+Nine requests (arbiter -> keeper); each names its operation in "op":
     spawn   one life: key, argv, env, cwd, groups, identity, limits, stop rule, note   (compare-and-swap on the key)
     signal  key, signum
     ack     key[, note]      the exit of that life was understood
@@ -8,8 +8,9 @@ Eight requests (arbiter -> keeper); each names its operation in "op":
     forget  slot             an empty slot's memory is dropped
     ready   status, serving  every watcher that starts by itself was asked to; said again when commands are heard
     pong                     the answer to ping
+    counts                   what is held, for who looks for a fault
     quit    code             nothing is left to supervise; leave
-Answers and news (keeper -> arbiter): hello (paged), spawned, exited, refused, terminate, ping.
+Answers and news (keeper -> arbiter): hello (paged), spawned, exited, refused, terminate, ping, counts.
 
 A key is [watcher, wid, generation], a slot [watcher, wid]. Unknown fields are ignored: either side may be a version
 ahead.

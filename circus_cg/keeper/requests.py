@@ -1,7 +1,8 @@
-"""The arbiter's eight requests, carried out. (messages.py lists them, docs/explanation/keeper.md is their law.)"""
+"""The arbiter's requests, carried out. (messages.py lists them, docs/explanation/keeper.md is their law.)"""
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
@@ -21,6 +22,8 @@ class Keeping(Protocol):
 
     @property
     def leaving(self) -> bool: ...
+    @property
+    def watched(self) -> int: ...
     def settled(self, messages: list[Message], started: int | None) -> None: ...
     def quit(self, code: int) -> None: ...
     def on_ready(self, serving: bool) -> None: ...
@@ -35,6 +38,7 @@ class Requests:
         self._handlers: dict[str, Callable[[Message], None]] = {
             "spawn": self._on_spawn, "signal": self._on_signal, "ack": self._on_ack, "note": self._on_note,
             "forget": self._on_forget, "ready": self._on_ready, "pong": self._on_pong, "quit": self._on_quit,
+            "counts": self._on_counts,
         }  # fmt: skip
 
     def serve(self, message: Message) -> None:
@@ -85,6 +89,13 @@ class Requests:
 
     def _on_pong(self, message: Message) -> None:
         """Nothing more: that it said something was noticed."""
+
+    def _on_counts(self, message: Message) -> None:
+        slots = Counter(held.state.value for held in self._ledger.all())
+        counts = {"slots": slots, "watched": self._keeper.watched, "in_flight": self._spawning.in_flight}
+        backlog = 0 if self._arbiter.channel is None else self._arbiter.channel.backlog
+        failures = self._arbiter.failures
+        self._arbiter.send({"op": "counts", "pid": os.getpid(), **counts, "to_arbiter": backlog, "failures": failures})
 
     def _on_quit(self, message: Message) -> None:
         self._keeper.quit(int(message["code"]))

@@ -29,6 +29,7 @@ class LastResort:
             self._patience = max(self._patience, now + timeout)
             pid = ledger.pid_of(held.key)  # None once it was reaped
             if pid is not None:
+                groups.thaw(held.request)
                 os.kill(pid, signum)
 
     def reset(self) -> None:

@@ -37,6 +37,10 @@ class Channel:
     def wants_write(self) -> bool:
         return bool(self._queue)
 
+    @property
+    def backlog(self) -> int:
+        return len(self._queue)
+
     def send(self, message: Message) -> None:
         """Raises Closed when nobody is there any more."""
         body = json.dumps(message, separators=(",", ":")).encode()

@@ -10,18 +10,34 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple
 
-from circus_cg.arbiter.journal import Record
+import msgspec
+
+from circus_cg.core.record import Record, exit_document
+from circus_cg.host import clock
 
 log = logging.getLogger("circus_cg")
 
 QUEUED = 10_000  # events that an iterator may leave unread; then the oldest are dropped, and the next one says so
 
 
+class LastExit(msgspec.Struct, frozen=True, kw_only=True):
+    """How a worker's life ended. `reason`: exited, signal, killed (by us), oom, oom-host, exec, unknown."""
+
+    code: int | None
+    signal: int | None
+    reason: str
+    detail: str
+    uptime: float  # seconds
+    at: float  # seconds since the epoch
+    peak: int | None = None  # bytes of memory, of all that was in its group
+
+
 class Event(NamedTuple):
     """One thing that happened to one worker.
 
     `kind` is one of: `ready` (its program runs), `exit` (it ended; `detail` says how and why), `backoff` and `flapping`
-    (it is started again later), `failed` (given up), `stuck` (it doesn't die), `stopped`.
+    (it is started again later), `stopping` (it was asked to end), `failed` (given up), `stuck` (it doesn't die),
+    `stopped`, `frozen`, `thawed`.
     """
 
     id: int  # increasing
@@ -31,6 +47,9 @@ class Event(NamedTuple):
     wid: int  # the worker's number, from 1
     kind: str
     detail: str  # for people
+    generation: int = 0  # which of its lives
+    pid: int | None = None
+    exit: LastExit | None = None  # with `exit`: how that life ended
     missed: int = 0  # events before this one that an iterator was too slow for
 
 
@@ -45,7 +64,9 @@ class Listeners:
         self._callbacks.append(callback)
 
     def tell(self, record: Record) -> None:
-        event = Event(*record)
+        if record.wid == 0:
+            return  # of a whole watcher: what the program itself has asked for
+        event = _event(record)
         for callback in list(self._callbacks):
             try:
                 callback(event)
@@ -67,6 +88,16 @@ class Listeners:
 
     def _listening(self) -> list[Stream]:
         return [stream for reference in list(self._streams) if (stream := reference()) is not None]
+
+
+def _event(record: Record) -> Event:
+    end = None
+    if record.exit is not None:
+        end = msgspec.convert(exit_document(record.exit, clock.wall_offset()), LastExit)
+    return Event(
+        record.id, record.cause, record.at, record.watcher, record.wid, record.kind, record.detail,
+        record.generation, record.pid, end,
+    )  # fmt: skip
 
 
 class Stream(AsyncIterator[Event]):

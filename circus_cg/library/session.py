@@ -257,5 +257,5 @@ def _fail(future: concurrent.futures.Future[Any], error: BaseException) -> None:
         future.set_exception(error)
 
 
-def _to_log(who: str, text: str) -> None:
-    log.info("%s: %s", who, text)
+def _to_log(who: str, text: str, level: str) -> None:
+    log.log(logging.DEBUG if level == "debug" else logging.INFO, "%s: %s", who, text)  # events tell what is urgent

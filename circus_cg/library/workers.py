@@ -12,20 +12,10 @@ import msgspec
 
 from circus_cg.arbiter.arbiter import Arbiter
 from circus_cg.errors import NotRunning
+from circus_cg.library.events import LastExit
 from circus_cg.library.session import Session, Work
 
 T = TypeVar("T")
-
-
-class LastExit(msgspec.Struct, frozen=True, kw_only=True):
-    """How a worker's last life ended. `reason`: exited, signal, killed (by us), oom, oom-host, exec, unknown."""
-
-    code: int | None
-    signal: int | None
-    reason: str
-    detail: str
-    uptime: float  # seconds
-    at: float  # seconds since the epoch
 
 
 class Worker(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +26,7 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     generation: int  # how many lives it has had
     pid: int | None
     phase: str  # idle, starting, ready, backoff, stopping, failed
+    frozen: bool  # it stands still
     cgroup: str | None  # path below the hierarchy's mount
     started: float | None  # seconds since the epoch
     restarts: int  # lives begun without being asked for

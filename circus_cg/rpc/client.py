@@ -14,14 +14,19 @@ class Client:
         """`timeout`: seconds."""
         self._endpoint, self._timeout = endpoint, timeout
 
-    def call(self, command: str, timeout: float | None = None, **properties: Any) -> dict[str, Any]:
+    def dial(self, context: zmq.Context[Any]) -> zmq.Socket[bytes]:
+        """A connection of its own, to ask more than one question over."""
+        socket: zmq.Socket[bytes] = context.socket(zmq.DEALER)
+        socket.connect(self._endpoint)
+        return socket
+
+    def call(self, command: str, timeout: float | None = None, /, **properties: Any) -> dict[str, Any]:
         """The reply's fields. Raises TimedOut, CommandRefused."""
         wait = self._timeout if timeout is None else timeout
         request = {"id": os.urandom(16).hex(), "command": command, "properties": properties}
-        context = zmq.Context()
+        context: zmq.Context[Any] = zmq.Context()
         try:
-            socket = context.socket(zmq.DEALER)
-            socket.connect(self._endpoint)
+            socket = self.dial(context)
             socket.send(json.dumps(request).encode())
             if not socket.poll(int(wait * 1000)):
                 raise TimedOut(f"cannot {command}: no answer in {wait:g} s; `--timeout` waits longer")

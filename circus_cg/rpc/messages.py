@@ -117,7 +117,7 @@ class Kill(msgspec.Struct, kw_only=True):
 
     name: str
     wid: int | None = None
-    pid: int | None = None
+    pid: int | str | None = None  # circus's command line sends it as text
     signum: int | str | None = None
     graceful_timeout: float | str | None = None  # seconds, or text with a unit
     waiting: bool = False
@@ -170,6 +170,70 @@ class Stats(msgspec.Struct, kw_only=True):
     extended: bool = False
 
 
+class Events(msgspec.Struct, kw_only=True):
+    """What happened, and with `follow` what happens. Without it `limit` events at most are answered, the last ones.
+
+    `since` is the `seq` of the last event that is known already. `kinds` are those of records. `credit` is how many
+    events (and samples, with `stats`: seconds between two) may be sent before more is granted, which is done with
+    `subscription` and `credit`, at least every `lease` seconds; `end` ends it.
+    """
+
+    name: Names = None
+    match: Match = "glob"
+    kinds: list[str] | None = None
+    since: int | None = None
+    limit: int = 1000
+    follow: bool = False
+    credit: int = 0
+    stats: float | None = None
+    subscription: str | None = None
+    end: bool = False
+
+
+class Reload(msgspec.Struct, kw_only=True):
+    """New lives one after the other; with `graceful` false all at once. `sequential` is as good as none."""
+
+    name: Names = None
+    match: Match = "glob"
+    graceful: bool = True
+    sequential: bool = False
+    waiting: bool = False
+
+
+class ReloadConfig(msgspec.Struct, kw_only=True):
+    """The file that `run` was given, read again. Answered when all is decided; with `waiting` when it is done."""
+
+    waiting: bool = False
+
+
+class Freeze(msgspec.Struct, kw_only=True):
+    """freeze, thaw: all workers, or one by `wid` or `pid`."""
+
+    name: Names = None
+    match: Match = "glob"
+    wid: int | None = None
+    pid: int | None = None
+
+
+class Level(msgspec.Struct, kw_only=True):
+    """loglevel: told without `level`."""
+
+    level: Literal["debug", "info", "warning", "error"] | None = None
+
+
+class Exec(msgspec.Struct, kw_only=True):
+    """`name` is a watcher's, or with `.WID` a worker's; `timeout` in seconds. Output comes back in base64."""
+
+    name: str
+    cmd: list[str]
+    wid: int | None = None
+    timeout: float = 60.0
+
+
+class Anything(msgspec.Struct, kw_only=True):
+    """listen, ipython: whatever comes with them they are refused."""
+
+
 class Quit(msgspec.Struct, kw_only=True):
     """Answered when it has begun: at its end nobody is left to answer."""
 
@@ -197,6 +261,16 @@ def properties(command: str, kind: type[T], given: dict[str, Any]) -> T:
         return msgspec.convert(given, kind)
     except msgspec.ValidationError as wrong:
         raise BadMessage(Errno.BAD_MSG_DATA, f"cannot run {command!r}: {wrong}") from wrong
+
+
+def events(subscription: str, found: list[dict[str, Any]], lost: int | None, seq: int) -> bytes:
+    """A batch. `lost`: events, wanted or not, that are gone; null is an unknown number. `seq`: for the next `since`."""
+    return msgspec.json.encode({"subscription": subscription, "events": found, "lost": lost, "seq": seq})
+
+
+def sample(subscription: str, time: float, stats: dict[str, Any], left_out: int) -> bytes:
+    """`left_out`: samples since the last one that there was no credit for."""
+    return msgspec.json.encode({"subscription": subscription, "time": time, "stats": stats, "left_out": left_out})
 
 
 def ok(request_id: str | None, time: float, fields: dict[str, Any]) -> bytes:

@@ -13,7 +13,7 @@ import zmq
 
 from circus_cg.rpc.messages import MAX_MESSAGE
 
-Reply = Callable[[bytes], None]
+Reply = Callable[[bytes], bool]  # False: that client is gone, or doesn't read
 Handler = Callable[[bytes, Reply], None]
 
 DRAIN = 32  # requests served before the loop gets its turn
@@ -21,7 +21,9 @@ QUEUED = 1000  # replies a slow client may leave unread before they are dropped
 
 
 class Server:
-    """`handle(body, reply)` is called for each request; `reply` may be called now or later, once."""
+    """`handle(body, reply)` is called for each request; `reply` may be called now or later, and for a subscription
+    again and again.
+    """
 
     def __init__(self, handle: Handler) -> None:
         self._handle = handle
@@ -67,14 +69,15 @@ class Server:
         self._loop.call_soon(self._on_readable)  # more may wait, and its edge is already spent
 
     def _replier(self, envelope: list[bytes]) -> Reply:
-        def reply(body: bytes) -> None:
+        def reply(body: bytes) -> bool:
             if self._socket.closed:
-                return
+                return False
             try:
                 self._socket.send_multipart([*envelope, body], zmq.NOBLOCK)
             except zmq.ZMQError:
-                return  # that client doesn't read, or is gone
+                return False
             if self._readable():
                 self._loop.call_soon(self._on_readable)
+            return True
 
         return reply

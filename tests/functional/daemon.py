@@ -84,7 +84,8 @@ class Daemon:
 
     def ctl(self, *arguments: str, seconds: float = 60) -> Any:
         """The parsed answer of `circus-cg ctl ARGUMENTS --json`. Raises Refused."""
-        command = [self.program, "ctl", "--name", self.name, *arguments, "--json"]
+        verb, *rest = arguments
+        command = [self.program, "ctl", "--name", self.name, verb, "--json", *rest]
         done = subprocess.run(
             command, env=self.environment, capture_output=True, text=True, timeout=seconds * SLOWNESS, check=False
         )

@@ -12,7 +12,7 @@ from circus_cg.core import effects as do
 from circus_cg.core import events as ev
 from circus_cg.core.events import Restart
 from circus_cg.core.slot import Slot, from_note, rebuild, step, to_note
-from circus_cg.core.watcher import Decisions, reconcile
+from circus_cg.core.watcher import Decisions, reconcile, stilled
 from circus_cg.spec import WatcherSpec
 from tests.simulation.host import Host, Key, News, Place
 
@@ -28,6 +28,7 @@ class Intent:
     wanted: bool
     numprocesses: int
     renew: dict[int, int] = field(default_factory=dict)  # wid -> generation of the lives that are to be replaced
+    frozen: dict[int, int] = field(default_factory=dict)  # wid -> generation of the lives that are to stand still
 
 
 @dataclass
@@ -64,6 +65,7 @@ class Arbiter:
                 slot = self.slots.get((name, wid))
                 if slot is not None and slot.alive and slot.wanted and not slot.asked and slot.generation == generation:
                     self.deliver((name, wid), Restart(next(self._ids)))
+            self.tell(name, stilled(self.intents[name].frozen, self.of(name)))
         self.fire_deadlines()
 
     def of(self, name: str) -> dict[int, Slot]:
@@ -141,6 +143,10 @@ class Arbiter:
                 self.host.kill((*place, generation))
             case do.RemoveGroup(generation):
                 self.host.remove((*place, generation))
+            case do.FreezeGroup(generation):
+                self.host.freeze((*place, generation))
+            case do.ThawGroup(generation):
+                self.host.thaw((*place, generation))
             case do.Publish():
                 pass
             case _:

@@ -21,6 +21,8 @@ class Group:
     others: int = 0
     stubborn: bool = False  # ignores the stop signal
     wedged: bool = False  # uninterruptible: SIGKILL waits until it isn't
+    frozen: bool = False
+    pending: int | None = None  # a signal that waits for the thaw
 
     @property
     def populated(self) -> bool:
@@ -80,7 +82,11 @@ class Host:
 
     def signal(self, key: Key, signum: int) -> None:
         group = self.groups.get(key)
-        if group is not None and group.main is not None and not group.stubborn and not group.wedged:
+        if group is None or group.main is None or group.stubborn or group.wedged:
+            return
+        if group.frozen:
+            group.pending = signum
+        else:
             self.dies(key, End(signal=signum))
 
     def ack(self, key: Key, note: str) -> None:
@@ -102,6 +108,19 @@ class Host:
         group.others = 0
         if group.main is not None:
             self.dies(key, End(signal=SIGKILL))
+
+    def freeze(self, key: Key) -> None:
+        if key in self.groups:
+            self.groups[key].frozen = True
+
+    def thaw(self, key: Key) -> None:
+        group = self.groups.get(key)
+        if group is None:
+            return
+        group.frozen = False
+        if group.pending is not None:
+            signum, group.pending = group.pending, None
+            self.signal(key, signum)
 
     def remove(self, key: Key) -> None:
         group = self.groups.get(key)
@@ -130,7 +149,8 @@ class Host:
         return [(*place, e.generation) for place, e in self.entries.items() if e.state == "launching"]
 
     def living(self) -> list[Key]:
-        return [key for key, group in self.groups.items() if group.main is not None]
+        """Those that something can happen to."""
+        return [key for key, group in self.groups.items() if group.main is not None and not group.frozen]
 
     def _end(self, key: Key, end: End) -> None:
         entry = self.entries[key[:2]]

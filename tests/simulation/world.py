@@ -7,8 +7,9 @@ from math import inf
 from random import Random
 from signal import SIGKILL, SIGSEGV
 
+from circus_cg.core.events import Freeze, Thaw
 from circus_cg.core.slot import Phase
-from circus_cg.core.watcher import reconcile, restart, start
+from circus_cg.core.watcher import can_freeze, reconcile, restart, start
 from circus_cg.spec import Backoff, Flapping, WatcherSpec
 from tests.simulation.arbiter import Arbiter, ArbiterDied, Intent
 from tests.simulation.host import End, Host, Key
@@ -78,6 +79,16 @@ class World:
         intent.renew |= {wid: slot.generation for wid, slot in self._up().of(name).items() if slot.alive}
         self._try(lambda: self._up().tell(name, restart(intent.numprocesses, self._up().of(name))))
 
+    def freeze(self, name: str) -> None:
+        """Each of its workers that can be."""
+        slots = self._up().of(name)
+        self.intents[name].frozen |= {wid: slot.generation for wid, slot in slots.items() if can_freeze(slot)}
+        self._try(lambda: self._up().tell(name, tuple((wid, Freeze) for wid in slots)))
+
+    def thaw(self, name: str) -> None:
+        self.intents[name].frozen.clear()
+        self._try(lambda: self._up().tell(name, tuple((wid, Thaw) for wid in self._up().of(name))))
+
     def resize(self, name: str, numprocesses: int) -> None:
         self.intents[name].numprocesses = numprocesses
         self._reconcile(name)
@@ -108,7 +119,8 @@ class World:
 
     def _check_slots(self, arbiter: Arbiter) -> None:
         for place, slot in arbiter.slots.items():
-            waits = slot.phase in (Phase.BACKOFF, Phase.STOPPING)
+            waits = slot.phase is Phase.STOPPING or (slot.phase is Phase.BACKOFF and not slot.frozen)
+            assert not (slot.frozen and slot.phase in (Phase.IDLE, Phase.FAILED)), f"{slot}"
             assert (slot.deadline < inf) == waits, f"{slot}"
             populated = any(group.populated for key, group in self.host.groups.items() if key[:2] == place)
             entry = self.host.entries.get(place)
@@ -117,6 +129,11 @@ class World:
             assert not (slot.phase in NOTHING_LEFT and (populated or running)), f"something is left of {slot}"
             assert known or not running, f"{slot} does not know {entry}"
             assert slot.wanted == (slot.phase is not Phase.IDLE) or slot.phase is Phase.STOPPING, f"{slot}"
+            group = self.host.groups.get((*place, slot.generation))
+            if group is not None and slot.phase is Phase.READY:
+                assert group.frozen == slot.frozen, f"{slot} and its group {group}"
+            if group is not None and slot.alive and group.frozen:
+                assert slot.frozen, f"{slot} was left in the frozen {group}"
         for name, intent in self.intents.items():
             wanted = [slot for slot in arbiter.of(name).values() if slot.wanted]
             assert len(wanted) == (intent.numprocesses if intent.wanted else 0), f"{name}: {wanted}"
@@ -255,6 +272,8 @@ def move(world: World, chance: Random) -> None:
             (4, lambda: world.start(name)),
             (4, lambda: world.stop(name)),
             (3, lambda: world.restart(name)),
+            (3, lambda: world.freeze(name)),
+            (3, lambda: world.thaw(name)),
             (4, lambda: world.resize(name, chance.randint(0, 5))),
             (3, lambda: world.arbiter_dies(chance.randint(0, 6))),
         ]

@@ -62,7 +62,7 @@ async def kill(arbiter: Arbiter, asked: rpc.Kill) -> Fields:
             spec = replace(spec, graceful_timeout=parse_seconds(asked.graceful_timeout))
     except ValueError as wrong:
         raise rpc.BadMessage(rpc.Errno.BAD_MSG_DATA, f"cannot kill {asked.name!r}: {wrong}") from wrong
-    chosen = workers_of(runner, asked.wid, asked.pid, "kill")
+    chosen = workers_of(runner, asked.wid, _pid(asked.pid), "kill")
     lives = {slot.wid: slot.generation for slot in chosen if slot.wanted}
     if lives:
         keep(arbiter.intents.renew, {runner.spec.name: lives})
@@ -71,6 +71,14 @@ async def kill(arbiter: Arbiter, asked: rpc.Kill) -> Fields:
             runner.signal(slot, spec.stop_signal)
     runner.renew(lives, spec)
     return {"killed": [slot.pid for slot in chosen], **await settled(asked.waiting, [runner], WatcherRunner.is_up)}
+
+
+def _pid(given: int | str | None) -> int | None:
+    if not isinstance(given, str):
+        return given
+    if not (given.isascii() and given.isdecimal()) or len(given) > 10:
+        raise rpc.BadMessage(rpc.Errno.BAD_MSG_DATA, f"cannot kill the pid {given[:20]!r}: expected a number")
+    return int(given)
 
 
 async def wait(arbiter: Arbiter, asked: rpc.Wait) -> Fields:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from circus_cg.arbiter.arbiter import Arbiter
 from circus_cg.arbiter.commands.target import Fields, runner_of
 from circus_cg.config.options import chosen, plain
 from circus_cg.core.choice import nearest
 from circus_cg.errors import ConfigError
+from circus_cg.host.dirs import Dirs
 from circus_cg.rpc import messages as rpc
 
 
@@ -24,12 +27,20 @@ async def options(arbiter: Arbiter, asked: rpc.Get) -> Fields:
 
 async def globaloptions(arbiter: Arbiter, asked: rpc.GlobalOptions) -> Fields:
     boot = arbiter.boot
+    on_disk = boot.runtime is not None and boot.state is not None
+    places = Dirs(Path(boot.runtime or ""), Path(boot.state or "")) if on_disk else None
     found = {
         "name": boot.spec.name,
-        "endpoint": None if boot.runtime is None else f"ipc://{boot.runtime}/control.sock",
+        "endpoint": None if places is None else places.endpoint,
+        "pubsub_endpoint": None if places is None else places.pubsub_endpoint,
+        "stats_endpoint": None if places is None else places.pubsub_endpoint,  # one socket for both
+        "check_delay": 0,  # nothing polls
+        "multicast_endpoint": None,  # nothing is announced
         "cgroup_root": boot.spec.cgroup_root,
         "cgroup_mode": boot.layout.mode,
         "on_missing": boot.spec.on_missing,
+        "events_kept": boot.spec.events_kept,
+        "config": None if boot.source is None else boot.source.path,
         "runtime_dir": boot.runtime,
         "state_dir": boot.state,
     }

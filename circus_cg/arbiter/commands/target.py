@@ -6,13 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 from circus_cg.arbiter.arbiter import Arbiter
+from circus_cg.arbiter.intent import keep
 from circus_cg.arbiter.report import status_of
 from circus_cg.arbiter.runner import WatcherRunner
 from circus_cg.core.choice import choose, nearest
 from circus_cg.core.slot import Slot
-from circus_cg.keeper.log import say
 from circus_cg.rpc import messages as rpc
 from circus_cg.rpc.messages import BadMessage, Errno
+
+__all__ = ["Fields", "is_down_or_wanted", "keep", "runner_of", "runners_of", "settled", "to_start", "workers_of"]
 
 Fields = dict[str, Any]
 
@@ -53,14 +55,6 @@ def workers_of(runner: WatcherRunner, wid: int | None, pid: int | None, verb: st
             Errno.COMMAND_ERROR, f"cannot {verb} {runner.spec.name!r}: {which} is running; `ps` shows who is"
         )
     return chosen
-
-
-def keep(say_it: Callable[..., None], *what: object) -> None:
-    """An operator in need is obeyed though the disk is full: then it holds until this arbiter dies."""
-    try:
-        say_it(*what)
-    except OSError as failed:
-        say("arbiter", f"cannot keep what was asked for the next arbiter: {failed}; free the state directory")
 
 
 async def settled(waiting: bool, runners: list[WatcherRunner], condition: Callable[[WatcherRunner], bool]) -> Fields:

@@ -12,13 +12,18 @@ from circus_cg.cli.lazy import LazyGroup
 _ROOMS = {
     "reports": ("status", "list", "numprocesses", "numwatchers"),
     "usage": ("ps", "stats", "dstats"),
-    "lifecycle": ("start", "stop", "restart", "kill", "wait", "quit"),
+    "events": ("events", "listen"),
+    "lifecycle": ("start", "stop", "restart", "reload", "kill", "wait", "quit"),
+    "freezing": ("freeze", "thaw"),
     "workers": ("incr", "decr", "signal"),
+    "exec": ("exec",),
     "change": ("add", "rm", "set"),
+    "configuration": ("reloadconfig", "diff"),
     "settings": ("options", "get", "globaloptions"),
     "upgrade": ("upgrade",),
+    "inside": ("loglevel", "debug", "listsockets", "ipython"),
 }
-_KEYWORDS = {"list": "list_", "set": "set_", "quit": "quit_"}  # Python's own words
+_KEYWORDS = {"list": "list_", "set": "set_", "quit": "quit_", "exec": "exec_"}  # Python's own words
 
 
 @click.group(

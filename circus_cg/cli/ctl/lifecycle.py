@@ -1,4 +1,4 @@
-"""start, stop, restart, kill, wait, quit."""
+"""start, stop, restart, reload, kill, wait, quit."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from circus_cg.cli.ctl.parameters import (
 )
 from circus_cg.cli.ctl.session import Session
 from circus_cg.host import dirs
+
+ROLLING = 24 * 3600.0  # seconds; each worker may take its graceful_timeout
 
 
 def _verb(verb: str, does: str) -> click.Command:
@@ -38,6 +40,24 @@ def _verb(verb: str, does: str) -> click.Command:
 start = _verb("start", "Start; who waits or has failed tries again now")
 stop = _verb("stop", "Stop: signal, graceful_timeout, then kill the whole group")
 restart = _verb("restart", "A new life for every worker, all at once")
+
+
+@click.command()
+@names_argument
+@click.option("--terminate", is_flag=True, help="All at once, as `restart`.")
+@click.option("--sequential", is_flag=True, help="As circus has it; without it they are as well.")
+@match_option
+@wait_option
+@json_option
+@click.pass_obj
+def reload(session: Session, /, names: tuple[str, ...], match: str, wait: bool, json_: bool, **how: bool) -> None:
+    """A new life for every worker, one after the other, each ready before the next. All watchers without NAMES.
+
+    The first new life that fails ends it, and those that are left keep theirs. Example: circus-cg ctl reload web
+    """
+    asked = {"name": list(names) or None, "match": match, "graceful": not how["terminate"]}
+    patience = ROLLING if wait else None
+    done(session.call("reload", patience, **asked, sequential=how["sequential"], waiting=wait), json_)
 
 
 @click.command()

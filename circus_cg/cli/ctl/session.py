@@ -25,12 +25,17 @@ class Session:
             raise click.BadParameter(f"{name!r} is no daemon's name", param_hint="--name")
         self.name = name
         self.dirs = dirs.of(name)
-        self._client = Client(self.dirs.endpoint, timeout)
+        self.client = Client(self.dirs.endpoint, timeout)
 
-    def call(self, command: str, timeout: float | None = None, **properties: Any) -> dict[str, Any]:
-        """The answer's own fields. Raises NotRunning at once when nobody holds the name: a socket may outlive a killed
-        daemon.
-        """
+    def call(self, command: str, timeout: float | None = None, /, **properties: Any) -> dict[str, Any]:
+        """The answer's own fields. Raises NotRunning."""
+        self.refuse_a_dead_daemon(command)
+        reply = self.client.call(command, timeout, **properties)
+        # `status NAME` answers with the watcher's own status, as circus does.
+        return {key: value for key, value in reply.items() if key not in ("id", "time") and (key, value) != OK}
+
+    def refuse_a_dead_daemon(self, doing: str) -> None:
+        """Raises NotRunning at once when nobody holds the name: a socket may outlive a killed daemon."""
         try:
             alive = dirs.is_locked(self.dirs)
         except PermissionError as refused:
@@ -38,10 +43,7 @@ class Session:
                 f"cannot reach daemon {self.name!r}: {self.dirs.runtime} is another user's; become that user"
             ) from refused
         if not alive:
-            raise NotRunning(f"cannot {command}: no daemon {self.name!r} is running; start it: circus-cg run CONFIG")
-        reply = self._client.call(command, timeout, **properties)
-        # `status NAME` answers with the watcher's own status, as circus does.
-        return {key: value for key, value in reply.items() if key not in ("id", "time") and (key, value) != OK}
+            raise NotRunning(f"cannot {doing}: no daemon {self.name!r} is running; start it: circus-cg run CONFIG")
 
     def wait(self, names: Names, match: str, state: str) -> dict[str, Any]:
         """The statuses, when the watchers are `up`, `down` or `gone`. Asked again and again: an arbiter may die

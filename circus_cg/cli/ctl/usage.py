@@ -88,7 +88,7 @@ def _ps_row(row: dict[str, Any]) -> tuple[str, ...]:
         str(row["wid"]),
         str(row["generation"]),
         str(row["pid"] or "-"),
-        row["phase"],
+        f"{row['phase']}, frozen" if row["frozen"] else row["phase"],
         "-" if row["started"] is None else format_seconds(max(0.0, clock.wall() - row["started"])),
         str(row["restarts"]),
         "-" if last is None else _reason(last),

@@ -33,14 +33,14 @@ def report(
     if watch is None:
         _once(ask(), lines, json_)
         return
-    with _Interrupt() as interrupt:
+    with Interrupt() as interrupt:
         if json_ or not sys.stdout.isatty():
             _stream(lambda: _once(ask(), lines, json_), json_, watch, interrupt)
         else:
             _screen(ask, lines, watch, interrupt)
 
 
-class _Interrupt:
+class Interrupt:
     """Ctrl-C as a fact to look at: as an exception it may come in the middle of ZeroMQ's clean-up, and be lost there.
 
     The second one is an exception again, for who does not want to wait for an answer.
@@ -56,6 +56,11 @@ class _Interrupt:
 
     def __exit__(self, *_: object) -> None:
         signal.signal(signal.SIGINT, self._before)
+
+    @property
+    def fd(self) -> int:
+        """Readable once it came."""
+        return self._reader
 
     def pause(self, seconds: float) -> None:
         """Ended early by it, and when the other side of a pipe is gone, which counts as much."""
@@ -78,7 +83,7 @@ def _once(document: Document, lines: Callable[[Document], Sequence[str]], json_:
         write(lines(document))
 
 
-def _stream(show: Callable[[], None], json_: bool, watch: float, interrupt: _Interrupt) -> None:
+def _stream(show: Callable[[], None], json_: bool, watch: float, interrupt: Interrupt) -> None:
     """For a program or a file: one document a line, or one table after the other."""
     while not interrupt.came:
         show()
@@ -89,7 +94,7 @@ def _stream(show: Callable[[], None], json_: bool, watch: float, interrupt: _Int
 
 
 def _screen(
-    ask: Callable[[], Document], lines: Callable[[Document], Sequence[str]], watch: float, interrupt: _Interrupt
+    ask: Callable[[], Document], lines: Callable[[Document], Sequence[str]], watch: float, interrupt: Interrupt
 ) -> None:
     sys.stdout.write(ENTER)
     try:

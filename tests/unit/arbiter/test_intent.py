@@ -108,3 +108,24 @@ def test_nobody_else_can_read_it(path: Path) -> None:
     again(path).change(WEB, replace(WEB, env={"TOKEN": "s3cret"}), WHO, {})
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_who_stands_still_and_who_is_replaced_one_by_one_is_known_to_the_next_arbiter(path: Path) -> None:
+    intents = again(path)
+    intents.freeze({"web": {1: 3, 2: 5}, "new": {1: 1}})
+    intents.freeze({"web": {1: 4}})
+    intents.thaw({"web": [2, 9], "new": [1]})
+    intents.roll("web", {3: 7})
+    assert again(path).of("web").frozen == {1: 4} and again(path).of("new").frozen == {}
+    assert again(path).of("web").rolling == {3: 7}
+    intents.roll("web", {})
+    assert again(path).of("web").rolling == {}
+
+
+def test_the_log_level_stays_whatever_else_is_said(path: Path) -> None:
+    intents = again(path)
+    assert intents.loglevel is None
+    intents.say_level("debug")
+    intents.want(["web"], False)
+    assert again(path).loglevel == "debug" and not again(path).wanted(WEB)
+    assert Intents(path, "elsewhere").loglevel is None

@@ -18,6 +18,7 @@ WHOLE = """\
 name: shop
 cgroup_root: /apps
 on_missing: warn
+events_kept: 500
 include: []
 watchers:
   web:
@@ -84,6 +85,7 @@ def test_every_option_arrives_as_plain_numbers() -> None:
         name="shop",
         cgroup_root="/apps",
         on_missing="warn",
+        events_kept=500,
         watchers=(
             WatcherSpec(
                 name="web",

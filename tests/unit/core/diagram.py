@@ -13,6 +13,8 @@ EVENTS = (
     ev.Start,
     ev.Stop,
     ev.Restart,
+    ev.Freeze,
+    ev.Thaw,
     ev.Spawned,
     ev.LaunchFailed,
     ev.Exited,
@@ -71,6 +73,8 @@ def _what_may_come(slot: Slot) -> list[tuple[ev.Event, float]]:
         ev.Start(1),
         ev.Stop(1),
         ev.Restart(1),
+        ev.Freeze(1),
+        ev.Thaw(1),
         ev.Spawned(1, generation, 7),
         ev.LaunchFailed(1, generation, "exec", 2, "No such file or directory"),
         ev.Exited(1, generation, 1, None, None, "", populated=False),
@@ -100,6 +104,8 @@ def _essence(slot: Slot) -> tuple[object, ...]:
         slot.exec_failures,
         min(slot.kills, KILLS_TOLD_APART),
         slot.stuck,
+        slot.frozen,
+        slot.left > 0,
         last is not None and (last.reason, last.uptime < SPEC.min_uptime),
     )
 

@@ -26,6 +26,12 @@ class Life:
     def restart(self) -> tuple[Effect, ...]:
         return self.feed(ev.Restart(self._next()))
 
+    def freeze(self) -> tuple[Effect, ...]:
+        return self.feed(ev.Freeze(self._next()))
+
+    def thaw(self) -> tuple[Effect, ...]:
+        return self.feed(ev.Thaw(self._next()))
+
     def spawned(self, generation: int | None = None, pid: int = 7) -> tuple[Effect, ...]:
         return self.feed(ev.Spawned(self._next(), generation or self.slot.generation, pid))
 

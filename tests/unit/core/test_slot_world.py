@@ -53,6 +53,16 @@ class WorkersInTheWorld(RuleBasedStateMachine):
         self.world.restart("w")
 
     @precondition(lambda self: self.is_up)
+    @rule()
+    def freeze(self) -> None:
+        self.world.freeze("w")
+
+    @precondition(lambda self: self.is_up)
+    @rule()
+    def thaw(self) -> None:
+        self.world.thaw("w")
+
+    @precondition(lambda self: self.is_up)
     @rule(n=st.integers(0, 3))
     def resize(self, n: int) -> None:
         self.world.resize("w", n)

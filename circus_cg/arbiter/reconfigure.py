@@ -1,0 +1,160 @@
+"""The configuration of a running daemon replaced by what its file says now. What an operator said stays merged over it.
+
+All is judged before anything is touched. Then the new configuration is on disk before anything is done about it, so
+that the next arbiter goes on from there: it lasts as long as this daemon, as intent does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
+
+from circus_cg.arbiter import roster
+from circus_cg.arbiter.boot import ArbiterBoot, Reread
+from circus_cg.arbiter.intent import write_private
+from circus_cg.errors import CircusCgError, ConfigError, HostError
+from circus_cg.host import clock
+from circus_cg.keeper.log import say
+from circus_cg.spec import WatcherSpec
+
+if TYPE_CHECKING:  # the arbiter is built on this
+    from circus_cg.arbiter.arbiter import Arbiter
+
+PATIENCE = 60.0  # seconds for a parser
+FILE = "configuration.json"
+
+
+class _Applied(msgspec.Struct, kw_only=True):
+    """`instance` names the keeper it belongs to."""
+
+    instance: str
+    boot: ArbiterBoot
+
+
+def latest(boot: ArbiterBoot, instance: str) -> ArbiterBoot:
+    """As the keeper has it, or as it was read again since."""
+    if boot.state is None:
+        return boot
+    try:
+        applied = msgspec.json.decode((Path(boot.state) / FILE).read_bytes(), type=_Applied)
+    except FileNotFoundError:
+        return boot
+    except (OSError, msgspec.DecodeError) as broken:
+        say("arbiter", f"cannot read {FILE}: {broken}; the configuration of the daemon's start holds")
+        return boot
+    later = applied.instance == instance and applied.boot.sealed_at > boot.sealed_at
+    return applied.boot if later else boot
+
+
+async def reread(arbiter: Arbiter) -> dict[str, Any]:
+    """{"added", "removed": names, "changed": options by name, "failed": texts by name, "warnings"}.
+
+    Raises ConfigError, HostError: then nothing is changed. One at a time; a second one waits for the first.
+    """
+    async with arbiter.reconfiguring:
+        found = await _read(arbiter.boot)
+        assert found.spec is not None
+        boot = replace(arbiter.boot, spec=found.spec, identities=found.identities, sealed_at=clock.wall())
+        _refuse(arbiter, boot)
+        if boot.state is not None:
+            applied = _Applied(instance=arbiter.instance, boot=boot)
+            write_private(Path(boot.state) / FILE, msgspec.json.encode(applied))
+        return {**_apply(arbiter, boot), "warnings": found.warnings}
+
+
+async def _read(boot: ArbiterBoot) -> Reread:
+    if boot.source is None:
+        raise HostError("cannot read the configuration again: this daemon was not started from a file")
+    argv = [sys.executable, "-P", "-m", "circus_cg.arbiter.reread", msgspec.json.encode(boot.source).decode()]
+    # $(circus.env.NAME) means the environment that the daemon was started with.
+    try:
+        done = await asyncio.to_thread(_parse, argv, boot.environment)
+        found = msgspec.json.decode(done.stdout, type=Reread)
+    except subprocess.TimeoutExpired as late:
+        raise HostError(f"cannot read the configuration again: not done in {PATIENCE:g} s; `check` shows why") from late
+    except msgspec.DecodeError as broken:
+        said = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
+        text = f"cannot read the configuration again: its parser ended with {done.returncode}: {said[0]}"
+        raise HostError(text) from broken
+    if found.spec is None:
+        raise (ConfigError(found.wrong.splitlines()) if found.code == ConfigError.code else HostError(found.wrong))
+    return found
+
+
+def _parse(argv: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        argv, env=environment, capture_output=True, timeout=PATIENCE, check=False, stdin=subprocess.DEVNULL
+    )
+
+
+def _refuse(arbiter: Arbiter, new: ArbiterBoot) -> None:
+    """What can't be changed while the daemon runs. Raises HostError."""
+    for field in ("name", "cgroup_root"):
+        if getattr(new.spec, field) != getattr(arbiter.boot.spec, field):
+            raise HostError(f"cannot change {field} of a running daemon: stop it and start it again")
+    for spec in new.spec.watchers:
+        if spec.name in arbiter.leaving:
+            raise HostError(
+                f"cannot read the configuration again yet: {spec.name!r} is being removed; wait for its end"
+            )
+        runner = arbiter.runners.get(spec.name)
+        if runner is not None and not arbiter.intents.of(spec.name).removed:
+            roster.refuse_lifting(runner.current, _target(arbiter, spec))
+
+
+def _apply(arbiter: Arbiter, boot: ArbiterBoot) -> dict[str, Any]:
+    old = arbiter.boot.spec
+    done: dict[str, Any] = {"added": [], "removed": [], "changed": {}, "failed": {}}
+    arbiter.boot = boot
+    for spec in old.watchers:
+        if boot.spec.watcher(spec.name) is None and _leave(arbiter, spec):
+            done["removed"].append(spec.name)
+    for spec in boot.spec.watchers:
+        try:
+            _settle(arbiter, spec, done)
+        except (CircusCgError, OSError) as refused:  # the host changed its mind since it was asked
+            done["failed"][spec.name] = str(refused)
+            say("arbiter", f"cannot make {spec.name} what the configuration says: {refused}", "error")
+    return done
+
+
+def _leave(arbiter: Arbiter, spec: WatcherSpec) -> bool:
+    """A watcher that is not of the configuration any more. What was added at run time under its name stays."""
+    name = spec.name
+    runner, said = arbiter.runners.get(name), arbiter.intents.of(name)
+    if runner is None:
+        arbiter.intents.put(name, None)  # it had been removed by hand before
+        return False
+    if said.added is not None:
+        return False
+    # Its rules must outlive this arbiter: it may take its graceful_timeout to leave.
+    who = runner.identity
+    arbiter.intents.put(name, replace(said, added=runner.spec, identity=who, removed=True, wanted=False))
+    roster.remove(arbiter, runner)
+    return True
+
+
+def _settle(arbiter: Arbiter, spec: WatcherSpec, done: dict[str, Any]) -> None:
+    name = spec.name
+    if arbiter.intents.of(name).removed:
+        return  # by hand; it stays removed as long as this daemon lives
+    runner = arbiter.runners.get(name)
+    if runner is None:
+        roster.admit(arbiter, _target(arbiter, spec))
+        done["added"].append(name)
+        return
+    decided = roster.become(arbiter, runner, _target(arbiter, spec))
+    if decided.changed:
+        done["changed"][name] = list(decided.changed)
+
+
+def _target(arbiter: Arbiter, spec: WatcherSpec) -> WatcherSpec:
+    """With what was said at run time over it."""
+    merged = arbiter.intents.merged(spec)
+    return replace(merged, numprocesses=arbiter.intents.numprocesses(merged))

@@ -13,6 +13,17 @@ from circus_cg.spec import ArbiterSpec
 ARBITER_FD = 3  # the keeper's channel
 
 
+class Network(msgspec.Struct, frozen=True, kw_only=True):
+    """What was looked at as root while the network was closed: the endpoint's own key, and its listening socket."""
+
+    secret: bytes  # 32 of them
+    keys: str  # directory
+    listener: int  # the keeper holds it too: who connects while an arbiter is replaced waits for the next one
+
+    def __repr__(self) -> str:
+        return f"Network(keys={self.keys!r}, listener={self.listener})"
+
+
 class ArbiterBoot(msgspec.Struct, frozen=True, kw_only=True):
     spec: ArbiterSpec
     layout: Layout
@@ -22,6 +33,7 @@ class ArbiterBoot(msgspec.Struct, frozen=True, kw_only=True):
     nofile: tuple[int, int]  # RLIMIT_NOFILE as the daemon was given it; workers get it back
     runtime: str | None  # directories; None: nothing of this arbiter lives on disk, as in the library
     state: str | None
+    network: Network | None = None
 
 
 def read(fd: int) -> ArbiterBoot:

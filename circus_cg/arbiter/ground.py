@@ -7,16 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from circus_cg.arbiter.boot import ArbiterBoot
+from circus_cg.arbiter.boot import ArbiterBoot, Network
 from circus_cg.cgroup import check, hierarchy, limits
 from circus_cg.cgroup.hierarchy import Layout
 from circus_cg.cgroup.tree import Tree
 from circus_cg.errors import AlreadyRunning, HostError
-from circus_cg.host import identity
+from circus_cg.host import identity, listening
 from circus_cg.host.dirs import Dirs
 from circus_cg.host.identity import Identity
 from circus_cg.keeper.boot import is_keeper
-from circus_cg.spec import ArbiterSpec, WatcherSpec
+from circus_cg.rpc import keyring
+from circus_cg.spec import ArbiterSpec, Control, WatcherSpec
 
 # systemd's words are for the keeper alone.
 HIDDEN = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
@@ -30,7 +31,7 @@ class Ground(NamedTuple):
     controllers: frozenset[str]
     warnings: list[str]  # limits that this host keeps approximately, or not at all with `on_missing: warn`
 
-    def record(self, nofile: tuple[int, int], dirs: Dirs | None) -> ArbiterBoot:
+    def record(self, nofile: tuple[int, int], dirs: Dirs | None, network: Network | None = None) -> ArbiterBoot:
         """`nofile`: RLIMIT_NOFILE as workers get it. Without `dirs` nothing of it lives on disk."""
         return ArbiterBoot(
             spec=self.spec,
@@ -41,6 +42,7 @@ class Ground(NamedTuple):
             oom_score_adj=int(Path("/proc/self/oom_score_adj").read_text()),
             runtime=None if dirs is None else str(dirs.runtime),
             state=None if dirs is None else str(dirs.state),
+            network=network,
         )
 
 
@@ -59,6 +61,17 @@ def survey(spec: ArbiterSpec) -> Ground:
     wanted = [limits.controllers(which) for w in spec.watchers for which in (w.limits, w.watcher_limits)]
     controllers = frozenset({"memory"}).union(*wanted)
     return Ground(spec, layout, Tree(layout, spec.name), identities, controllers, [text for _, text in found])
+
+
+def open_network(control: Control) -> Network | None:
+    """None unless the configuration says so. Raises KeyFileError, HostError while nothing runs yet."""
+    if control.tcp is None:
+        return None
+    directory = Path(control.keys) if control.keys else keyring.server_keys()
+    pair = keyring.read_server(directory)
+    keyring.trusted_text(directory / keyring.AUTHORIZED, "circus-cg keys init makes one", secret=False)
+    listener = listening.listen(control.tcp)
+    return Network(secret=bytes.fromhex(pair.secret), keys=str(directory), listener=listener)
 
 
 def refuse_a_live_tree(tree: Tree) -> None:

@@ -28,11 +28,11 @@ async def serve(record: boot.ArbiterBoot) -> None:
     arbiter.begin()
     await asyncio.sleep(0)  # spawn requests that waited for the loop leave first
     control = importlib.import_module("circus_cg.arbiter.control")  # imports zmq: see the module's first lines
-    server = control.open_control(arbiter, dirs.Dirs(Path(record.runtime), Path(record.state)).endpoint)
+    endpoints = control.Endpoints(arbiter, dirs.Dirs(Path(record.runtime), Path(record.state)))
     try:
         await arbiter.gone
     finally:
-        server.close()
+        endpoints.close()
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from circus_cg.arbiter.ground import claim, clean_environment, refuse_a_live_tree, survey
+from circus_cg.arbiter.ground import claim, clean_environment, open_network, refuse_a_live_tree, survey
 from circus_cg.config import loader
 from circus_cg.config.findings import told
 from circus_cg.host import dirs
@@ -36,10 +36,11 @@ def run(config: str, name: str | None, cgroup_root: str | None) -> None:
     dirs.make(places)
     lock = dirs.lock(places, spec.name)
     refuse_a_live_tree(ground.tree)
+    network = open_network(spec.control)
     # From here on something of ours exists: a stop is heard by the keeper, which clears it away.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
     claim(ground, joining=True)
-    boot = sealed("circus-cg-arbiter-boot", msgspec.json.encode(ground.record(_raise_nofile(), places)))
+    boot = sealed("circus-cg-arbiter-boot", msgspec.json.encode(ground.record(_raise_nofile(), places, network)))
     become_keeper(
         {
             "instance": uuid.uuid4().hex,
@@ -47,7 +48,7 @@ def run(config: str, name: str | None, cgroup_root: str | None) -> None:
                 "argv": [sys.executable, "-P", "-m", "circus_cg.arbiter.main", str(boot)],
                 "env": clean_environment(),
             },
-            "pass_fds": [boot],
+            "pass_fds": [boot] if network is None else [boot, network.listener],
             "keep_fds": [lock],
             "places": ground.tree.places(),
         }

@@ -13,6 +13,8 @@ import msgspec
 from circus_cg.arbiter.arbiter import Arbiter
 from circus_cg.arbiter.commands import change, count, lifecycle, options, reports, signals, stats
 from circus_cg.arbiter.commands.target import Fields
+from circus_cg.arbiter.view import View
+from circus_cg.core.access import LOCAL, Caller, Role
 from circus_cg.core.choice import nearest
 from circus_cg.rpc import messages as rpc
 
@@ -20,35 +22,44 @@ __all__ = ["COMMANDS", "Command", "Commands", "Fields"]
 
 
 class Command(NamedTuple):
-    """`run` gets the arbiter and an `asks`; it must not block the loop."""
+    """`run` gets the arbiter, as far as the caller sees it, and an `asks`; it must not block the loop."""
 
     asks: type[msgspec.Struct]
     run: Callable[[Arbiter, Any], Awaitable[Fields]]
+    role: Role  # at least, to be allowed it
+
+    @property
+    def names_watchers(self) -> bool:
+        """Others concern the whole daemon: they are not for a caller that sees some of its watchers alone."""
+        return "name" in self.asks.__struct_fields__
+
+
+OBSERVE, OPERATE, ADMIN = Role
 
 
 COMMANDS: dict[str, Command] = {
-    "add": Command(rpc.Add, change.add),
-    "decr": Command(rpc.Count, count.decr),
-    "dstats": Command(rpc.Nothing, stats.dstats),
-    "get": Command(rpc.Get, options.options),
-    "globaloptions": Command(rpc.GlobalOptions, options.globaloptions),
-    "incr": Command(rpc.Count, count.incr),
-    "kill": Command(rpc.Kill, lifecycle.kill),
-    "list": Command(rpc.Which, reports.list_),
-    "numprocesses": Command(rpc.OneOrAll, reports.numprocesses),
-    "numwatchers": Command(rpc.Nothing, reports.numwatchers),
-    "options": Command(rpc.Get, options.options),
-    "ps": Command(rpc.Which, reports.ps),
-    "quit": Command(rpc.Quit, lifecycle.quit_),
-    "restart": Command(rpc.Target, lifecycle.restart),
-    "rm": Command(rpc.Rm, change.rm),
-    "set": Command(rpc.Set, change.set_),
-    "signal": Command(rpc.Signal, signals.signal),
-    "start": Command(rpc.Target, lifecycle.start),
-    "stats": Command(rpc.Stats, stats.stats),
-    "status": Command(rpc.Which, reports.status),
-    "stop": Command(rpc.Target, lifecycle.stop),
-    "wait": Command(rpc.Wait, lifecycle.wait),
+    "add": Command(rpc.Add, change.add, ADMIN),
+    "decr": Command(rpc.Count, count.decr, OPERATE),
+    "dstats": Command(rpc.Nothing, stats.dstats, OBSERVE),
+    "get": Command(rpc.Get, options.options, OPERATE),
+    "globaloptions": Command(rpc.GlobalOptions, options.globaloptions, OBSERVE),
+    "incr": Command(rpc.Count, count.incr, OPERATE),
+    "kill": Command(rpc.Kill, lifecycle.kill, OPERATE),
+    "list": Command(rpc.Which, reports.list_, OBSERVE),
+    "numprocesses": Command(rpc.OneOrAll, reports.numprocesses, OBSERVE),
+    "numwatchers": Command(rpc.Nothing, reports.numwatchers, OBSERVE),
+    "options": Command(rpc.Get, options.options, OPERATE),
+    "ps": Command(rpc.Which, reports.ps, OBSERVE),
+    "quit": Command(rpc.Quit, lifecycle.quit_, ADMIN),
+    "restart": Command(rpc.Target, lifecycle.restart, OPERATE),
+    "rm": Command(rpc.Rm, change.rm, ADMIN),
+    "set": Command(rpc.Set, change.set_, ADMIN),
+    "signal": Command(rpc.Signal, signals.signal, OPERATE),
+    "start": Command(rpc.Target, lifecycle.start, OPERATE),
+    "stats": Command(rpc.Stats, stats.stats, OBSERVE),
+    "status": Command(rpc.Which, reports.status, OBSERVE),
+    "stop": Command(rpc.Target, lifecycle.stop, OPERATE),
+    "wait": Command(rpc.Wait, lifecycle.wait, OBSERVE),
 }
 
 
@@ -58,11 +69,31 @@ class Commands:
     def __init__(self, arbiter: Arbiter) -> None:
         self._arbiter = arbiter
 
-    async def run(self, command: str, properties: dict[str, Any]) -> Fields:
-        """The answer's fields. Raises BadMessage, any other CircusCgError, OSError."""
+    async def run(self, command: str, properties: dict[str, Any], caller: Caller = LOCAL) -> Fields:
+        """The answer's fields. Raises BadMessage, Forbidden first of all; any other CircusCgError, OSError."""
         known = COMMANDS.get(command.lower())
         if known is None:
             guess = nearest(COMMANDS, command)
             hint = f"; did you mean {guess}?" if guess else ""
             raise rpc.BadMessage(rpc.Errno.UNKNOWN_COMMAND, f"unknown command: {command[:64]!r}{hint}")
-        return await known.run(self._arbiter, rpc.properties(command, known.asks, properties))
+        _permit(command, known, caller)
+        asked = rpc.properties(command, known.asks, properties)
+        if not caller.watchers:
+            return await known.run(self._arbiter, asked)
+        if isinstance(asked, rpc.Add) and not caller.sees(asked.name):
+            raise _forbidden(f"cannot add {asked.name[:64]!r}", caller)
+        return await known.run(View.of(self._arbiter, caller.sees), asked)
+
+
+def _permit(command: str, known: Command, caller: Caller) -> None:
+    if not caller.may(known.role):
+        raise rpc.Forbidden(
+            f"cannot {command}: key {caller.name!r} may {caller.role.word}, this needs {known.role.word};"
+            " ask who keeps the daemon's keys"
+        )
+    if caller.watchers and not known.names_watchers:
+        raise _forbidden(f"cannot {command}: it concerns the whole daemon", caller)
+
+
+def _forbidden(what: str, caller: Caller) -> rpc.Forbidden:
+    return rpc.Forbidden(f"{what}; key {caller.name!r} is for the watchers {', '.join(caller.watchers)}")

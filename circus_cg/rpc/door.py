@@ -1,0 +1,107 @@
+"""Connections to the network endpoint: counted, and ended, which libzmq itself does for nobody.
+
+A connection is new until its first message, then it belongs to a key. libzmq tells of both ends of its life by the
+socket's monitor, with the descriptor: ours to shut down, libzmq's to close.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from contextlib import suppress
+
+import zmq
+from zmq.utils.monitor import parse_monitor_message
+
+from circus_cg.rpc.drain import Drain
+
+MONITOR = "inproc://door"
+ENDS = zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED
+
+
+class Connection:
+    """`ends` are the tasks that nobody waits for any more when it is over."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.key = ""
+        self.open = True
+        self.ends: set[asyncio.Task[None]] = set()
+
+
+class Door:
+    """At most `most` connections of keys, half of them of one; and `most` new ones, of which the oldest goes first.
+
+    So who floods us with new ones doesn't keep out who has a key: a handshake takes milliseconds.
+    """
+
+    def __init__(self, watched: zmq.Socket[bytes], most: int) -> None:
+        self._most = most
+        self._new: dict[int, Connection] = {}  # in the order in which they came
+        self._known: dict[int, Connection] = {}
+        self._port = 0
+        self._watched = watched
+        watched.monitor(MONITOR, zmq.EVENT_ACCEPTED | ENDS)
+        self._monitor = watched.context.socket(zmq.PAIR)
+        self._monitor.setsockopt(zmq.RCVHWM, 0)  # a full pipe would stop libzmq's own thread
+        self._monitor.connect(MONITOR)
+        self._drain = Drain(self._monitor, self._on_event)
+
+    def open(self, port: int) -> None:
+        self._port = port
+
+    def close(self) -> None:
+        self._watched.disable_monitor()
+        self._drain.close()
+
+    def look(self) -> None:
+        """All that has happened to connections is in our books after this, before a message that came over one."""
+        while int(self._monitor.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+            self._on_event()
+
+    def admit(self, fd: int, key: str) -> Connection | None:
+        """The connection over which a message of `key` came; None: it is one too many, and was ended."""
+        known = self._known.get(fd)
+        if known is not None:
+            return known
+        connection = self._new.pop(fd, None) or Connection(fd)
+        own = sum(1 for other in self._known.values() if other.key == key)
+        if len(self._known) >= self._most or own >= max(1, self._most // 2):
+            self.end(connection)
+            return None
+        connection.key = key
+        self._known[fd] = connection
+        return connection
+
+    def end_all_of(self, key: str) -> None:
+        for connection in [one for one in self._known.values() if one.key == key]:
+            self.end(connection)
+
+    def end(self, connection: Connection) -> None:
+        """Its number may be another file's by now: what is no connection to our port is left alone."""
+        self._forget(connection.fd)
+        with suppress(OSError), socket.socket(fileno=os.dup(connection.fd)) as found:
+            if found.family in (socket.AF_INET, socket.AF_INET6) and self._is_ours(found):
+                found.shutdown(socket.SHUT_RDWR)
+
+    def _is_ours(self, found: socket.socket) -> bool:
+        listening = found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        return not listening and int(found.getsockname()[1]) == self._port
+
+    def _forget(self, fd: int) -> None:
+        for books in (self._new, self._known):
+            connection = books.pop(fd, None)
+            if connection is not None:
+                connection.open = False
+                for task in connection.ends:
+                    task.cancel()
+
+    def _on_event(self) -> None:
+        event = parse_monitor_message(self._monitor.recv_multipart(zmq.NOBLOCK))
+        fd = int(event["value"])
+        self._forget(fd)
+        if event["event"] == zmq.EVENT_ACCEPTED:
+            self._new[fd] = Connection(fd)
+            if len(self._new) > self._most:
+                self.end(next(iter(self._new.values())))

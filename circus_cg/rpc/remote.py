@@ -1,0 +1,226 @@
+"""The network endpoint: a ROUTER that speaks CURVE alone, and believes nothing but the key of the connection.
+
+What libzmq holds before we see it, for one connection of a known key: up to QUEUED requests of MAX_MESSAGE bytes, and
+one message without end: libzmq has no bound for the parts of a message that is still coming. A part costs it 64 bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import zmq
+
+from circus_cg.core.access import Caller
+from circus_cg.core.rate import Rate, admit
+from circus_cg.rpc.door import Connection, Door
+from circus_cg.rpc.drain import Drain
+from circus_cg.rpc.messages import MAX_MESSAGE, MAX_PARTS, Errno, error
+from circus_cg.rpc.server import Handler, Peer, Reply
+from circus_cg.rpc.zap import DOMAIN, Zap, plain_address
+
+QUEUED = 64  # messages each way that a connection may leave unread
+UNREAD = 16  # parts thrown away at once; 32 times as many in one turn of the loop
+RUNNING = 64  # commands of one key at the same time: `wait` may take its time
+
+
+class Bounds(NamedTuple):
+    rate: Rate  # of one key
+    connections: int
+    handshake: float  # seconds
+
+
+class Client:
+    """What is remembered of a key."""
+
+    def __init__(self) -> None:
+        self.full_at = 0.0
+        self.running = 0
+        self.refused = 0  # requests in a row
+
+
+class RemoteServer:
+    """`find(key)` is the caller whose public key it is, None for nobody; asked for every request and every reply.
+
+    `noted(key, address, what)` is told of who was turned away.
+    """
+
+    def __init__(
+        self,
+        handle: Handler,
+        find: Callable[[str], Caller | None],
+        noted: Callable[[str, str, str], None],
+        bounds: Bounds,
+        secret: bytes,
+    ) -> None:
+        self._handle, self._find, self._noted, self._bounds = handle, find, noted, bounds
+        self._loop = asyncio.get_running_loop()
+        self._clients: dict[str, Client] = {}
+        self._waiting: set[asyncio.TimerHandle] = set()
+        self._discarding = False
+        self._context = zmq.Context()  # with a thread of its own: a flood here is none at the local endpoint
+        self._zap = Zap(self._context, self._knock)
+        self._socket = self._made(secret)
+        self._door = Door(self._socket, bounds.connections)
+        self._drain = Drain(self._socket, self._receive)
+
+    def open(self, endpoint: str, listener: int) -> None:
+        """Serve the connections to `listener`, a listening socket bound to `endpoint`; libzmq closes it.
+
+        Raises zmq.ZMQError.
+        """
+        self._door.open(int(endpoint.rpartition(":")[2]))
+        self._socket.setsockopt(zmq.IPV6, "[" in endpoint)
+        self._socket.setsockopt(zmq.USE_FD, listener)
+        self._socket.bind(endpoint)
+        self._drain.soon()
+
+    def close(self) -> None:
+        for turn in self._waiting:
+            turn.cancel()
+        self._door.close()
+        self._drain.close()
+        self._zap.close()
+        self._context.term()
+
+    def revoke(self, key: str) -> None:
+        """It is nobody's any more, or may do something else: its connections end now."""
+        self._door.end_all_of(key)
+        self._clients.pop(key, None)
+
+    def _made(self, secret: bytes) -> zmq.Socket[bytes]:
+        socket = self._context.socket(zmq.ROUTER)
+        options: dict[int, Any] = {
+            zmq.LINGER: 200,  # ms: the reply to `quit` still goes out
+            zmq.CURVE_SERVER: 1,
+            zmq.CURVE_SECRETKEY: secret,
+            zmq.ZAP_DOMAIN: DOMAIN,
+            zmq.ZAP_ENFORCE_DOMAIN: 1,
+            zmq.HANDSHAKE_IVL: int(self._bounds.handshake * 1000),
+            zmq.MAXMSGSIZE: MAX_MESSAGE,
+            zmq.RCVHWM: QUEUED,
+            zmq.SNDHWM: QUEUED,
+            zmq.ROUTER_MANDATORY: 1,  # a client that doesn't read is known as one
+            zmq.TCP_KEEPALIVE: 1,
+            zmq.TCP_KEEPALIVE_IDLE: 60,
+            zmq.TCP_KEEPALIVE_INTVL: 20,
+            zmq.TCP_KEEPALIVE_CNT: 3,
+        }
+        for option, value in options.items():
+            socket.setsockopt(option, value)
+        return socket
+
+    def _knock(self, key: str, address: str) -> bool:
+        if self._find(key) is not None:
+            return True
+        self._noted(key, address, "unknown key")
+        return False
+
+    def _receive(self) -> None:
+        if self._discarding:
+            self._discard()
+            return
+        envelope = [self._socket.recv(zmq.NOBLOCK)]
+        self._door.look()
+        frame = None
+        while self._socket.getsockopt(zmq.RCVMORE):
+            if frame is not None:
+                envelope.append(frame.bytes)
+            if len(envelope) > MAX_PARTS:
+                self._discarding = True
+            if self._discarding:
+                break
+            frame = self._socket.recv(zmq.NOBLOCK, copy=False, track=False)
+        if frame is not None:
+            self._on_message(envelope, frame)
+
+    def _discard(self) -> None:
+        """The rest of it is already here, and has to be taken out before anybody else's next message."""
+        for _ in range(UNREAD):
+            if not self._socket.getsockopt(zmq.RCVMORE):
+                self._discarding = False
+                return
+            self._socket.recv(zmq.NOBLOCK)
+
+    def _on_message(self, envelope: list[bytes], frame: Any) -> None:
+        """`frame` is the body; or, of a message that is being discarded, any."""
+        key, address = frame.get("User-Id"), plain_address(frame.get("Peer-Address"))
+        caller = self._find(key)
+        connection = self._door.admit(frame.get(zmq.SRCFD), key)
+        if connection is None:
+            self._noted(key, address, "too many connections")
+        elif caller is None:  # revoked, and this was on its way
+            self._door.end(connection)
+        elif self._discarding:
+            self._noted(key, address, "too many parts")
+            self._door.end(connection)
+        else:
+            reply = self._replier(envelope, connection)
+            self._on_request(frame.bytes, Peer(caller, address, key), connection, reply)
+
+    def _on_request(self, body: bytes, peer: Peer, connection: Connection, reply: Reply) -> None:
+        client = self._clients.setdefault(peer.key, Client())
+        client.full_at, wait = admit(client.full_at, self._bounds.rate, self._loop.time())
+        if wait is None or client.running >= RUNNING:
+            self._refuse(client, peer, connection, reply)
+            return
+        client.refused = 0
+        client.running += 1
+        if wait == 0:
+            self._serve(body, peer, client, connection, reply)
+            return
+
+        def turn() -> None:
+            self._waiting.discard(handle)
+            if connection.open:
+                self._serve(body, peer, client, connection, reply)
+            else:
+                client.running -= 1
+
+        handle = self._loop.call_later(wait, turn)
+        self._waiting.add(handle)
+
+    def _serve(self, body: bytes, peer: Peer, client: Client, connection: Connection, reply: Reply) -> None:
+        task, looks = self._handle(body, peer, reply)
+        if looks:
+            connection.ends.add(task)
+
+        def over(task: asyncio.Task[None]) -> None:
+            connection.ends.discard(task)
+            client.running -= 1
+
+        task.add_done_callback(over)
+
+    def _refuse(self, client: Client, peer: Peer, connection: Connection, reply: Reply) -> None:
+        """Told so a few times; who doesn't listen is disconnected, and may come again."""
+        client.refused += 1
+        if client.refused == 1:
+            self._noted(peer.key, peer.address, "too many requests")
+        if client.refused > self._bounds.rate.queue:
+            client.refused = 0
+            self._door.end(connection)
+            return
+        rate = f"key {peer.caller.name!r} may ask {self._bounds.rate.per_second:g} times a second"
+        text = f"too many requests: {rate}, and have {RUNNING} commands running; wait for answers"
+        reply(error(None, 0.0, text, Errno.COMMAND_ERROR))
+
+    def _replier(self, envelope: list[bytes], connection: Connection) -> Reply:
+        """To this very connection: another one may have come with the same routing id."""
+
+        def reply(body: bytes) -> None:
+            if self._socket.closed:
+                return
+            self._door.look()
+            if not connection.open:
+                return
+            try:
+                self._socket.send_multipart([*envelope, body], zmq.NOBLOCK)
+            except zmq.Again:  # it left QUEUED answers unread
+                self._noted(connection.key, "", "reads no answers")
+                self._door.end(connection)
+            except zmq.ZMQError:
+                return  # it is gone
+            self._drain.after_send()
+
+        return reply

@@ -16,7 +16,6 @@ from circus_cg.cli.ctl.parameters import (
     wait_option,
 )
 from circus_cg.cli.ctl.session import Session
-from circus_cg.host import dirs
 
 
 def _verb(verb: str, does: str) -> click.Command:
@@ -76,5 +75,5 @@ def quit_(session: Session, wait: bool, json_: bool) -> None:
     """Stop every watcher, then the daemon. Example: circus-cg ctl quit"""
     fields = session.call("quit")
     if wait:
-        dirs.wait_unlocked(session.dirs)
+        session.wait_gone()
     done(fields, json_)

@@ -39,9 +39,7 @@ class Session:
             ) from refused
         if not alive:
             raise NotRunning(f"cannot {command}: no daemon {self.name!r} is running; start it: circus-cg run CONFIG")
-        reply = self._client.call(command, timeout, **properties)
-        # `status NAME` answers with the watcher's own status, as circus does.
-        return {key: value for key, value in reply.items() if key not in ("id", "time") and (key, value) != OK}
+        return own_fields(self._client.call(command, timeout, **properties))
 
     def wait(self, names: Names, match: str, state: str) -> dict[str, Any]:
         """The statuses, when the watchers are `up`, `down` or `gone`. Asked again and again: an arbiter may die
@@ -51,5 +49,14 @@ class Session:
             with suppress(TimedOut):
                 return self.call("wait", WAIT_SLICE, name=list(names) or None, match=match, state=state)
 
+    def wait_gone(self) -> None:
+        """Return when no daemon holds the name."""
+        dirs.wait_unlocked(self.dirs)
+
 
 OK = ("status", "ok")
+
+
+def own_fields(reply: dict[str, Any]) -> dict[str, Any]:
+    """`status NAME` answers with the watcher's own status, as circus does."""
+    return {key: value for key, value in reply.items() if key not in ("id", "time") and (key, value) != OK}

@@ -1,0 +1,31 @@
+"""One command line's talk with a daemon on another host."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from circus_cg.cli.ctl.session import Session, own_fields
+from circus_cg.errors import NotRunning, TimedOut
+from circus_cg.host import clock
+from circus_cg.rpc.remote_client import Away, RemoteClient
+
+ASK_AGAIN = 0.2  # seconds
+
+
+class AwaySession(Session):
+    def __init__(self, away: Away, timeout: float) -> None:
+        self.name = away.endpoint
+        self._remote = RemoteClient(away, timeout, clock.now)
+
+    def call(self, command: str, timeout: float | None = None, **properties: Any) -> dict[str, Any]:
+        """The answer's own fields. Raises NotRunning, TimedOut, KeyRefused, WrongServer, CommandRefused."""
+        return own_fields(self._remote.call(command, timeout, **properties))
+
+    def wait_gone(self) -> None:
+        """Nobody from afar can hear the daemon's end: its endpoint is asked until it is closed."""
+        with suppress(NotRunning):
+            while True:
+                with suppress(TimedOut):
+                    self.call("list", 1.0)
+                clock.sleep(ASK_AGAIN)

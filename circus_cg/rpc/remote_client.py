@@ -1,0 +1,135 @@
+"""The client from afar. The socket's monitor says at once what is wrong; libzmq alone would try for ever."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import socket
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import zmq
+from zmq.utils.monitor import parse_monitor_message
+
+from circus_cg.errors import CommandRefused, KeyRefused, NotRunning, TimedOut, WrongServer
+from circus_cg.rpc.keys import KeyPair
+
+MONITOR = "inproc://monitor"
+RECONNECT = 30  # ms
+TRIES = 2  # handshakes that may end without a word: one may have met an arbiter's end
+LOST = "the connection was lost before the answer came; look whether it was done"
+
+
+class Away(NamedTuple):
+    """A daemon on another host: what one must know of it, and who we are there."""
+
+    endpoint: str  # tcp://HOST:PORT
+    server_key: str  # in hexadecimal, as KeyPair has them
+    client: KeyPair
+
+
+class RemoteClient:
+    def __init__(self, away: Away, timeout: float, clock: Callable[[], float]) -> None:
+        """`timeout`: seconds; `clock` counts them."""
+        self._away, self._timeout, self._clock = away, timeout, clock
+
+    def call(self, command: str, timeout: float | None = None, **properties: Any) -> dict[str, Any]:
+        """The reply's fields. Raises NotRunning, TimedOut, KeyRefused, WrongServer, CommandRefused."""
+        wait = self._timeout if timeout is None else timeout
+        body = json.dumps({"id": os.urandom(16).hex(), "command": command, "properties": properties}).encode()
+        for address in self._addresses(command):
+            reply = _Talk(self._away, command, self._clock, wait).ask(address, body)
+            if reply is not None:
+                break
+        else:
+            where = self._away.endpoint
+            raise NotRunning(f"cannot {command}: nobody listens on {where}; start the daemon, or set its control.tcp")
+        if reply.get("status") == "error":  # `status NAME` answers with the watcher's own, as circus does
+            raise CommandRefused(str(reply.get("reason", "refused without a reason")))
+        return reply
+
+    def _addresses(self, command: str) -> list[str]:
+        """A name may have several, and libzmq would try one."""
+        host, _, port = self._away.endpoint.removeprefix("tcp://").rpartition(":")
+        try:
+            found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+        except (OSError, ValueError) as unknown:
+            cause = unknown.strerror if isinstance(unknown, OSError) else unknown
+            raise NotRunning(f"cannot {command}: no host {host!r}: {cause}; look at the endpoint") from unknown
+        numbers = [str(where[0]) for _, _, _, _, where in found]
+        return [f"tcp://[{one}]:{port}" if ":" in one else f"tcp://{one}:{port}" for one in numbers]
+
+
+class _Talk:
+    """One request over one connection, and what the monitor tells of it."""
+
+    def __init__(self, away: Away, command: str, clock: Callable[[], float], wait: float) -> None:
+        self._away, self._command, self._clock, self._wait = away, command, clock, wait
+        self._deadline = clock() + wait
+        self._silent = 0  # handshakes that ended without a word
+        self._lost = False  # a connection that had taken the request
+
+    def ask(self, address: str, body: bytes) -> dict[str, Any] | None:
+        """The reply; None: nobody listens there."""
+        context = zmq.Context()
+        try:
+            asking = context.socket(zmq.DEALER)
+            asking.monitor(MONITOR, zmq.EVENT_ALL)
+            monitor = context.socket(zmq.PAIR)
+            monitor.connect(MONITOR)
+            options: dict[int, Any] = {
+                zmq.IPV6: "[" in address,
+                zmq.RECONNECT_IVL: RECONNECT,
+                zmq.CURVE_SERVERKEY: bytes.fromhex(self._away.server_key),
+                zmq.CURVE_PUBLICKEY: bytes.fromhex(self._away.client.public),
+                zmq.CURVE_SECRETKEY: bytes.fromhex(self._away.client.secret),
+            }
+            for option, value in options.items():
+                asking.setsockopt(option, value)
+            asking.connect(address)
+            asking.send(body)
+            return self._answer(asking, monitor)
+        finally:
+            context.destroy(linger=0)  # closes the sockets too, wherever Ctrl-C came
+
+    def _answer(self, asking: zmq.Socket[bytes], monitor: zmq.Socket[bytes]) -> dict[str, Any] | None:
+        poller = zmq.Poller()
+        poller.register(asking, zmq.POLLIN)
+        poller.register(monitor, zmq.POLLIN)
+        while True:
+            ready = dict(poller.poll(math.ceil(max(0.0, self._deadline - self._clock()) * 1000)))
+            if asking in ready:
+                reply: dict[str, Any] = json.loads(asking.recv())
+                return reply
+            if monitor in ready:
+                if not self._goes_on(parse_monitor_message(monitor.recv_multipart())["event"]):
+                    return None
+            elif not ready:
+                where = f"no answer from {self._away.endpoint} in {self._wait:g} s; `--timeout` waits longer"
+                raise TimedOut(f"cannot {self._command}: {LOST if self._lost else where}")
+
+    def _goes_on(self, event: int) -> bool:
+        """False: nobody listens there. Raises what is wrong with the connection."""
+        match event:
+            case zmq.EVENT_CLOSED:
+                return self._lost  # the daemon may be on its way out, or its arbiter replaced
+            case zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+                raise KeyRefused(
+                    f"cannot {self._command}: {self._away.endpoint} knows no key of ours ({self._away.client.name},"
+                    f" {self._away.client.public[:8]}...); have it authorized there: circus-cg keys authorize"
+                )
+            case zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
+                self._silent = TRIES
+            case zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+                self._silent += 1
+            case zmq.EVENT_HANDSHAKE_SUCCEEDED if self._lost:
+                raise TimedOut(f"cannot {self._command}: {LOST}")
+            case zmq.EVENT_DISCONNECTED:
+                self._lost = self._lost or not self._silent
+        if self._silent >= TRIES:
+            raise WrongServer(
+                f"cannot {self._command}: who listens on {self._away.endpoint} doesn't have the server key"
+                f" {self._away.server_key[:8]}...; ask for the daemon's: circus-cg keys show --server"
+            )
+        return True

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+SLACK = 1e-3  # of an interval: what adding up fractions of a second loses is less
+
 
 class Rate(NamedTuple):
     per_second: float
@@ -21,7 +23,7 @@ def admit(full_at: float, rate: Rate, now: float) -> tuple[float, float | None]:
     """
     interval = 1.0 / rate.per_second
     full_at = max(full_at, now)
-    wait = max(0.0, full_at - now - (rate.burst - 1) * interval)
-    if wait > rate.queue * interval * (1.0 + 1e-9):
+    wait = full_at - now - (rate.burst - 1) * interval
+    if wait > (rate.queue + SLACK) * interval:
         return full_at, None
-    return full_at + interval, wait
+    return full_at + interval, wait if wait > SLACK * interval else 0.0

@@ -20,13 +20,20 @@ MONITOR = "inproc://door"
 ENDS = zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED
 
 
+class TooMany(Exception):
+    """The connection was ended: there are enough."""
+
+
 class Connection:
     """`ends` are the tasks that nobody waits for any more when it is over."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.key = ""
+        self.number = 0  # those that were authenticated later have higher ones
         self.open = True
+        self.refused = 0  # requests in a row
+        self.said: set[str] = set()  # why it was turned away
         self.ends: set[asyncio.Task[None]] = set()
 
 
@@ -60,17 +67,25 @@ class Door:
         while int(self._monitor.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
             self._on_event()
 
-    def admit(self, fd: int, key: str) -> Connection | None:
-        """The connection over which a message of `key` came; None: it is one too many, and was ended."""
+    def admit(self, fd: int, number: int, key: str) -> Connection | None:
+        """The connection over which a message came; None: it is over already. Raises TooMany.
+
+        A descriptor may be another connection's by now: the one with the highest number has it.
+        """
         known = self._known.get(fd)
+        if known is not None and known.number >= number:
+            return known if known.number == number else None
+        connection = self._new.pop(fd, None)
         if known is not None:
-            return known
-        connection = self._new.pop(fd, None) or Connection(fd)
+            self._forget(fd)
+            connection = Connection(fd)
+        if connection is None:
+            return None
         own = sum(1 for other in self._known.values() if other.key == key)
         if len(self._known) >= self._most or own >= max(1, self._most // 2):
             self.end(connection)
-            return None
-        connection.key = key
+            raise TooMany
+        connection.key, connection.number = key, number
         self._known[fd] = connection
         return connection
 
@@ -80,6 +95,7 @@ class Door:
 
     def end(self, connection: Connection) -> None:
         """Its number may be another file's by now: what is no connection to our port is left alone."""
+        connection.open = False
         self._forget(connection.fd)
         with suppress(OSError), socket.socket(fileno=os.dup(connection.fd)) as found:
             if found.family in (socket.AF_INET, socket.AF_INET6) and self._is_ours(found):

@@ -13,31 +13,22 @@ from typing import Any, NamedTuple
 import zmq
 
 from circus_cg.core.access import Caller
-from circus_cg.core.rate import Rate, admit
-from circus_cg.rpc.door import Connection, Door
+from circus_cg.core.rate import Rate
+from circus_cg.rpc.door import Connection, Door, TooMany
 from circus_cg.rpc.drain import Drain
 from circus_cg.rpc.messages import MAX_MESSAGE, MAX_PARTS, Errno, error
 from circus_cg.rpc.server import Handler, Peer, Reply
+from circus_cg.rpc.turns import RUNNING, Turns
 from circus_cg.rpc.zap import DOMAIN, Zap, plain_address
 
 QUEUED = 64  # messages each way that a connection may leave unread
 UNREAD = 16  # parts thrown away at once; 32 times as many in one turn of the loop
-RUNNING = 64  # commands of one key at the same time: `wait` may take its time
 
 
 class Bounds(NamedTuple):
     rate: Rate  # of one key
     connections: int
     handshake: float  # seconds
-
-
-class Client:
-    """What is remembered of a key."""
-
-    def __init__(self) -> None:
-        self.full_at = 0.0
-        self.running = 0
-        self.refused = 0  # requests in a row
 
 
 class RemoteServer:
@@ -55,9 +46,7 @@ class RemoteServer:
         secret: bytes,
     ) -> None:
         self._handle, self._find, self._noted, self._bounds = handle, find, noted, bounds
-        self._loop = asyncio.get_running_loop()
-        self._clients: dict[str, Client] = {}
-        self._waiting: set[asyncio.TimerHandle] = set()
+        self._turns: dict[str, Turns] = {}
         self._discarding = False
         self._context = zmq.Context()  # with a thread of its own: a flood here is none at the local endpoint
         self._zap = Zap(self._context, self._knock)
@@ -77,8 +66,8 @@ class RemoteServer:
         self._drain.soon()
 
     def close(self) -> None:
-        for turn in self._waiting:
-            turn.cancel()
+        for turns in self._turns.values():
+            turns.close()
         self._door.close()
         self._drain.close()
         self._zap.close()
@@ -87,7 +76,8 @@ class RemoteServer:
     def revoke(self, key: str) -> None:
         """It is nobody's any more, or may do something else: its connections end now."""
         self._door.end_all_of(key)
-        self._clients.pop(key, None)
+        if (turns := self._turns.pop(key, None)) is not None:
+            turns.close()
 
     def _made(self, secret: bytes) -> zmq.Socket[bytes]:
         socket = self._context.socket(zmq.ROUTER)
@@ -145,67 +135,62 @@ class RemoteServer:
 
     def _on_message(self, envelope: list[bytes], frame: Any) -> None:
         """`frame` is the body; or, of a message that is being discarded, any."""
-        key, address = frame.get("User-Id"), plain_address(frame.get("Peer-Address"))
-        caller = self._find(key)
-        connection = self._door.admit(frame.get(zmq.SRCFD), key)
-        if connection is None:
+        key, _, number = frame.get("User-Id").partition(" ")
+        address = plain_address(frame.get("Peer-Address"))
+        try:
+            connection = self._door.admit(frame.get(zmq.SRCFD), int(number), key)
+        except TooMany:
             self._noted(key, address, "too many connections")
-        elif caller is None:  # revoked, and this was on its way
+            return
+        if connection is None:  # who hangs up before its turn is not served
+            return
+        caller = self._find(key)
+        if caller is None:  # revoked, and this was on its way
             self._door.end(connection)
         elif self._discarding:
-            self._noted(key, address, "too many parts")
+            self._turned_away(connection, address, "too many parts")
             self._door.end(connection)
         else:
-            reply = self._replier(envelope, connection)
+            reply = self._replier(envelope, connection, address)
             self._on_request(frame.bytes, Peer(caller, address, key), connection, reply)
 
     def _on_request(self, body: bytes, peer: Peer, connection: Connection, reply: Reply) -> None:
-        client = self._clients.setdefault(peer.key, Client())
-        client.full_at, wait = admit(client.full_at, self._bounds.rate, self._loop.time())
-        if wait is None or client.running >= RUNNING:
-            self._refuse(client, peer, connection, reply)
-            return
-        client.refused = 0
-        client.running += 1
-        if wait == 0:
-            self._serve(body, peer, client, connection, reply)
-            return
+        def start() -> asyncio.Task[None] | None:
+            if not connection.open:
+                return None
+            task, looks = self._handle(body, peer, reply)
+            if looks:
+                connection.ends.add(task)
+                task.add_done_callback(connection.ends.discard)
+            return task
 
-        def turn() -> None:
-            self._waiting.discard(handle)
-            if connection.open:
-                self._serve(body, peer, client, connection, reply)
-            else:
-                client.running -= 1
+        turns = self._turns.get(peer.key)
+        if turns is None:
+            turns = self._turns[peer.key] = Turns(self._bounds.rate)
+        if turns.ask(len(body), start):
+            connection.refused = 0
+        else:
+            self._refuse(peer, connection, reply)
 
-        handle = self._loop.call_later(wait, turn)
-        self._waiting.add(handle)
-
-    def _serve(self, body: bytes, peer: Peer, client: Client, connection: Connection, reply: Reply) -> None:
-        task, looks = self._handle(body, peer, reply)
-        if looks:
-            connection.ends.add(task)
-
-        def over(task: asyncio.Task[None]) -> None:
-            connection.ends.discard(task)
-            client.running -= 1
-
-        task.add_done_callback(over)
-
-    def _refuse(self, client: Client, peer: Peer, connection: Connection, reply: Reply) -> None:
+    def _refuse(self, peer: Peer, connection: Connection, reply: Reply) -> None:
         """Told so a few times; who doesn't listen is disconnected, and may come again."""
-        client.refused += 1
-        if client.refused == 1:
-            self._noted(peer.key, peer.address, "too many requests")
-        if client.refused > self._bounds.rate.queue:
-            client.refused = 0
+        if connection.refused == 0:
+            self._turned_away(connection, peer.address, "too many requests")
+        connection.refused += 1
+        if connection.refused > self._bounds.rate.queue:
             self._door.end(connection)
             return
         rate = f"key {peer.caller.name!r} may ask {self._bounds.rate.per_second:g} times a second"
         text = f"too many requests: {rate}, and have {RUNNING} commands running; wait for answers"
         reply(error(None, 0.0, text, Errno.COMMAND_ERROR))
 
-    def _replier(self, envelope: list[bytes], connection: Connection) -> Reply:
+    def _turned_away(self, connection: Connection, address: str, what: str) -> None:
+        """Once for each connection."""
+        if what not in connection.said:
+            connection.said.add(what)
+            self._noted(connection.key, address, what)
+
+    def _replier(self, envelope: list[bytes], connection: Connection, address: str) -> Reply:
         """To this very connection: another one may have come with the same routing id."""
 
         def reply(body: bytes) -> None:
@@ -217,7 +202,7 @@ class RemoteServer:
             try:
                 self._socket.send_multipart([*envelope, body], zmq.NOBLOCK)
             except zmq.Again:  # it left QUEUED answers unread
-                self._noted(connection.key, "", "reads no answers")
+                self._turned_away(connection, address, "reads no answers")
                 self._door.end(connection)
             except zmq.ZMQError:
                 return  # it is gone

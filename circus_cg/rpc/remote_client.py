@@ -68,6 +68,7 @@ class _Talk:
         self._away, self._command, self._clock, self._wait = away, command, clock, wait
         self._deadline = clock() + wait
         self._silent = 0  # handshakes that ended without a word
+        self._met = False  # the handshake of this connection succeeded
         self._lost = False  # a connection that had taken the request
 
     def ask(self, address: str, body: bytes) -> dict[str, Any] | None:
@@ -125,8 +126,12 @@ class _Talk:
                 self._silent += 1
             case zmq.EVENT_HANDSHAKE_SUCCEEDED if self._lost:
                 raise TimedOut(f"cannot {self._command}: {LOST}")
-            case zmq.EVENT_DISCONNECTED:
-                self._lost = self._lost or not self._silent
+            case zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self._met = True
+            case zmq.EVENT_DISCONNECTED if self._met:
+                self._lost, self._met = True, False
+            case zmq.EVENT_DISCONNECTED if not self._silent and not self._lost:
+                self._silent = TRIES  # what it greeted us with is not ZeroMQ
         if self._silent >= TRIES:
             raise WrongServer(
                 f"cannot {self._command}: who listens on {self._away.endpoint} doesn't have the server key"

@@ -5,6 +5,7 @@ Without a handler libzmq takes every client's key, so the server also sets ZAP_E
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import zmq
@@ -22,10 +23,14 @@ def plain_address(address: str) -> str:
 
 
 class Zap:
-    """`known(public key in hexadecimal, address)` says yes or no; a yes makes the key the frames' User-Id."""
+    """`known(public key in hexadecimal, address)` says yes or no.
+
+    A yes makes the key and a number the User-Id of all that comes over the connection. Numbers rise.
+    """
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], known: Callable[[str, str], bool]) -> None:
         self._known = known
+        self._numbers = itertools.count(1)
         self._socket = context.socket(zmq.REP)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.bind(ADDRESS)
@@ -49,4 +54,4 @@ class Zap:
             return b"400", b"Not CURVE", b""
         if not self._known(key.hex(), plain_address(address.decode(errors="replace"))):
             return b"400", b"Unknown key", b""
-        return b"200", b"OK", key.hex().encode()
+        return b"200", b"OK", f"{key.hex()} {next(self._numbers)}".encode()

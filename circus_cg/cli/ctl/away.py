@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from circus_cg.cli.ctl.session import Session, own_fields
-from circus_cg.errors import NotRunning, TimedOut
+from circus_cg.errors import NotRunning, TimedOut, WrongServer
 from circus_cg.host import clock
 from circus_cg.rpc.remote_client import Away, RemoteClient
 
@@ -26,6 +26,6 @@ class AwaySession(Session):
         """Nobody from afar can hear the daemon's end: its endpoint is asked until it is closed."""
         with suppress(NotRunning):
             while True:
-                with suppress(TimedOut):
+                with suppress(TimedOut, WrongServer):  # it hangs up on who comes in its last moments
                     self.call("list", 1.0)
                 clock.sleep(ASK_AGAIN)

@@ -41,15 +41,14 @@ def shell(context: click.Context) -> None:
     while True:
         try:
             line = input(prompt)
+            history.keep(line)
+            if line.strip() in ("exit", "logout"):
+                break
+            run_line(above, line, sure=not terminal)
         except EOFError:
             break
         except KeyboardInterrupt:
             click.echo()
-            continue
-        history.keep(line)
-        if line.strip() in ("exit", "logout"):
-            break
-        run_line(above, line, sure=not terminal)
 
 
 def run_line(above: click.Context, line: str, *, sure: bool) -> None:
@@ -82,8 +81,6 @@ def run_line(above: click.Context, line: str, *, sure: bool) -> None:
         wrong.show()
     except (click.exceptions.Exit, click.Abort):
         pass
-    except KeyboardInterrupt:
-        click.echo()
 
 
 class _Completer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -31,6 +32,7 @@ def shell(context: click.Context) -> None:
     """
     above = context.parent
     assert above is not None
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # it ends a line or a verb, not the shell
     history = _History()
     terminal = sys.stdin.isatty()
     if terminal and readline is not None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 from circus_cg.arbiter.arbiter import Arbiter
 from circus_cg.arbiter.audit import Audit
-from circus_cg.arbiter.commands import COMMANDS, Commands
+from circus_cg.arbiter.commands import COMMANDS, Commands, Fields
 from circus_cg.arbiter.remote import Remote
 from circus_cg.core.access import Role
 from circus_cg.errors import CircusCgError
@@ -39,46 +40,55 @@ class Control:
         self._audit = audit
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def handle(self, body: bytes, peer: Peer, reply: Reply) -> Work:
-        request: rpc.Request | rpc.BadMessage
+    def handle(self, body: bytes, peer: Peer, reply: Reply) -> Work | None:
+        request = rpc.Request(command="")
         try:
             request = rpc.decode_request(body)
-        except rpc.BadMessage as bad:
-            request = bad
-        looks = isinstance(request, rpc.BadMessage) or _only_looks(request.command)
-        task = asyncio.get_running_loop().create_task(self._answer(request, peer, reply))
+            outcome = self._commands.begin(request.command, request.properties, peer.caller)
+        except (CircusCgError, OSError) as wrong:
+            self._refuse(request, peer, reply, wrong)
+            return None
+        if isinstance(outcome, dict):
+            self._answer(request, peer, reply, outcome)
+            return None
+        task = asyncio.get_running_loop().create_task(self._wait(outcome, request, peer, reply))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return Work(task, looks)
+        return Work(task, _only_looks(request.command))
 
-    async def _answer(self, request: rpc.Request | rpc.BadMessage, peer: Peer, reply: Reply) -> None:
-        if isinstance(request, rpc.BadMessage):
-            self._audited(rpc.Request(command=""), peer, "refused", request.errno)
-            reply(rpc.error(None, clock.wall(), str(request), request.errno))
-            return
-        result, errno = "ok", None
+    async def _wait(self, outcome: Awaitable[Fields], request: rpc.Request, peer: Peer, reply: Reply) -> None:
         try:
-            fields = await self._commands.run(request.command, request.properties, peer.caller)
-            answer = rpc.ok(request.id, clock.wall(), fields)
-        except rpc.BadMessage as bad:
-            result, errno = "forbidden" if isinstance(bad, rpc.Forbidden) else "refused", bad.errno
-            answer = rpc.error(request.id, clock.wall(), str(bad), errno)
-        except CircusCgError as refused:
-            result, errno = "refused", rpc.Errno.COMMAND_ERROR
-            answer = rpc.error(request.id, clock.wall(), str(refused), errno)
-        except OSError as failed:
-            result, errno = "failed", rpc.Errno.OS_ERROR
-            answer = rpc.error(request.id, clock.wall(), str(failed), errno)
+            fields = await outcome
+        except (CircusCgError, OSError) as wrong:
+            self._refuse(request, peer, reply, wrong)
         except asyncio.CancelledError:
             self._audited(request, peer, "nobody waited", None)
             raise
+        else:
+            self._answer(request, peer, reply, fields)
+
+    def _answer(self, request: rpc.Request, peer: Peer, reply: Reply, fields: Fields) -> None:
+        self._audited(request, peer, "ok", None)
+        if request.wants_reply:
+            reply(rpc.ok(request.id, clock.wall(), fields))
+
+    def _refuse(self, request: rpc.Request, peer: Peer, reply: Reply, wrong: CircusCgError | OSError) -> None:
+        match wrong:
+            case rpc.Forbidden():
+                result, errno = "forbidden", wrong.errno
+            case rpc.BadMessage():
+                result, errno = "refused", wrong.errno
+            case CircusCgError():
+                result, errno = "refused", rpc.Errno.COMMAND_ERROR
+            case _:
+                result, errno = "failed", rpc.Errno.OS_ERROR
         self._audited(request, peer, result, errno)
         if request.wants_reply:
-            reply(answer)
+            reply(rpc.error(request.id, clock.wall(), str(wrong), errno))
 
     def _audited(self, request: rpc.Request, peer: Peer, result: str, errno: int | None) -> None:
         """Who may open the local endpoint may read what the audit would tell; `--watch` asks again and again."""
-        if peer != HERE or not _only_looks(request.command):
+        if peer is not HERE or not _only_looks(request.command):
             self._audit.command(peer, request.command, request.properties, result, errno)
 
 

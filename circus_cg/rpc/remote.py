@@ -158,7 +158,10 @@ class RemoteServer:
         def start() -> asyncio.Task[None] | None:
             if not connection.open:
                 return None
-            task, looks = self._handle(body, peer, reply)
+            work = self._handle(body, peer, reply)
+            if work is None:
+                return None
+            task, looks = work
             if looks:
                 connection.ends.add(task)
                 task.add_done_callback(connection.ends.discard)

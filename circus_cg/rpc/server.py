@@ -32,7 +32,7 @@ class Work(NamedTuple):
 
 
 Reply = Callable[[bytes], None]
-Handler = Callable[[bytes, Peer, Reply], Work]
+Handler = Callable[[bytes, Peer, Reply], Work | None]  # None: it is answered
 
 HERE = Peer(LOCAL, "local")
 

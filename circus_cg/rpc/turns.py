@@ -12,7 +12,7 @@ from circus_cg.core.rate import Rate, admit
 RUNNING = 64  # commands at the same time: `wait` may take its time
 WAITING = 4 << 20  # bytes of requests that wait for their turn
 
-Start = Callable[[], "asyncio.Task[None] | None"]  # None: nobody waits for it any more
+Start = Callable[[], "asyncio.Task[None] | None"]  # None: it is over already
 
 
 class _Held(NamedTuple):

@@ -22,10 +22,13 @@ __all__ = ["COMMANDS", "Command", "Commands", "Fields"]
 
 
 class Command(NamedTuple):
-    """`run` gets the arbiter, as far as the caller sees it, and an `asks`; it must not block the loop."""
+    """`run` gets the arbiter, as far as the caller sees it, and an `asks`; it must not block the loop.
+
+    One that waits for nothing is a plain function: its answer needs no task.
+    """
 
     asks: type[msgspec.Struct]
-    run: Callable[[Arbiter, Any], Awaitable[Fields]]
+    run: Callable[[Arbiter, Any], Fields | Awaitable[Fields]]
     role: Role  # at least, to be allowed it
 
     @property
@@ -71,6 +74,11 @@ class Commands:
 
     async def run(self, command: str, properties: dict[str, Any], caller: Caller = LOCAL) -> Fields:
         """The answer's fields. Raises BadMessage, Forbidden first of all; any other CircusCgError, OSError."""
+        answer = self.begin(command, properties, caller)
+        return answer if isinstance(answer, dict) else await answer
+
+    def begin(self, command: str, properties: dict[str, Any], caller: Caller = LOCAL) -> Fields | Awaitable[Fields]:
+        """As `run`; what is to be waited for has not begun yet."""
         known = COMMANDS.get(command.lower())
         if known is None:
             guess = nearest(COMMANDS, command)
@@ -79,10 +87,10 @@ class Commands:
         _permit(command, known, caller)
         asked = rpc.properties(command, known.asks, properties)
         if not caller.watchers:
-            return await known.run(self._arbiter, asked)
+            return known.run(self._arbiter, asked)
         if isinstance(asked, rpc.Add) and not caller.sees(asked.name):
             raise _forbidden(f"cannot add {asked.name[:64]!r}", caller)
-        return await known.run(View.of(self._arbiter, caller.sees), asked)
+        return known.run(View.of(self._arbiter, caller.sees), asked)
 
 
 def _permit(command: str, known: Command, caller: Caller) -> None:

@@ -10,7 +10,7 @@ from circus_cg.errors import ConfigError
 from circus_cg.rpc import messages as rpc
 
 
-async def options(arbiter: Arbiter, asked: rpc.Get) -> Fields:
+def options(arbiter: Arbiter, asked: rpc.Get) -> Fields:
     runner = runner_of(arbiter, asked.name)
     found = plain(runner.current)
     if asked.keys is None:
@@ -22,7 +22,7 @@ async def options(arbiter: Arbiter, asked: rpc.Get) -> Fields:
         raise rpc.BadMessage(rpc.Errno.BAD_MSG_DATA, text) from wrong
 
 
-async def globaloptions(arbiter: Arbiter, asked: rpc.GlobalOptions) -> Fields:
+def globaloptions(arbiter: Arbiter, asked: rpc.GlobalOptions) -> Fields:
     boot = arbiter.boot
     found = {
         "name": boot.spec.name,

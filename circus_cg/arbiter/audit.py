@@ -18,6 +18,7 @@ from circus_cg.host import clock
 from circus_cg.keeper.log import say
 from circus_cg.rpc.server import Peer
 
+_encode = msgspec.json.Encoder().encode
 MAX_NAMES = 20
 SHOWN = 64  # characters of somebody else's text
 TURNED_AWAY = Rate(1.0, 20, 0)  # lines a second about those without a key: they must not fill the disk
@@ -31,15 +32,25 @@ class Audit:
         self._fd = -1 if path is None else _opened(path)
         self._broken = path is not None and self._fd < 0
         self._full_at, self._unsaid = 0.0, 0
+        self._second, self._shown = -1, ""
 
     def command(self, peer: Peer, command: str, properties: dict[str, Any], result: str, errno: int | None) -> None:
         """`result`: ok, refused, forbidden, failed or dropped; `command` and `properties` as they were asked for."""
-        line: dict[str, Any] = {"key": peer.caller.name, "role": peer.caller.role.word, "address": peer.address}
-        line |= {"command": command[:SHOWN], "names": _names(properties.get("name"))}
+        caller = peer.caller
+        line: dict[str, Any] = {
+            "time": self._instant(),
+            "key": caller.name,
+            "role": caller.role.word,
+            "address": peer.address,
+            "command": command[:SHOWN],
+            "names": _names(properties.get("name")),
+        }
         if isinstance(options := properties.get("options"), dict):
             line["options"] = _names(list(options))
         line["result"] = result
-        self._write(line if errno is None else {**line, "errno": errno})
+        if errno is not None:
+            line["errno"] = errno
+        self._write(line)
 
     def turned_away(self, key: str, address: str, what: str) -> None:
         """Somebody without a command: `key` as it was shown, `what` was wrong with it."""
@@ -48,21 +59,27 @@ class Audit:
             self._unsaid += 1
             return
         unsaid, self._unsaid = self._unsaid, 0
-        line = {"key": key[:SHOWN], "address": address, "command": None, "result": what}
+        line = {"time": self._instant(), "key": key[:SHOWN], "address": address, "command": None, "result": what}
         self._write({**line, "unsaid_before": unsaid} if unsaid else line)
 
     def _write(self, line: dict[str, Any]) -> None:
         if self._fd < 0:
             return
-        now = datetime.fromtimestamp(clock.wall(), UTC).isoformat(timespec="milliseconds")
         try:
-            os.write(self._fd, msgspec.json.encode({"time": now, **line}) + b"\n")
+            os.write(self._fd, _encode(line) + b"\n")
         except OSError as failed:  # a full disk must not keep an operator from what frees it
             if not self._broken:
                 say("arbiter", f"cannot write {self._path}: {failed.strerror}; commands go on unaudited")
             self._broken = True
         else:
             self._broken = False
+
+    def _instant(self) -> str:
+        """Now, as ISO 8601; but for its milliseconds it is the same for many lines."""
+        second, part = divmod(clock.wall(), 1.0)
+        if second != self._second:
+            self._second, self._shown = int(second), datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        return f"{self._shown}.{int(part * 1000):03d}+00:00"
 
 
 def _opened(path: str) -> int:

@@ -14,7 +14,7 @@ from contextlib import suppress
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
-from circus_cg.rpc.drain import Drain
+from circus_cg.rpc.drain import Drain, has_message
 
 MONITOR = "inproc://door"
 ENDS = zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED
@@ -29,8 +29,10 @@ class Connection:
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
+        self.user = ""  # as the ZAP handler named it: its key, and a number
         self.key = ""
         self.number = 0  # those that were authenticated later have higher ones
+        self.address = ""
         self.open = True
         self.refused = 0  # requests in a row
         self.said: set[str] = set()  # why it was turned away
@@ -47,6 +49,7 @@ class Door:
         self._most = most
         self._new: dict[int, Connection] = {}  # in the order in which they came
         self._known: dict[int, Connection] = {}
+        self.speaking: dict[str, Connection] = {}  # the same, by `user`
         self._port = 0
         self._watched = watched
         watched.monitor(MONITOR, zmq.EVENT_ACCEPTED | ENDS)
@@ -63,18 +66,21 @@ class Door:
         self._drain.close()
 
     def look(self) -> None:
-        """All that has happened to connections is in our books after this, before a message that came over one."""
-        while int(self._monitor.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+        """All that has happened to connections is in our books after this."""
+        while has_message(self._monitor):
             self._on_event()
 
-    def admit(self, fd: int, number: int, key: str) -> Connection | None:
-        """The connection over which a message came; None: it is over already. Raises TooMany.
+    def admit(self, fd: int, user: str, address: str) -> Connection | None:
+        """The connection whose first message came; None: it is over already. Raises TooMany.
 
         A descriptor may be another connection's by now: the one with the highest number has it.
         """
+        self.look()
+        key, _, text = user.partition(" ")
+        number = int(text)
         known = self._known.get(fd)
         if known is not None and known.number >= number:
-            return known if known.number == number else None
+            return None
         connection = self._new.pop(fd, None)
         if known is not None:
             self._forget(fd)
@@ -85,8 +91,8 @@ class Door:
         if len(self._known) >= self._most or own >= max(1, self._most // 2):
             self.end(connection)
             raise TooMany
-        connection.key, connection.number = key, number
-        self._known[fd] = connection
+        connection.user, connection.key, connection.number, connection.address = user, key, number, address
+        self._known[fd] = self.speaking[user] = connection
         return connection
 
     def end_all_of(self, key: str) -> None:
@@ -110,6 +116,7 @@ class Door:
             connection = books.pop(fd, None)
             if connection is not None:
                 connection.open = False
+                self.speaking.pop(connection.user, None)
                 for task in connection.ends:
                     task.cancel()
 

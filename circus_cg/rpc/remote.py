@@ -21,6 +21,8 @@ from circus_cg.rpc.server import Handler, Peer, Reply
 from circus_cg.rpc.turns import RUNNING, Turns
 from circus_cg.rpc.zap import DOMAIN, Zap, plain_address
 
+NOBLOCK, SRCFD, RCVMORE = int(zmq.NOBLOCK), int(zmq.SRCFD), int(zmq.RCVMORE)  # pyzmq's enumerations are slow
+SEND_MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
 QUEUED = 64  # messages each way that a connection may leave unread
 UNREAD = 16  # parts thrown away at once; 32 times as many in one turn of the loop
 
@@ -111,89 +113,90 @@ class RemoteServer:
         if self._discarding:
             self._discard()
             return
-        envelope = [self._socket.recv(zmq.NOBLOCK)]
-        self._door.look()
-        frame = None
-        while self._socket.getsockopt(zmq.RCVMORE):
-            if frame is not None:
-                envelope.append(frame.bytes)
-            if len(envelope) > MAX_PARTS:
-                self._discarding = True
-            if self._discarding:
-                break
-            frame = self._socket.recv(zmq.NOBLOCK, copy=False, track=False)
-        if frame is not None:
-            self._on_message(envelope, frame)
+        envelope = [
+            self._socket.recv(NOBLOCK)
+        ]  # a ROUTER puts the connection's id before a message, of a part at least
+        frame = self._socket.recv(NOBLOCK, copy=False, track=False)
+        while frame.more and not self._discarding:
+            envelope.append(frame.bytes)
+            self._discarding = len(envelope) >= MAX_PARTS
+            frame = self._socket.recv(NOBLOCK, copy=False, track=False)
+        if self._discarding and not frame.more:
+            self._discarding = False
+            envelope.clear()  # no more to throw away, and still too many
+        self._on_message(envelope, frame)
 
     def _discard(self) -> None:
         """The rest of it is already here, and has to be taken out before anybody else's next message."""
         for _ in range(UNREAD):
-            if not self._socket.getsockopt(zmq.RCVMORE):
+            if not self._socket.getsockopt(RCVMORE):
                 self._discarding = False
                 return
-            self._socket.recv(zmq.NOBLOCK)
+            self._socket.recv(NOBLOCK)
 
     def _on_message(self, envelope: list[bytes], frame: Any) -> None:
-        """`frame` is the body; or, of a message that is being discarded, any."""
-        key, _, number = frame.get("User-Id").partition(" ")
-        address = plain_address(frame.get("Peer-Address"))
-        try:
-            connection = self._door.admit(frame.get(zmq.SRCFD), int(number), key)
-        except TooMany:
-            self._noted(key, address, "too many connections")
-            return
+        """`frame` is the body; or, of a message of too many parts, any: then there may be no envelope."""
+        user = frame.get("User-Id")
+        connection = self._door.speaking.get(user) or self._admitted(user, frame)
         if connection is None:  # who hangs up before its turn is not served
             return
-        caller = self._find(key)
+        caller = self._find(connection.key)
         if caller is None:  # revoked, and this was on its way
             self._door.end(connection)
-        elif self._discarding:
-            self._turned_away(connection, address, "too many parts")
+        elif self._discarding or not envelope:
+            self._turned_away(connection, "too many parts")
             self._door.end(connection)
         else:
-            reply = self._replier(envelope, connection, address)
-            self._on_request(frame.bytes, Peer(caller, address, key), connection, reply)
+            self._on_request(frame.bytes, caller, connection, self._replier(envelope, connection))
 
-    def _on_request(self, body: bytes, peer: Peer, connection: Connection, reply: Reply) -> None:
+    def _admitted(self, user: str, frame: Any) -> Connection | None:
+        address = plain_address(frame.get("Peer-Address"))
+        try:
+            return self._door.admit(frame.get(SRCFD), user, address)
+        except TooMany:
+            self._noted(user.partition(" ")[0], address, "too many connections")
+            return None
+
+    def _on_request(self, body: bytes, caller: Caller, connection: Connection, reply: Reply) -> None:
+        key = connection.key
+
         def start() -> asyncio.Task[None] | None:
             if not connection.open:
                 return None
-            work = self._handle(body, peer, reply)
+            work = self._handle(body, Peer(caller, connection.address, key), reply)
             if work is None:
                 return None
-            task, looks = work
-            if looks:
-                connection.ends.add(task)
-                task.add_done_callback(connection.ends.discard)
-            return task
+            if work.looks:
+                connection.ends.add(work.task)
+                work.task.add_done_callback(connection.ends.discard)
+            return work.task
 
-        turns = self._turns.get(peer.key)
+        turns = self._turns.get(key)
         if turns is None:
-            turns = self._turns[peer.key] = Turns(self._bounds.rate)
+            turns = self._turns[key] = Turns(self._bounds.rate)
         if turns.ask(len(body), start):
             connection.refused = 0
         else:
-            self._refuse(peer, connection, reply)
+            self._refuse(caller, connection, reply)
 
-    def _refuse(self, peer: Peer, connection: Connection, reply: Reply) -> None:
+    def _refuse(self, caller: Caller, connection: Connection, reply: Reply) -> None:
         """Told so a few times; who doesn't listen is disconnected, and may come again."""
-        if connection.refused == 0:
-            self._turned_away(connection, peer.address, "too many requests")
+        self._turned_away(connection, "too many requests")
         connection.refused += 1
         if connection.refused > self._bounds.rate.queue:
             self._door.end(connection)
             return
-        rate = f"key {peer.caller.name!r} may ask {self._bounds.rate.per_second:g} times a second"
+        rate = f"key {caller.name!r} may ask {self._bounds.rate.per_second:g} times a second"
         text = f"too many requests: {rate}, and have {RUNNING} commands running; wait for answers"
         reply(error(None, 0.0, text, Errno.COMMAND_ERROR))
 
-    def _turned_away(self, connection: Connection, address: str, what: str) -> None:
+    def _turned_away(self, connection: Connection, what: str) -> None:
         """Once for each connection."""
         if what not in connection.said:
             connection.said.add(what)
-            self._noted(connection.key, address, what)
+            self._noted(connection.key, connection.address, what)
 
-    def _replier(self, envelope: list[bytes], connection: Connection, address: str) -> Reply:
+    def _replier(self, envelope: list[bytes], connection: Connection) -> Reply:
         """To this very connection: another one may have come with the same routing id."""
 
         def reply(body: bytes) -> None:
@@ -203,9 +206,11 @@ class RemoteServer:
             if not connection.open:
                 return
             try:
-                self._socket.send_multipart([*envelope, body], zmq.NOBLOCK)
+                for part in envelope:  # the first one, the connection's id, is where it fails
+                    self._socket.send(part, SEND_MORE)
+                self._socket.send(body, NOBLOCK)
             except zmq.Again:  # it left QUEUED answers unread
-                self._turned_away(connection, address, "reads no answers")
+                self._turned_away(connection, "reads no answers")
                 self._door.end(connection)
             except zmq.ZMQError:
                 return  # it is gone

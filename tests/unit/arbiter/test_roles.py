@@ -90,7 +90,8 @@ def test_what_is_done_through_a_view_is_done_to_the_arbiter() -> None:
 
 def test_watchers_of_others_can_not_be_changed_through_a_view() -> None:
     seen, arbiter = view({"web": "w", "db": "d"})
-    for change in (lambda: seen.runners.__setitem__("db", "x"), lambda: seen.runners.__delitem__("db")):
-        with pytest.raises(Forbidden):
-            change()
+    with pytest.raises(Forbidden):
+        seen.runners["db"] = "x"
+    with pytest.raises(Forbidden):
+        del seen.runners["db"]
     assert arbiter.runners == {"web": "w", "db": "d"}

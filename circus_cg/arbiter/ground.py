@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from circus_cg.arbiter.boot import ArbiterBoot, Network
 from circus_cg.cgroup import check, hierarchy, limits
 from circus_cg.cgroup.hierarchy import Layout
 from circus_cg.cgroup.tree import Tree
-from circus_cg.errors import AlreadyRunning, HostError
+from circus_cg.errors import AlreadyRunning, CgroupError, HostError
 from circus_cg.host import identity, listening
 from circus_cg.host.dirs import Dirs
 from circus_cg.host.identity import Identity
@@ -87,9 +88,17 @@ def refuse_a_live_tree(tree: Tree) -> None:
 
 
 def claim(ground: Ground, *, joining: bool) -> None:
-    """Clear away what an earlier daemon of this name left, and make its tree; `joining`: move this process into it."""
-    ground.tree.kill_stale()
-    ground.tree.prepare(ground.controllers, joining=joining)
+    """Clear away what an earlier daemon of this name left, and make its tree; `joining`: move this process into it.
+
+    Raises HostError, CgroupError.
+    """
+    try:
+        ground.tree.kill_stale()
+        ground.tree.prepare(ground.controllers, joining=joining)
+    except CgroupError as refused:
+        if refused.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        raise HostError(f"{refused}; become root, or name a delegated group as cgroup_root") from refused
 
 
 def clean_environment() -> dict[str, str]:

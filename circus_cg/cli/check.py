@@ -12,6 +12,7 @@ from circus_cg.cli.output import as_json
 from circus_cg.config import loader
 from circus_cg.config.findings import Kind, Notice, refusal, told
 from circus_cg.errors import ConfigError, HostError
+from circus_cg.host import scope
 from circus_cg.host.facts import host_warnings
 from circus_cg.rpc import keyring
 from circus_cg.spec import ArbiterSpec
@@ -56,7 +57,8 @@ def _refuse_the_unknown(notices: tuple[Notice, ...]) -> None:
 def _limit_warnings(spec: ArbiterSpec) -> list[str]:
     """Limits that this host can't enforce, or only approximately: what `run` would refuse or warn about."""
     try:
-        layout = hierarchy.find(spec.cgroup_root)
+        root = spec.cgroup_root
+        layout = hierarchy.find(scope.above() if root is None and scope.is_asked_for() else root)
     except HostError as missing:
         return [str(missing)]
     return [

@@ -35,6 +35,7 @@ class Main(LazyGroup):
         "ctl": "circus_cg.cli.ctl:ctl",
         "keys": "circus_cg.cli.keys:keys",
         "completion": "circus_cg.cli.completion:completion",
+        "install-unit": "circus_cg.cli.install_unit:install_unit",
     },
     help="A process supervisor that puts every worker into a cgroup of its own.",
     epilog=EXITS,

@@ -28,7 +28,7 @@ if [ "$LAYOUT" = v2 ]; then
 else
     mount -t tmpfs cgroup /sys/fs/cgroup
     for controller in cpu cpuacct cpuset memory pids freezer devices blkio; do
-        grep -q "^$controller[[:space:]]" /proc/cgroups || continue
+        grep -q "^${controller}[[:space:]]" /proc/cgroups || continue
         mkdir "/sys/fs/cgroup/$controller"
         mount -t cgroup -o "$controller" "$controller" "/sys/fs/cgroup/$controller"
     done

@@ -7,6 +7,7 @@ import math
 import os
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import zmq
@@ -18,6 +19,7 @@ from circus_cg.rpc.keys import KeyPair
 MONITOR = "inproc://monitor"
 RECONNECT = 30  # ms
 TRIES = 2  # handshakes that may end without a word: one may have met an arbiter's end
+SILENCE = 1.0  # seconds after the first of them
 LOST = "the connection was lost before the answer came; look whether it was done"
 
 
@@ -74,9 +76,11 @@ class _Talk:
     def ask(self, address: str, body: bytes) -> dict[str, Any] | None:
         """The reply; None: nobody listens there."""
         context = zmq.Context()
+        unwatched = ExitStack()
         try:
             asking = context.socket(zmq.DEALER)
             asking.monitor(MONITOR, zmq.EVENT_ALL)
+            unwatched.callback(asking.disable_monitor)
             monitor = context.socket(zmq.PAIR)
             monitor.connect(MONITOR)
             options: dict[int, Any] = {
@@ -92,6 +96,7 @@ class _Talk:
             asking.send(body)
             return self._answer(asking, monitor)
         finally:
+            unwatched.close()  # libzmq's own thread would wait for ever to tell a monitor that is closed
             context.destroy(linger=0)  # closes the sockets too, wherever Ctrl-C came
 
     def _answer(self, asking: zmq.Socket[bytes], monitor: zmq.Socket[bytes]) -> dict[str, Any] | None:
@@ -106,6 +111,8 @@ class _Talk:
             if monitor in ready:
                 if not self._goes_on(parse_monitor_message(monitor.recv_multipart())["event"]):
                     return None
+            elif not ready and self._silent:
+                raise self._wrong_server()
             elif not ready:
                 where = f"no answer from {self._away.endpoint} in {self._wait:g} s; `--timeout` waits longer"
                 raise TimedOut(f"cannot {self._command}: {LOST if self._lost else where}")
@@ -124,6 +131,7 @@ class _Talk:
                 self._silent = TRIES
             case zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
                 self._silent += 1
+                self._deadline = min(self._deadline, self._clock() + SILENCE)  # libzmq may not try again
             case zmq.EVENT_HANDSHAKE_SUCCEEDED if self._lost:
                 raise TimedOut(f"cannot {self._command}: {LOST}")
             case zmq.EVENT_HANDSHAKE_SUCCEEDED:
@@ -133,8 +141,11 @@ class _Talk:
             case zmq.EVENT_DISCONNECTED if not self._silent and not self._lost:
                 self._silent = TRIES  # what it greeted us with is not ZeroMQ
         if self._silent >= TRIES:
-            raise WrongServer(
-                f"cannot {self._command}: who listens on {self._away.endpoint} doesn't have the server key"
-                f" {self._away.server_key[:8]}...; ask for the daemon's: circus-cg keys show --server"
-            )
+            raise self._wrong_server()
         return True
+
+    def _wrong_server(self) -> WrongServer:
+        return WrongServer(
+            f"cannot {self._command}: who listens on {self._away.endpoint} doesn't have the server key"
+            f" {self._away.server_key[:8]}...; ask for the daemon's: circus-cg keys show --server"
+        )

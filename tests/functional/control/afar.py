@@ -112,8 +112,8 @@ class Afar:
     def client(self, pair: KeyPair | None, **options: Any) -> Iterator[Peer]:
         """A bare DEALER; `pair` None: without encryption."""
         context = zmq.Context()
+        dealer = context.socket(zmq.DEALER)
         try:
-            dealer = context.socket(zmq.DEALER)
             dealer.setsockopt(zmq.IPV6, 1)
             for option, value in options.items():
                 dealer.setsockopt(getattr(zmq, option), value)
@@ -127,6 +127,8 @@ class Afar:
             dealer.connect(self.endpoint)
             yield Peer(dealer, monitor)
         finally:
+            if not dealer.closed:
+                dealer.disable_monitor()  # libzmq's own thread would wait for ever to tell a monitor that is closed
             context.destroy(linger=0)
 
 

@@ -138,6 +138,7 @@ def test_nobody_takes_anothers_place_by_its_routing_id(afar: StartAfar) -> None:
         assert owner.ask("list")["status"] == "ok"
         owner.send("wait", state="down", name="deaf")
         assert owner.is_silent()
+        owner.dealer.disable_monitor()
         owner.dealer.close(linger=0)
         with running.client(low, ROUTING_ID=b"same") as thief:
             assert "may observe" in thief.ask("stop", name="web")["reason"]

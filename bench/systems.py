@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from bench.world import PATIENCE, World, children
 
@@ -123,6 +124,10 @@ class Ours(System):
     name = "ours"
     launcher = ""
 
+    def more(self) -> dict[str, Any]:
+        """Of the configuration's top level."""
+        return {}
+
     @property
     def arbiter_name(self) -> str:
         return f"bench-{os.getpid()}-{self.label}"
@@ -137,7 +142,7 @@ class Ours(System):
             "backoff": {"initial": 0},
             "flapping": {"attempts": 0},
         }
-        document = {"name": self.arbiter_name, "cgroup_root": "/", "watchers": {"w": watcher}}
+        document = {"name": self.arbiter_name, "cgroup_root": "/", "watchers": {"w": watcher}, **self.more()}
         config.write_text(json.dumps(document))  # JSON is YAML
         config.chmod(0o600)
         return [sys.executable, "-m", "circus_cg", "run", str(config)]
@@ -156,10 +161,14 @@ class Circus(System):
     name = "circus"
     check_delay = period = 5.0
 
+    @property
+    def endpoint(self) -> str:
+        return f"ipc://{self.home}/endpoint"
+
     def argv(self) -> list[str]:
         config = self.home / "circus.ini"
         config.write_text(
-            f"[circus]\nendpoint = ipc://{self.home}/endpoint\npubsub_endpoint = ipc://{self.home}/pubsub\n"
+            f"[circus]\nendpoint = {self.endpoint}\npubsub_endpoint = ipc://{self.home}/pubsub\n"
             f"multicast_endpoint =\ncheck_delay = {self.check_delay}\n"
             f"[watcher:w]\ncmd = {self.world.target} {self.births.path}\nnumprocesses = {self.workers}\n"
         )

@@ -8,6 +8,8 @@ EXIT_STATUSES = {
     4: "already running",
     5: "not running",
     6: "no answer in time",
+    7: "the daemon refuses our key",
+    8: "another daemon than the one we know",
 }  # of every verb; they stay what they are
 
 
@@ -66,6 +68,20 @@ class TimedOut(CircusCgError):
 
     code = "timeout"
     exit_status = 6
+
+
+class KeyRefused(CircusCgError):
+    """The daemon knows no such client key: have it authorized there, or use another one."""
+
+    code = "key-refused"
+    exit_status = 7
+
+
+class WrongServer(CircusCgError):
+    """Who listens there doesn't have the server key we know: ask for the daemon's, and who listens there."""
+
+    code = "wrong-server"
+    exit_status = 8
 
 
 class CommandRefused(CircusCgError):

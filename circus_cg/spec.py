@@ -143,6 +143,19 @@ class WatcherSpec(Spec, frozen=True, kw_only=True):
     watcher_limits: Limits = Limits()  # of their sum
 
 
+class Control(Spec, frozen=True, kw_only=True):
+    """Who may ask the daemon from afar, and how much; nobody unless `tcp` is set."""
+
+    tcp: str | None = None  # tcp://ADDRESS:PORT, the address IPv4, [IPv6] or *
+    keys: str | None = None  # a directory; None: the usual one
+    audit: str | None = None  # an absolute path; None: audit.log in the state directory
+    rate: float = 100.0  # requests of one key a second
+    burst: int = 200  # of them at once after a pause
+    queue: int = 100  # more, which wait for their turn
+    connections: int = 256
+    handshake_timeout: float = 5.0
+
+
 class ArbiterSpec(Spec, frozen=True, kw_only=True):
     """A daemon's whole configuration."""
 
@@ -150,6 +163,7 @@ class ArbiterSpec(Spec, frozen=True, kw_only=True):
     cgroup_root: str | None = None  # path below each hierarchy's mount; None: found from /proc/self/cgroup
     on_missing: str = "refuse"  # refuse | warn: what to do about a limit this host can't enforce
     events_kept: int = 10_000  # for who listens late
+    control: Control = Control()
     watchers: tuple[WatcherSpec, ...] = ()
 
     def watcher(self, name: str) -> WatcherSpec | None:

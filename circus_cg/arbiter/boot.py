@@ -8,9 +8,11 @@ import msgspec
 
 from circus_cg.cgroup.hierarchy import Layout
 from circus_cg.host.identity import Identity
+from circus_cg.keeper.link import PASSED_FD
 from circus_cg.spec import ArbiterSpec, WatcherSpec
 
 ARBITER_FD = 3  # the keeper's channel
+LISTENER_FD = PASSED_FD + 2  # after the boot record and the image
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +33,17 @@ class Reread(msgspec.Struct, kw_only=True):
     code: str = ""
 
 
+class Network(msgspec.Struct, frozen=True, kw_only=True):
+    """What was looked at as root while the network was closed: the endpoint's own key, and its listening socket."""
+
+    secret: bytes  # 32 of them
+    keys: str  # directory
+    listener: int = LISTENER_FD  # the keeper holds it too: who connects while an arbiter is replaced waits
+
+    def __repr__(self) -> str:
+        return f"Network(keys={self.keys!r}, listener={self.listener})"
+
+
 class ArbiterBoot(msgspec.Struct, frozen=True, kw_only=True):
     spec: ArbiterSpec
     layout: Layout
@@ -44,6 +57,7 @@ class ArbiterBoot(msgspec.Struct, frozen=True, kw_only=True):
     retired: tuple[WatcherSpec, ...] = ()  # of earlier configurations of this daemon, and not of this one
     sealed_at: float = 0.0  # wall clock; of two records of one daemon the later one holds
     source: Source | None = None  # None: there is no file to read again
+    network: Network | None = None
 
 
 def read(fd: int) -> ArbiterBoot:

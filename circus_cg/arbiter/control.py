@@ -3,44 +3,95 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 from circus_cg.arbiter.arbiter import Arbiter
-from circus_cg.arbiter.commands import Commands
+from circus_cg.arbiter.audit import Audit
+from circus_cg.arbiter.commands import COMMANDS, Commands, Fields
+from circus_cg.arbiter.remote import Remote
+from circus_cg.core.access import Role
 from circus_cg.errors import CircusCgError
 from circus_cg.host import clock
+from circus_cg.host.dirs import Dirs
 from circus_cg.rpc import messages as rpc
-from circus_cg.rpc.server import Reply, Server
+from circus_cg.rpc.server import HERE, Peer, Reply, Server, Work
 
 
-def open_control(arbiter: Arbiter, endpoint: str) -> Server:
-    server = Server(Control(Commands(arbiter)).handle)
-    server.bind(endpoint)
-    return server
+class Endpoints:
+    """The local endpoint, and the one on the network if the configuration wants it."""
+
+    def __init__(self, arbiter: Arbiter, places: Dirs) -> None:
+        boot = arbiter.boot
+        audit = Audit(boot.spec.control.audit or str(places.state / "audit.log"))
+        handle = Control(Commands(arbiter), audit).handle
+        self._local = Server(handle)
+        self._local.bind(places.endpoint)
+        self._remote = None if boot.network is None else Remote(boot.spec.control, boot.network, handle, audit)
+
+    def close(self) -> None:
+        self._local.close()
+        if self._remote is not None:
+            self._remote.close()
 
 
 class Control:
-    def __init__(self, commands: Commands) -> None:
+    def __init__(self, commands: Commands, audit: Audit) -> None:
         self._commands = commands
+        self._audit = audit
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def handle(self, body: bytes, reply: Reply) -> None:
-        task = asyncio.get_running_loop().create_task(self._answer(body, reply))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _answer(self, body: bytes, reply: Reply) -> None:
-        request_id: str | None = None
-        wants_reply = True
+    def handle(self, body: bytes, peer: Peer, reply: Reply) -> Work | None:
+        request = rpc.Request(command="")
         try:
             request = rpc.decode_request(body)
-            request_id, wants_reply = request.id, request.wants_reply
-            fields = await self._commands.run(request.command, request.properties, reply)
-            answer = rpc.ok(request_id, clock.wall(), fields)
-        except rpc.BadMessage as bad:
-            answer = rpc.error(request_id, clock.wall(), str(bad), bad.errno)
-        except CircusCgError as refused:
-            answer = rpc.error(request_id, clock.wall(), str(refused), rpc.Errno.COMMAND_ERROR)
-        except OSError as failed:
-            answer = rpc.error(request_id, clock.wall(), str(failed), rpc.Errno.OS_ERROR)
-        if wants_reply:
-            reply(answer)
+            outcome = self._commands.begin(request.command, request.properties, peer.caller, reply)
+        except (CircusCgError, OSError) as wrong:
+            self._refuse(request, peer, reply, wrong)
+            return None
+        if isinstance(outcome, dict):
+            self._answer(request, peer, reply, outcome)
+            return None
+        task = asyncio.get_running_loop().create_task(self._wait(outcome, request, peer, reply))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return Work(task, _only_looks(request.command))
+
+    async def _wait(self, outcome: Awaitable[Fields], request: rpc.Request, peer: Peer, reply: Reply) -> None:
+        try:
+            fields = await outcome
+        except (CircusCgError, OSError) as wrong:
+            self._refuse(request, peer, reply, wrong)
+        except asyncio.CancelledError:
+            self._audited(request, peer, "nobody waited", None)
+            raise
+        else:
+            self._answer(request, peer, reply, fields)
+
+    def _answer(self, request: rpc.Request, peer: Peer, reply: Reply, fields: Fields) -> None:
+        self._audited(request, peer, "ok", None)
+        if request.wants_reply:
+            reply(rpc.ok(request.id, clock.wall(), fields))
+
+    def _refuse(self, request: rpc.Request, peer: Peer, reply: Reply, wrong: CircusCgError | OSError) -> None:
+        match wrong:
+            case rpc.Forbidden():
+                result, errno = "forbidden", wrong.errno
+            case rpc.BadMessage():
+                result, errno = "refused", wrong.errno
+            case CircusCgError():
+                result, errno = "refused", rpc.Errno.COMMAND_ERROR
+            case _:
+                result, errno = "failed", rpc.Errno.OS_ERROR
+        self._audited(request, peer, result, errno)
+        if request.wants_reply:
+            reply(rpc.error(request.id, clock.wall(), str(wrong), errno))
+
+    def _audited(self, request: rpc.Request, peer: Peer, result: str, errno: int | None) -> None:
+        """Who may open the local endpoint may read what the audit would tell; `--watch` asks again and again."""
+        if peer is not HERE or not _only_looks(request.command):
+            self._audit.command(peer, request.command, request.properties, result, errno)
+
+
+def _only_looks(command: str) -> bool:
+    known = COMMANDS.get(command.lower())
+    return known is None or known.role is Role.OBSERVE

@@ -8,16 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from circus_cg.arbiter.boot import ArbiterBoot
+from circus_cg.arbiter.boot import ArbiterBoot, Network
 from circus_cg.cgroup import check, hierarchy, limits
 from circus_cg.cgroup.hierarchy import Layout
 from circus_cg.cgroup.tree import Tree
 from circus_cg.errors import AlreadyRunning, CgroupError, HostError
-from circus_cg.host import clock, identity
+from circus_cg.host import clock, identity, listening
 from circus_cg.host.dirs import Dirs
 from circus_cg.host.identity import Identity
 from circus_cg.keeper.boot import is_keeper
-from circus_cg.spec import ArbiterSpec, WatcherSpec
+from circus_cg.rpc import keyring
+from circus_cg.spec import ArbiterSpec, Control, WatcherSpec
 
 # systemd's words are for the keeper alone.
 HIDDEN = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
@@ -31,7 +32,7 @@ class Ground(NamedTuple):
     controllers: frozenset[str]
     warnings: list[str]  # limits that this host keeps approximately, or not at all with `on_missing: warn`
 
-    def record(self, nofile: tuple[int, int], dirs: Dirs | None) -> ArbiterBoot:
+    def record(self, nofile: tuple[int, int], dirs: Dirs | None, network: Network | None = None) -> ArbiterBoot:
         """`nofile`: RLIMIT_NOFILE as workers get it. Without `dirs` nothing of it lives on disk."""
         return ArbiterBoot(
             spec=self.spec,
@@ -43,6 +44,7 @@ class Ground(NamedTuple):
             runtime=None if dirs is None else str(dirs.runtime),
             state=None if dirs is None else str(dirs.state),
             sealed_at=clock.wall(),
+            network=network,
         )
 
 
@@ -61,6 +63,26 @@ def survey(spec: ArbiterSpec, layout: Layout | None = None) -> Ground:
     wanted = [limits.controllers(which) for w in spec.watchers for which in (w.limits, w.watcher_limits)]
     controllers = frozenset({"memory"}).union(*wanted)
     return Ground(spec, layout, Tree(layout, spec.name), identities, controllers, [text for _, text in found])
+
+
+def open_network(control: Control) -> tuple[Network | None, list[int]]:
+    """What is sealed of it, and its listening descriptor for the keeper to pass on; neither unless the configuration
+    says so. Raises KeyFileError, HostError while nothing runs yet.
+    """
+    if control.tcp is None:
+        return None, []
+    directory = Path(control.keys) if control.keys else keyring.server_keys()
+    pair = keyring.read_server(directory)
+    keyring.trusted_text(directory / keyring.AUTHORIZED, "circus-cg keys init makes one", secret=False)
+    listener = listening.listen(control.tcp)
+    return Network(secret=bytes.fromhex(pair.secret), keys=str(directory)), [listener]
+
+
+def refuse_another_network(old: ArbiterSpec, new: ArbiterSpec) -> None:
+    """The endpoint and its keys are opened once, as root, while nothing runs. Raises HostError."""
+    for option in ("tcp", "keys"):
+        if getattr(old.control, option) != getattr(new.control, option):
+            raise HostError(f"cannot change control.{option} while the daemon runs; restart it, or change it back")
 
 
 def refuse_a_live_tree(tree: Tree) -> None:

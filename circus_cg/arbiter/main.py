@@ -34,14 +34,14 @@ async def serve(record: boot.ArbiterBoot) -> None:
     assert record.runtime is not None and record.state is not None
     places = dirs.Dirs(Path(record.runtime), Path(record.state))
     control = importlib.import_module("circus_cg.arbiter.control")  # imports zmq: see the module's first lines
-    server = control.open_control(arbiter, places.endpoint)
+    endpoints = control.Endpoints(arbiter, places)
     publishing = importlib.import_module("circus_cg.arbiter.publishing").Publishing(arbiter, places.pubsub_endpoint)
     keeper.ready(arbiter.summary, serving=True)
     try:
         await arbiter.gone
     finally:
         publishing.close()
-        server.close()
+        endpoints.close()
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from circus_cg.arbiter import roster
 from circus_cg.arbiter.boot import ArbiterBoot, Reread
+from circus_cg.arbiter.ground import refuse_another_network
 from circus_cg.arbiter.intent import write_private
 from circus_cg.errors import CircusCgError, ConfigError, HostError
 from circus_cg.host import clock
@@ -98,6 +99,7 @@ def _refuse(arbiter: Arbiter, new: ArbiterBoot) -> None:
     for field in ("name", "cgroup_root"):
         if getattr(new.spec, field) != getattr(arbiter.boot.spec, field):
             raise HostError(f"cannot change {field} of a running daemon: stop it and start it again")
+    refuse_another_network(arbiter.boot.spec, new.spec)
     for spec in new.spec.watchers:
         if spec.name in arbiter.leaving:
             raise HostError(

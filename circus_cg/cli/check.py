@@ -14,6 +14,7 @@ from circus_cg.config.findings import Kind, Notice, refusal, told
 from circus_cg.errors import ConfigError, HostError
 from circus_cg.host import scope
 from circus_cg.host.facts import host_warnings
+from circus_cg.rpc import keyring
 from circus_cg.spec import ArbiterSpec
 
 
@@ -39,7 +40,7 @@ def check(ctx: click.Context, config: str, json_: bool, strict: bool, cgroup_roo
             raise
         as_json({"ok": False, "problems": wrong.problems, "warnings": []})
         ctx.exit(wrong.exit_status)
-    warnings = [*told(loaded.notices), *host_warnings(spec), *_limit_warnings(spec)]
+    warnings = [*told(loaded.notices), *host_warnings(spec), *_limit_warnings(spec), *_key_warnings(spec)]
     if json_:
         as_json({"ok": True, "problems": [], "warnings": warnings})
         return
@@ -66,6 +67,19 @@ def _limit_warnings(spec: ArbiterSpec) -> list[str]:
         for which, limits in (("limits", watcher.limits), ("watcher_limits", watcher.watcher_limits))
         for finding in findings(layout, limits)
     ]
+
+
+def _key_warnings(spec: ArbiterSpec) -> list[str]:
+    """Without its keys a daemon that is to listen would not start."""
+    if spec.control.tcp is None:
+        return []
+    directory = Path(spec.control.keys) if spec.control.keys else keyring.server_keys()
+    try:
+        keyring.read_server(directory)
+        keyring.trusted_text(directory / keyring.AUTHORIZED, "circus-cg keys init makes one", secret=False)
+    except keyring.KeyFileError as wrong:
+        return [str(wrong)]
+    return []
 
 
 def _summary(spec: ArbiterSpec) -> str:

@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from circus_cg.arbiter.boot import Source
-from circus_cg.arbiter.ground import claim, clean_environment, refuse_a_live_tree, survey
+from circus_cg.arbiter.ground import claim, clean_environment, open_network, refuse_a_live_tree, survey
 from circus_cg.config import loader
 from circus_cg.config.findings import told
 from circus_cg.host import dirs, scope
@@ -41,19 +41,20 @@ def run(config: str, name: str | None, cgroup_root: str | None) -> None:
     dirs.make(places)
     lock = dirs.lock(places, spec.name)
     refuse_a_live_tree(ground.tree)
+    network, listener = open_network(spec.control)
     # From here on something of ours exists: a stop is heard by the keeper, which clears it away.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
     claim(ground, joining=True)
     nofile = _raise_nofile()
     source = Source(path=os.path.abspath(config), name=name, cgroup_root=cgroup_root)
-    record = replace(ground.record(nofile, places), source=source)
+    record = replace(ground.record(nofile, places, network), source=source)
     boot = sealed("circus-cg-arbiter-boot", msgspec.json.encode(record))
     taken = image.take()
     become_keeper(
         {
             "instance": uuid.uuid4().hex,
             "arbiter": {"argv": arbiter_command(sys.executable), "env": clean_environment()},
-            "pass_fds": [boot, taken.fd],
+            "pass_fds": [boot, taken.fd, *listener],
             "image": taken.record(),
             "keep_fds": [lock],
             "places": ground.tree.places(),

@@ -24,7 +24,7 @@ import msgspec
 
 from circus_cg.arbiter import boot
 from circus_cg.arbiter.boot import ArbiterBoot
-from circus_cg.arbiter.ground import clean_environment, survey
+from circus_cg.arbiter.ground import clean_environment, refuse_another_network, survey
 from circus_cg.config import loader
 from circus_cg.config.findings import told
 from circus_cg.core import plan
@@ -59,14 +59,14 @@ def seal(running: ArbiterBoot, source: dict[str, Any]) -> Sealed:
             raise HostError(
                 f"cannot lift {names} of {old_watcher.name!r} while the daemon runs; set a larger value, or restart it"
             )
+    refuse_another_network(running.spec, spec)
     ground = survey(spec, running.layout)
     soft, hard = source["nofile"]
     record = ground.record((soft, hard), dirs.Dirs(Path(running.runtime or ""), Path(running.state or "")))
     known = {watcher.name for watcher in spec.watchers}
     retired = {old.name: old for old in (*running.retired, *running.spec.watchers) if old.name not in known}
-    sealed_record = msgspec.structs.replace(
-        record, resealed=True, retired=tuple(retired.values()), source=running.source
-    )
+    kept = {"retired": tuple(retired.values()), "source": running.source, "network": running.network}
+    sealed_record = msgspec.structs.replace(record, resealed=True, **kept)
     return Sealed(sealed_record, [*told(loaded.notices), *ground.warnings])
 
 

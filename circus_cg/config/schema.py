@@ -17,7 +17,7 @@ from msgspec import inspect
 from circus_cg import units
 from circus_cg.config.document import Document, Part
 from circus_cg.config.words import command_words
-from circus_cg.spec import ArbiterSpec, Backoff, Flapping, IoMax, Limits, Rlimit, WatcherSpec
+from circus_cg.spec import ArbiterSpec, Backoff, Control, Flapping, IoMax, Limits, Rlimit, WatcherSpec
 
 
 class Unit(NamedTuple):
@@ -70,6 +70,7 @@ _ARBITER = {
     "cgroup_root": Option("a path below each hierarchy's mount, `/` is the mount itself", absent="found"),
     "on_missing": Option("what to do about a limit this host can't enforce", choices=("refuse", "warn")),
     "events_kept": Option("so many events can be asked for after they happened", least=100, most=1_000_000),
+    "control": Option("who may operate it from afar: nobody unless it says so", also=("endpoint", "remote", "rpc")),
     "watchers": Option("NAME: a mapping of the watcher's options", also=("services", "programs", "processes")),
 }
 
@@ -79,6 +80,32 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
         **_ARBITER,
         "include": Option("files with more watchers: names or patterns such as `shop.d/*.yaml`", also=("includes",)),
         "env": Option("the environment of all watchers; a watcher's own goes before it", expands=True),
+    },
+    Control: {
+        "tcp": Option(
+            "`tcp://ADDRESS:PORT` to listen on: IPv4, IPv6 in brackets; `[::]` is all of both, `*` all of IPv4",
+            also=("endpoint", "listen", "port", "bind"),
+            absent="nothing listens on the network",
+        ),
+        "keys": Option(
+            "the directory of the server's key and of the list of who may come: an absolute path",
+            also=("keyring", "authorized"),
+            absent="`/etc/circus-cg/keys`",
+        ),
+        "audit": Option(
+            "the file, mode 0600, that gets a line for each command: an absolute path",
+            also=("audit_log", "log"),
+            absent="`audit.log` in the state directory",
+        ),
+        "rate": Option("requests of one key that are served in a second", least=0.1, most=1e6, also=("rate_limit",)),
+        "burst": Option("so many at once after a pause", least=1, most=1_000_000),
+        "queue": Option("so many more wait for their turn; the next are refused", least=0, most=10_000),
+        "connections": Option(
+            "connections at the same time, half of them of one key", least=2, most=10_000, also=("max_connections",)
+        ),
+        "handshake_timeout": Option(
+            "so long may a connection take to show its key", SECONDS, 0.1, 3600, also=("handshake_ivl",)
+        ),
     },
     Part: {"watchers": _ARBITER["watchers"]},
     WatcherSpec: {

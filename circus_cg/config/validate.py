@@ -5,6 +5,7 @@ Specs made by a program are judged here as those read from a file are.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import msgspec
 
 from circus_cg.config.problems import Path
 from circus_cg.config.schema import KEYS, OPTIONS, RLIMITS, STREAMS, Option
-from circus_cg.spec import ArbiterSpec, Backoff, Limits, Rlimit, WatcherSpec
+from circus_cg.spec import ArbiterSpec, Backoff, Control, Limits, Rlimit, WatcherSpec
 
 MAX_NAME = 64  # characters
 MAX_CPU = 65535
@@ -25,6 +26,7 @@ _KERNELS = re.compile(
     r"|perf_event|irq)\..*|tasks|notify_on_release|release_agent"
 )
 _CPUS = re.compile(r"[0-9]{1,5}(?:-[0-9]{1,5})?(?:,[0-9]{1,5}(?:-[0-9]{1,5})?)*")
+_TCP = re.compile(r"tcp://(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<v4>[0-9.]+)|\*):(?P<port>[0-9]{1,5})")
 _DEVICE = re.compile(r"[0-9]{1,7}:[0-9]{1,7}|/dev/.+")
 
 
@@ -39,6 +41,7 @@ def problems(spec: ArbiterSpec) -> Iterator[Problem]:
     yield from _name(spec.name, ("name",))
     if spec.cgroup_root is not None:
         yield from _cgroup_root(spec.cgroup_root)
+    yield from _control(spec.control)
     seen: dict[str, str] = {}
     for watcher in spec.watchers:
         path = ("watchers", watcher.name)
@@ -128,6 +131,30 @@ def _cgroup_root(root: str) -> Iterator[Problem]:
             ("cgroup_root",),
             f"{root!r} is no path below a hierarchy's mount; expected one such as / or /apps, without '.' and '..'",
         )
+
+
+def _control(control: Control) -> Iterator[Problem]:
+    if control.tcp is not None and not _is_endpoint(control.tcp):
+        expected = "tcp://ADDRESS:PORT with an IPv4 address, an IPv6 address in brackets, or *"
+        yield Problem(("control", "tcp"), f"{control.tcp[:MAX_NAME]!r} can't be listened on; expected {expected}")
+    for key in ("keys", "audit"):
+        path = getattr(control, key)
+        if path is not None and not path.startswith("/"):
+            yield Problem(("control", key), f"{path[:MAX_NAME]!r} is no absolute path; expected one such as /etc/{key}")
+
+
+def _is_endpoint(text: str) -> bool:
+    found = _TCP.fullmatch(text)
+    if found is None or not 1 <= int(found["port"]) <= 65535:
+        return False
+    try:
+        if found["v6"]:
+            ipaddress.IPv6Address(found["v6"])
+        elif found["v4"]:
+            ipaddress.IPv4Address(found["v4"])
+    except ValueError:
+        return False
+    return True
 
 
 def _identity(value: str | int | None, path: Path) -> Iterator[Problem]:

@@ -4,6 +4,7 @@ import time
 
 now = time.monotonic  # the loop's clock and the keeper's too: exits and deadlines compare
 wall = time.time
+sleep = time.sleep
 
 
 def wall_offset() -> float:

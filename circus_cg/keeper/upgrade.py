@@ -202,7 +202,7 @@ class Upgrade:
         return {
             **self.old,
             "arbiter": {"argv": sealed["arbiter"]["argv"], "env": sealed["arbiter"]["env"]},
-            "pass_fds": [boot, image],
+            "pass_fds": [boot, image, *self.old["pass_fds"][2:]],  # a listening socket stays
             "image": keeper,
             "source": {**self.old["source"], "python": sealed["image"]["python"]},
             "version": str(sealed["image"]["version"]),

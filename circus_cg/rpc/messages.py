@@ -14,6 +14,8 @@ import msgspec
 from circus_cg.errors import CircusCgError
 
 MAX_MESSAGE = 1 << 20  # bytes; a larger request is refused unread
+MAX_PARTS = 8  # of a request: routing, an empty one perhaps, the body
+MAX_DEPTH = 32  # of lists and mappings within each other
 
 
 class Errno(IntEnum):
@@ -36,6 +38,15 @@ class BadMessage(CircusCgError):
     def __init__(self, errno: Errno, reason: str) -> None:
         super().__init__(reason)
         self.errno = errno
+
+
+class Forbidden(BadMessage):
+    """The key may not do this, or not to these watchers: use another, or ask who gave it to you."""
+
+    code = "forbidden"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(Errno.COMMAND_ERROR, reason)
 
 
 class Request(msgspec.Struct, kw_only=True):
@@ -248,11 +259,24 @@ _requests = msgspec.json.Decoder(Request)
 def decode_request(body: bytes) -> Request:
     """Raises BadMessage."""
     try:
-        return _requests.decode(body)
+        request = _requests.decode(body)
     except msgspec.ValidationError as wrong:
         raise BadMessage(Errno.MESSAGE_ERROR, f"cannot read the request: {wrong}") from wrong
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
         raise BadMessage(Errno.INVALID_JSON, f"cannot read the request: {wrong}") from wrong
+    if _deeper(request.properties, MAX_DEPTH):
+        raise BadMessage(Errno.INVALID_JSON, f"cannot read the request: over {MAX_DEPTH} lists within each other")
+    return request
+
+
+def _deeper(value: Any, most: int) -> bool:
+    match value:
+        case dict():
+            return most == 0 or any(_deeper(one, most - 1) for one in value.values())
+        case list():
+            return most == 0 or any(_deeper(one, most - 1) for one in value)
+        case _:
+            return False
 
 
 def properties(command: str, kind: type[T], given: dict[str, Any]) -> T:

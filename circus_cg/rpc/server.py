@@ -8,21 +8,41 @@ import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import zmq
 
-from circus_cg.rpc.messages import MAX_MESSAGE
+from circus_cg.core.access import LOCAL, Caller
+from circus_cg.rpc.messages import MAX_MESSAGE, MAX_PARTS
+
+
+class Peer(NamedTuple):
+    """Who asks, and whence; `key` is its public key, empty at the local endpoint."""
+
+    caller: Caller
+    address: str
+    key: str = ""
+
+
+class Work(NamedTuple):
+    """A request that is being answered; `looks`: nothing is lost if it is cancelled, once nobody waits for it."""
+
+    task: asyncio.Task[None]
+    looks: bool
+
 
 Reply = Callable[[bytes], bool]  # False: that client is gone, or doesn't read
-Handler = Callable[[bytes, Reply], None]
+Handler = Callable[[bytes, Peer, Reply], Work | None]  # None: it is answered
+
+HERE = Peer(LOCAL, "local")
 
 DRAIN = 32  # requests served before the loop gets its turn
 QUEUED = 1000  # replies a slow client may leave unread before they are dropped
 
 
 class Server:
-    """`handle(body, reply)` is called for each request; `reply` may be called now or later, and for a subscription
-    again and again.
+    """`handle(body, peer, reply)` is called for each request; `reply` may be called now or later, and for a
+    subscription again and again.
     """
 
     def __init__(self, handle: Handler) -> None:
@@ -64,8 +84,8 @@ class Server:
                 return
             # A DEALER sends [id, body], a REQ [id, b"", body]; whatever comes before the body goes back as it came.
             *envelope, body = frames
-            if envelope:
-                self._handle(body, self._replier(envelope))
+            if envelope and len(frames) <= MAX_PARTS:
+                self._handle(body, HERE, self._replier(envelope))
         self._loop.call_soon(self._on_readable)  # more may wait, and its edge is already spent
 
     def _replier(self, envelope: list[bytes]) -> Reply:

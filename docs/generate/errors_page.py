@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 
-import circus_cg.rpc.messages  # noqa: F401 - has errors of its own: the tree is to be whole whoever asks
+import circus_cg.rpc.keyring
+import circus_cg.rpc.messages  # noqa: F401
 from circus_cg.errors import CircusCgError
 from docs.generate.blocks import escaped, table
 

@@ -98,7 +98,7 @@ async def _wait_gone(arbiter: Arbiter, asked: rpc.Wait) -> Fields:
     return {}
 
 
-async def quit_(arbiter: Arbiter, asked: rpc.Quit) -> Fields:
+def quit_(arbiter: Arbiter, asked: rpc.Quit) -> Fields:
     if not arbiter.stopping:
         arbiter.terminate()
     return {}

@@ -13,7 +13,7 @@ from circus_cg.host.dirs import Dirs
 from circus_cg.rpc import messages as rpc
 
 
-async def options(arbiter: Arbiter, asked: rpc.Get) -> Fields:
+def options(arbiter: Arbiter, asked: rpc.Get) -> Fields:
     runner = runner_of(arbiter, asked.name)
     found = plain(runner.current)
     if asked.keys is None:
@@ -25,7 +25,7 @@ async def options(arbiter: Arbiter, asked: rpc.Get) -> Fields:
         raise rpc.BadMessage(rpc.Errno.BAD_MSG_DATA, text) from wrong
 
 
-async def globaloptions(arbiter: Arbiter, asked: rpc.GlobalOptions) -> Fields:
+def globaloptions(arbiter: Arbiter, asked: rpc.GlobalOptions) -> Fields:
     boot = arbiter.boot
     on_disk = boot.runtime is not None and boot.state is not None
     places = Dirs(Path(boot.runtime or ""), Path(boot.state or "")) if on_disk else None

@@ -9,12 +9,12 @@ from circus_cg.arbiter.runner import WatcherRunner
 from circus_cg.rpc import messages as rpc
 
 
-async def ps(arbiter: Arbiter, asked: rpc.Which) -> Fields:
+def ps(arbiter: Arbiter, asked: rpc.Which) -> Fields:
     chosen = runners_of(arbiter, asked.name, asked.match)
     return {"workers": [row for runner in chosen for row in worker_rows(runner)]}
 
 
-async def status(arbiter: Arbiter, asked: rpc.Which) -> Fields:
+def status(arbiter: Arbiter, asked: rpc.Which) -> Fields:
     """One watcher's own by its name, as circus does; else all that are meant."""
     if isinstance(asked.name, str) and asked.match == "simple":
         runner = runner_of(arbiter, asked.name)
@@ -23,14 +23,14 @@ async def status(arbiter: Arbiter, asked: rpc.Which) -> Fields:
     return {"statuses": {runner.spec.name: status_of(runner) for runner in chosen}}
 
 
-async def list_(arbiter: Arbiter, asked: rpc.Which) -> Fields:
+def list_(arbiter: Arbiter, asked: rpc.Which) -> Fields:
     """The watchers; of one by its name the pids."""
     if isinstance(asked.name, str) and asked.match == "simple":
         return {"pids": _pids(runner_of(arbiter, asked.name))}
     return {"watchers": sorted(runner.spec.name for runner in runners_of(arbiter, asked.name, asked.match))}
 
 
-async def numprocesses(arbiter: Arbiter, asked: rpc.OneOrAll) -> Fields:
+def numprocesses(arbiter: Arbiter, asked: rpc.OneOrAll) -> Fields:
     """How many live, not how many are wanted."""
     if asked.name is None:
         return {"numprocesses": sum(len(_pids(runner)) for runner in arbiter.runners.values())}
@@ -38,7 +38,7 @@ async def numprocesses(arbiter: Arbiter, asked: rpc.OneOrAll) -> Fields:
     return {"numprocesses": len(_pids(runner)), "watcher_name": runner.spec.name}
 
 
-async def numwatchers(arbiter: Arbiter, asked: rpc.Nothing) -> Fields:
+def numwatchers(arbiter: Arbiter, asked: rpc.Nothing) -> Fields:
     return {"numwatchers": len(arbiter.runners)}
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gc
+import sys
 
 import click
 
-from circus_cg.cli.ctl.session import Session
+from circus_cg.cli.ctl.opening import complete_hosts, open_session
 from circus_cg.cli.lazy import LazyGroup
 
 _ROOMS = {
@@ -22,12 +23,14 @@ _ROOMS = {
     "settings": ("options", "get", "globaloptions"),
     "upgrade": ("upgrade",),
     "inside": ("loglevel", "debug", "listsockets", "ipython"),
+    "shell": ("shell",),
 }
 _KEYWORDS = {"list": "list_", "set": "set_", "quit": "quit_", "exec": "exec_"}  # Python's own words
 
 
 @click.group(
     cls=LazyGroup,
+    invoke_without_command=True,
     rooms={
         verb: f"circus_cg.cli.ctl.{room}:{_KEYWORDS.get(verb, verb)}"
         for room, verbs in _ROOMS.items()
@@ -36,8 +39,22 @@ _KEYWORDS = {"list": "list_", "set": "set_", "quit": "quit_", "exec": "exec_"}  
 )
 @click.option("--name", default="default", show_default=True, envvar="CIRCUS_CG_NAME", help="The daemon's name.")
 @click.option("--timeout", default=5.0, show_default=True, help="Seconds to wait for an answer.")
+@click.option("--host", envvar="CIRCUS_CG_HOST", shell_complete=complete_hosts, help="A daemon of hosts.toml.")
+@click.option("--endpoint", metavar="tcp://HOST:PORT", help="A daemon on another host, without hosts.toml.")
+@click.option("--server-key", metavar="KEY|FILE", help="Its public key: `circus-cg keys show --server` there.")
+@click.option("--client-key", metavar="FILE", help="Our own: `circus-cg keys new NAME` made it.")
 @click.pass_context
-def ctl(context: click.Context, name: str, timeout: float) -> None:
-    """Operate a running daemon. Example: circus-cg ctl --name shop ps"""
-    context.obj = Session(name, timeout)
+def ctl(context: click.Context, /, timeout: float, **where: str | None) -> None:
+    """Operate a running daemon. Example: circus-cg ctl --name shop ps
+
+    On another host: hosts.toml in ~/.config/circus-cg, mode 0600, has a table [NAME] for --host NAME with endpoint,
+    server_key (or a file) and client_key (a file). Without a verb, on a terminal, it is `shell`.
+    """
+    context.obj = open_session({**where, "timeout": timeout})
+    if context.invoked_subcommand is None:
+        if not sys.stdin.isatty():
+            context.fail("no verb; --help lists them")
+        shell = ctl.get_command(context, "shell")
+        assert shell is not None
+        context.invoke(shell)
     context.call_on_close(gc.freeze)  # the interpreter's end would look through all that was imported: 5 ms

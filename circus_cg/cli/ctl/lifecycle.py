@@ -16,7 +16,6 @@ from circus_cg.cli.ctl.parameters import (
     wait_option,
 )
 from circus_cg.cli.ctl.session import Session
-from circus_cg.host import dirs
 
 ROLLING = 24 * 3600.0  # seconds; each worker may take its graceful_timeout
 
@@ -96,5 +95,5 @@ def quit_(session: Session, wait: bool, json_: bool) -> None:
     """Stop every watcher, then the daemon. Example: circus-cg ctl quit"""
     fields = session.call("quit")
     if wait:
-        dirs.wait_unlocked(session.dirs)
+        session.wait_gone()
     done(fields, json_)

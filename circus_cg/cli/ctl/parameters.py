@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from circus_cg.cli.ctl.session import Session
+from circus_cg.cli.ctl.opening import open_session
 from circus_cg.errors import CircusCgError
 
 COMPLETION_TIMEOUT = 0.3  # seconds; a shell that waits is worse than one that guesses nothing
@@ -51,11 +51,11 @@ watch_option = click.option(
 def complete_watchers(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """The running daemon's watchers; none, and no word, when none runs."""
     above = ctx.parent
-    name = above.params.get("name") if above is not None else None
-    if not isinstance(name, str):
+    if above is None:
         return []
     try:
-        known = Session(name, COMPLETION_TIMEOUT).call("list")["watchers"]
+        session = above.obj or open_session(above.params)
+        known = session.call("list", COMPLETION_TIMEOUT)["watchers"]
     except (CircusCgError, click.ClickException, OSError):
         return []
     return [one for one in known if one.startswith(incomplete)]

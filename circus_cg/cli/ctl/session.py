@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from circus_cg.errors import NotRunning, TimedOut
 from circus_cg.host import dirs
 from circus_cg.rpc.client import Client
+
+if TYPE_CHECKING:
+    from circus_cg.rpc.remote_client import RemoteClient
 
 WAIT_SLICE = 5.0  # seconds of waiting before the question is put again; a stop may take as long as its graceful_timeout
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")  # it becomes part of a path
@@ -25,14 +28,12 @@ class Session:
             raise click.BadParameter(f"{name!r} is no daemon's name", param_hint="--name")
         self.name = name
         self.dirs = dirs.of(name)
-        self.client = Client(self.dirs.endpoint, timeout)
+        self.client: Client | RemoteClient = Client(self.dirs.endpoint, timeout)
 
     def call(self, command: str, timeout: float | None = None, /, **properties: Any) -> dict[str, Any]:
         """The answer's own fields. Raises NotRunning."""
         self.refuse_a_dead_daemon(command)
-        reply = self.client.call(command, timeout, **properties)
-        # `status NAME` answers with the watcher's own status, as circus does.
-        return {key: value for key, value in reply.items() if key not in ("id", "time") and (key, value) != OK}
+        return own_fields(self.client.call(command, timeout, **properties))
 
     def refuse_a_dead_daemon(self, doing: str) -> None:
         """Raises NotRunning at once when nobody holds the name: a socket may outlive a killed daemon."""
@@ -53,5 +54,14 @@ class Session:
             with suppress(TimedOut):
                 return self.call("wait", WAIT_SLICE, name=list(names) or None, match=match, state=state)
 
+    def wait_gone(self) -> None:
+        """Return when no daemon holds the name."""
+        dirs.wait_unlocked(self.dirs)
+
 
 OK = ("status", "ok")
+
+
+def own_fields(reply: dict[str, Any]) -> dict[str, Any]:
+    """`status NAME` answers with the watcher's own status, as circus does."""
+    return {key: value for key, value in reply.items() if key not in ("id", "time") and (key, value) != OK}

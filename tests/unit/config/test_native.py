@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from circus_cg.config import native, schema
 from circus_cg.errors import ConfigError
-from circus_cg.spec import ArbiterSpec, Backoff, Flapping, IoMax, Limits, Rlimit, WatcherSpec
+from circus_cg.spec import ArbiterSpec, Backoff, Control, Flapping, IoMax, Limits, Rlimit, WatcherSpec
 
 WHOLE = """\
 name: shop
@@ -20,6 +20,15 @@ cgroup_root: /apps
 on_missing: warn
 events_kept: 500
 include: []
+control:
+  tcp: tcp://[::]:7777
+  keys: /srv/keys
+  audit: /var/log/audit.log
+  rate: 50
+  burst: 10
+  queue: 5
+  connections: 20
+  handshake_timeout: 2s
 watchers:
   web:
     cmd: serve --title 'My Shop' $HOME
@@ -86,6 +95,16 @@ def test_every_option_arrives_as_plain_numbers() -> None:
         cgroup_root="/apps",
         on_missing="warn",
         events_kept=500,
+        control=Control(
+            tcp="tcp://[::]:7777",
+            keys="/srv/keys",
+            audit="/var/log/audit.log",
+            rate=50.0,
+            burst=10,
+            queue=5,
+            connections=20,
+            handshake_timeout=2.0,
+        ),
         watchers=(
             WatcherSpec(
                 name="web",

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from circus_cg.config import schema, validate
-from circus_cg.spec import ArbiterSpec, Backoff, IoMax, Limits, Rlimit, WatcherSpec
+from circus_cg.spec import ArbiterSpec, Backoff, Control, IoMax, Limits, Rlimit, WatcherSpec
 
 
 def told(watcher: dict[str, Any]) -> list[str]:
@@ -51,6 +51,33 @@ def test_a_cgroup_root_that_leads_elsewhere_is_refused(root: str) -> None:
 @pytest.mark.parametrize("root", ["/", "/apps", "/a/b/"])
 def test_a_cgroup_root_below_the_mount_passes(root: str) -> None:
     assert list(validate.problems(ArbiterSpec(cgroup_root=root))) == []
+
+
+@pytest.mark.parametrize(
+    "tcp",
+    [
+        *("", "tcp://", "7777", "tcp://*", "tcp://*:0", "tcp://*:65536", "tcp://::1:7777", "tcp://[::1]", "udp://*:1"),
+        *("tcp://host:7777", "tcp://1.2.3:7777", "tcp://1.2.3.256:7", "tcp://[1.2.3.4]:7", "tcp://[::g]:7", "ipc:///x"),
+        *("tcp://*:7777\n", "tcp://eth0:7777", "tcp://*:7777;tcp://*:1"),
+    ],
+)
+def test_what_is_no_address_can_not_be_listened_on(tcp: str) -> None:
+    spec = ArbiterSpec(control=Control(tcp=tcp))
+    assert [problem.path for problem in validate.problems(spec)] == [("control", "tcp")]
+
+
+@pytest.mark.parametrize("tcp", ["tcp://*:1", "tcp://127.0.0.1:7777", "tcp://[::]:65535", "tcp://[::ffff:1.2.3.4]:7"])
+def test_an_address_passes(tcp: str) -> None:
+    assert list(validate.problems(ArbiterSpec(control=Control(tcp=tcp)))) == []
+
+
+@pytest.mark.parametrize(
+    "control",
+    [{"keys": "keys"}, {"audit": ""}, {"rate": 0.0}, {"burst": 0}, {"connections": 1}, {"handshake_timeout": 0.0}],
+)
+def test_bounds_and_paths_of_the_control_channel_are_judged(control: dict[str, Any]) -> None:
+    spec = ArbiterSpec(control=Control(**control))
+    assert [problem.path for problem in validate.problems(spec)] == [("control", *control)]
 
 
 @pytest.mark.parametrize(

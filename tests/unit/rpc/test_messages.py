@@ -68,6 +68,8 @@ def test_wrong_properties_are_refused_with_the_commands_name(command: str, given
         (b"{", Errno.INVALID_JSON),
         (b"\xff", Errno.INVALID_JSON),
         (b'{"command": "ps", "properties": {"a": ' + b"[" * 100_000, Errno.INVALID_JSON),
+        (b'{"command": "ps", "properties": {"a": ' + b"[" * 32 + b"]" * 32 + b"}}", Errno.INVALID_JSON),
+        (b'{"command": "ps", "properties": ' + b'{"a":' * 33 + b"1" + b"}" * 33 + b"}", Errno.INVALID_JSON),
         (b"[]", Errno.MESSAGE_ERROR),
         (b"{}", Errno.MESSAGE_ERROR),
         (b'{"command": 5}', Errno.MESSAGE_ERROR),
@@ -78,6 +80,11 @@ def test_what_is_no_request_is_refused_by_circuss_numbers(body: bytes, errno: Er
     with pytest.raises(BadMessage) as refused:
         decode_request(body)
     assert refused.value.errno is errno
+
+
+def test_lists_within_each_other_have_a_bound_that_no_command_comes_near() -> None:
+    deep = b'{"command": "ps", "properties": {"a": ' + b"[" * 31 + b"]" * 31 + b"}}"
+    assert decode_request(deep).command == "ps"
 
 
 def test_a_cast_wants_no_reply() -> None:

@@ -1,0 +1,107 @@
+"""Who did what: one JSON line a command, in a file that only root reads. Of options only the names are written.
+
+Opened by the arbiter, to append, so that copytruncate rotates it. Once the arbiter runs without root, the keeper is to
+open it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from circus_cg.core.rate import Rate, admit
+from circus_cg.host import clock
+from circus_cg.keeper.log import say
+from circus_cg.rpc.server import Peer
+
+_encode = msgspec.json.Encoder().encode
+MAX_NAMES = 20
+SHOWN = 64  # characters of somebody else's text
+TURNED_AWAY = Rate(1.0, 20, 0)  # lines a second about those without a key: they must not fill the disk
+
+
+class Audit:
+    """`path` None: nothing is written."""
+
+    def __init__(self, path: str | None) -> None:
+        self._path = path
+        self._fd = -1 if path is None else _opened(path)
+        self._broken = path is not None and self._fd < 0
+        self._full_at, self._unsaid = 0.0, 0
+        self._second, self._shown = -1, ""
+
+    def command(self, peer: Peer, command: str, properties: dict[str, Any], result: str, errno: int | None) -> None:
+        """`result`: ok, refused, forbidden, failed or dropped; `command` and `properties` as they were asked for."""
+        caller = peer.caller
+        line: dict[str, Any] = {
+            "time": self._instant(),
+            "key": caller.name,
+            "role": caller.role.word,
+            "address": peer.address,
+            "command": command[:SHOWN],
+            "names": _names(properties.get("name")),
+        }
+        if isinstance(options := properties.get("options"), dict):
+            line["options"] = _names(list(options))
+        line["result"] = result
+        if errno is not None:
+            line["errno"] = errno
+        self._write(line)
+
+    def turned_away(self, key: str, address: str, what: str) -> None:
+        """Somebody without a command: `key` as it was shown, `what` was wrong with it."""
+        self._full_at, wait = admit(self._full_at, TURNED_AWAY, clock.now())
+        if wait is None:
+            self._unsaid += 1
+            return
+        unsaid, self._unsaid = self._unsaid, 0
+        line = {"time": self._instant(), "key": key[:SHOWN], "address": address, "command": None, "result": what}
+        self._write({**line, "unsaid_before": unsaid} if unsaid else line)
+
+    def _write(self, line: dict[str, Any]) -> None:
+        if self._fd < 0:
+            return
+        try:
+            os.write(self._fd, _encode(line) + b"\n")
+        except OSError as failed:  # a full disk must not keep an operator from what frees it
+            if not self._broken:
+                say("arbiter", f"cannot write {self._path}: {failed.strerror}; commands go on unaudited")
+            self._broken = True
+        else:
+            self._broken = False
+
+    def _instant(self) -> str:
+        """Now, as ISO 8601; but for its milliseconds it is the same for many lines."""
+        second, part = divmod(clock.wall(), 1.0)
+        if second != self._second:
+            self._second, self._shown = int(second), datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        return f"{self._shown}.{int(part * 1000):03d}+00:00"
+
+
+def _opened(path: str) -> int:
+    """-1, and a line in the log, if it can't be trusted."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+    try:
+        fd = os.open(path, flags, 0o600)
+    except OSError as failed:
+        say("arbiter", f"cannot open {path}: {failed.strerror}; commands go unaudited")
+        return -1
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode) or found.st_uid not in (0, os.geteuid()):
+        os.close(fd)
+        say("arbiter", f"cannot trust {path}: no regular file of this user; commands go unaudited")
+        return -1
+    os.fchmod(fd, 0o600)
+    return fd
+
+
+def _names(given: Any) -> list[str] | None:
+    """None: all of them."""
+    if given is None:
+        return None
+    names = given if isinstance(given, list) else [given]
+    return [name[:SHOWN] if isinstance(name, str) else "?" for name in names[:MAX_NAMES]]

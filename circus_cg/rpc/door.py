@@ -1,0 +1,130 @@
+"""Connections to the network endpoint: counted, and ended, which libzmq itself does for nobody.
+
+A connection is new until its first message, then it belongs to a key. libzmq tells of both ends of its life by the
+socket's monitor, with the descriptor: ours to shut down, libzmq's to close.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from contextlib import suppress
+
+import zmq
+from zmq.utils.monitor import parse_monitor_message
+
+from circus_cg.rpc.drain import Drain, has_message
+
+MONITOR = "inproc://door"
+ENDS = zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED
+
+
+class TooMany(Exception):
+    """The connection was ended: there are enough."""
+
+
+class Connection:
+    """`ends` are the tasks that nobody waits for any more when it is over."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.user = ""  # as the ZAP handler named it: its key, and a number
+        self.key = ""
+        self.number = 0  # those that were authenticated later have higher ones
+        self.address = ""
+        self.open = True
+        self.refused = 0  # requests in a row
+        self.said: set[str] = set()  # why it was turned away
+        self.ends: set[asyncio.Task[None]] = set()
+
+
+class Door:
+    """At most `most` connections of keys, half of them of one; and `most` new ones, of which the oldest goes first.
+
+    So who floods us with new ones doesn't keep out who has a key: a handshake takes milliseconds.
+    """
+
+    def __init__(self, watched: zmq.Socket[bytes], most: int) -> None:
+        self._most = most
+        self._new: dict[int, Connection] = {}  # in the order in which they came
+        self._known: dict[int, Connection] = {}
+        self.speaking: dict[str, Connection] = {}  # the same, by `user`
+        self._port = 0
+        self._watched = watched
+        watched.monitor(MONITOR, zmq.EVENT_ACCEPTED | ENDS)
+        self._monitor = watched.context.socket(zmq.PAIR)
+        self._monitor.setsockopt(zmq.RCVHWM, 0)  # a full pipe would stop libzmq's own thread
+        self._monitor.connect(MONITOR)
+        self._drain = Drain(self._monitor, self._on_event)
+
+    def open(self, port: int) -> None:
+        self._port = port
+
+    def close(self) -> None:
+        self._watched.disable_monitor()
+        self._drain.close()
+
+    def look(self) -> None:
+        """All that has happened to connections is in our books after this."""
+        while has_message(self._monitor):
+            self._on_event()
+
+    def admit(self, fd: int, user: str, address: str) -> Connection | None:
+        """The connection whose first message came; None: it is over already. Raises TooMany.
+
+        A descriptor may be another connection's by now: the one with the highest number has it.
+        """
+        self.look()
+        key, _, text = user.partition(" ")
+        number = int(text)
+        known = self._known.get(fd)
+        if known is not None and known.number >= number:
+            return None
+        connection = self._new.pop(fd, None)
+        if known is not None:
+            self._forget(fd)
+            connection = Connection(fd)
+        if connection is None:
+            return None
+        own = sum(1 for other in self._known.values() if other.key == key)
+        if len(self._known) >= self._most or own >= max(1, self._most // 2):
+            self.end(connection)
+            raise TooMany
+        connection.user, connection.key, connection.number, connection.address = user, key, number, address
+        self._known[fd] = self.speaking[user] = connection
+        return connection
+
+    def end_all_of(self, key: str) -> None:
+        for connection in [one for one in self._known.values() if one.key == key]:
+            self.end(connection)
+
+    def end(self, connection: Connection) -> None:
+        """Its number may be another file's by now: what is no connection to our port is left alone."""
+        connection.open = False
+        self._forget(connection.fd)
+        with suppress(OSError), socket.socket(fileno=os.dup(connection.fd)) as found:
+            if found.family in (socket.AF_INET, socket.AF_INET6) and self._is_ours(found):
+                found.shutdown(socket.SHUT_RDWR)
+
+    def _is_ours(self, found: socket.socket) -> bool:
+        listening = found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        return not listening and int(found.getsockname()[1]) == self._port
+
+    def _forget(self, fd: int) -> None:
+        for books in (self._new, self._known):
+            connection = books.pop(fd, None)
+            if connection is not None:
+                connection.open = False
+                self.speaking.pop(connection.user, None)
+                for task in connection.ends:
+                    task.cancel()
+
+    def _on_event(self) -> None:
+        event = parse_monitor_message(self._monitor.recv_multipart(zmq.NOBLOCK))
+        fd = int(event["value"])
+        self._forget(fd)
+        if event["event"] == zmq.EVENT_ACCEPTED:
+            self._new[fd] = Connection(fd)
+            if len(self._new) > self._most:
+                self.end(next(iter(self._new.values())))

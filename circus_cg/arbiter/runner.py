@@ -28,7 +28,7 @@ from circus_cg.errors import CgroupError
 from circus_cg.host import clock
 from circus_cg.host.identity import Identity
 from circus_cg.keeper.client import KeeperClient
-from circus_cg.keeper.messages import Key, Message
+from circus_cg.keeper.messages import Key, Message, is_understood
 from circus_cg.spec import WatcherSpec
 
 AT_REST = (Phase.IDLE, Phase.BACKOFF, Phase.FAILED)  # nothing lives in these
@@ -220,6 +220,9 @@ class WatcherRunner:
         request = life.request(self._template, group)
         if self._names_wid:
             request = life.with_wid(request, self.spec, slot.wid)
+        if not is_understood(request, self._keeper.version):
+            text = "the running keeper is older than an option of this watcher; restart the daemon"
+            request["failed"] = {"stage": "keeper", "errno": 0, "text": text}
         try:
             group.create()
         except (CgroupError, OSError) as refused:

@@ -23,17 +23,30 @@ watchers:
   web:
     cmd: serve --title 'My Shop' $HOME
     numprocesses: 2
+    singleton: false
     autostart: no
     env: {PORT: 8080, DEBUG: yes, EMPTY: ""}
+    env_file: /etc/web.env
     copy_env: true
+    copy_path: true
+    virtualenv: /srv/venv
+    virtualenv_py_ver: 3.10
     working_dir: /srv
     uid: 1000
     gid: www
     groups: [44, video]
     umask: 022
     nice: -5
+    sched_policy: rr
+    sched_priority: 7
+    ionice_class: best-effort
+    ionice_level: 6
+    cpu_affinity: 0-1,3
     rlimits: {nofile: 1024, core: [0, infinity], stack: infinity, as: {soft: 1G, hard: 2G}}
     oom_score_adj: 100
+    ambient_capabilities: [net_bind_service, CAP_CHOWN]
+    bounding_capabilities: net_bind_service, cap_chown kill
+    no_new_privs: true
     stdout: null
     stderr: /var/log/web.log
     stop_signal: SIGINT
@@ -91,13 +104,22 @@ def test_every_option_arrives_as_plain_numbers() -> None:
                 numprocesses=2,
                 autostart=False,
                 env={"PORT": "8080", "DEBUG": "yes", "EMPTY": ""},
+                env_file=("/etc/web.env",),
                 copy_env=True,
+                copy_path=True,
+                virtualenv="/srv/venv",
+                virtualenv_py_ver="3.10",
                 working_dir="/srv",
                 uid=1000,
                 gid="www",
                 groups=(44, "video"),
                 umask=0o22,
                 nice=-5,
+                sched_policy="rr",
+                sched_priority=7,
+                ionice_class="best-effort",
+                ionice_level=6,
+                cpu_affinity="0-1,3",
                 rlimits={
                     "nofile": Rlimit(soft=1024, hard=1024),
                     "core": Rlimit(soft=0, hard=None),
@@ -105,6 +127,9 @@ def test_every_option_arrives_as_plain_numbers() -> None:
                     "as": Rlimit(soft=1 << 30, hard=2 << 30),
                 },
                 oom_score_adj=100,
+                ambient_capabilities=("net_bind_service", "CAP_CHOWN"),
+                bounding_capabilities=("net_bind_service", "cap_chown", "kill"),
+                no_new_privs=True,
                 stdout="null",
                 stderr="/var/log/web.log",
                 stop_signal=signal.SIGINT,

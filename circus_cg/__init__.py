@@ -9,7 +9,7 @@ with get_trainer("python3 worker.py", 3, limits=Limits(memory_max="64M")) as tra
 # The keeper, which may use the standard library only, imports this module too: the library comes when it is asked for.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from circus_cg.errors import CircusCgError, ConfigError, HostError, Lost, StartFailed
+    from circus_cg.errors import CircusCgError, ConfigError, HostError, Lost, NotRunning, StartFailed
     from circus_cg.library.embedded import LocalArbiter, Trainer
     from circus_cg.library.events import Event
     from circus_cg.library.limits import Limits
@@ -30,6 +30,7 @@ __all__ = [
     "Limits",
     "LocalArbiter",
     "Lost",
+    "NotRunning",
     "StartFailed",
     "Trainer",
     "WatcherHandle",
@@ -41,7 +42,7 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "circus_cg.errors": ("CircusCgError", "ConfigError", "HostError", "Lost", "StartFailed"),
+    "circus_cg.errors": ("CircusCgError", "ConfigError", "HostError", "Lost", "NotRunning", "StartFailed"),
     "circus_cg.library.embedded": ("LocalArbiter", "Trainer"),
     "circus_cg.library.events": ("Event",),
     "circus_cg.library.limits": ("Limits",),

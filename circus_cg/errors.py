@@ -55,7 +55,7 @@ class AlreadyRunning(CircusCgError):
 
 
 class NotRunning(CircusCgError):
-    """No daemon of that name answers: start it."""
+    """No daemon of that name answers, or a library's workers were not started or were stopped: start it, or them."""
 
     code = "not-running"
     exit_status = 5

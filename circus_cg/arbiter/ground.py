@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from circus_cg.cgroup import check, hierarchy, limits
 from circus_cg.cgroup.hierarchy import Layout
 from circus_cg.cgroup.tree import Tree
 from circus_cg.config import env_files
-from circus_cg.errors import AlreadyRunning, ConfigError, HostError
+from circus_cg.errors import AlreadyRunning, CgroupError, ConfigError, HostError
 from circus_cg.host import identity, privileges
 from circus_cg.host.dirs import Dirs
 from circus_cg.host.identity import Identity
@@ -96,9 +97,17 @@ def refuse_a_live_tree(tree: Tree) -> None:
 
 
 def claim(ground: Ground, *, joining: bool) -> None:
-    """Clear away what an earlier daemon of this name left, and make its tree; `joining`: move this process into it."""
-    ground.tree.kill_stale()
-    ground.tree.prepare(ground.controllers, joining=joining)
+    """Clear away what an earlier daemon of this name left, and make its tree; `joining`: move this process into it.
+
+    Raises HostError, CgroupError.
+    """
+    try:
+        ground.tree.kill_stale()
+        ground.tree.prepare(ground.controllers, joining=joining)
+    except CgroupError as refused:
+        if refused.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        raise HostError(f"{refused}; become root, or name a delegated group as cgroup_root") from refused
 
 
 def clean_environment() -> dict[str, str]:

@@ -6,7 +6,7 @@ It lasts as long as this daemon: `instance` names the keeper it belongs to. A fr
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,13 +80,13 @@ class Intents:
 
     # -- what is said ----------------------------------------------------------------------------
 
-    def want(self, name: str, wanted: bool) -> None:
-        self.put(name, replace(self.of(name), wanted=wanted))
+    def want(self, names: Iterable[str], wanted: bool) -> None:
+        self._put({name: replace(self.of(name), wanted=wanted) for name in names})
 
-    def renew(self, name: str, lives: dict[int, int]) -> None:
-        """These lives are to be replaced, wanted or not before."""
-        said = self.of(name)
-        self.put(name, replace(said, wanted=True, renew={**said.renew, **lives}))
+    def renew(self, lives: Mapping[str, dict[int, int]]) -> None:
+        """These lives of these watchers are to be replaced, wanted or not before."""
+        said = {name: (self.of(name), stale) for name, stale in lives.items()}
+        self._put({n: replace(one, wanted=True, renew={**one.renew, **stale}) for n, (one, stale) in said.items()})
 
     def count(self, name: str, numprocesses: int) -> None:
         self.put(name, replace(self.of(name), numprocesses=numprocesses))
@@ -112,11 +112,13 @@ class Intents:
         self.put(name, Intent(removed=True, wanted=False) if configured else None)
 
     def put(self, name: str, intent: Intent | None) -> None:
-        if self._document.watchers.get(name) == intent:
+        self._put({name: intent})
+
+    def _put(self, intents: Mapping[str, Intent | None]) -> None:
+        """One write, of however many; None forgets."""
+        watchers = {name: one for name, one in {**self._document.watchers, **intents}.items() if one is not None}
+        if watchers == self._document.watchers:
             return
-        watchers = {key: one for key, one in self._document.watchers.items() if key != name}
-        if intent is not None:
-            watchers[name] = intent
         self._document = _Document(instance=self._document.instance, watchers=watchers)
         if self._path is not None:
             _write(self._path, msgspec.json.encode(self._document))

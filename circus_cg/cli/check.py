@@ -12,6 +12,7 @@ from circus_cg.cli.output import as_json
 from circus_cg.config import loader
 from circus_cg.config.findings import Kind, Notice, refusal, told
 from circus_cg.errors import ConfigError, HostError
+from circus_cg.host import scope
 from circus_cg.host.facts import host_warnings
 from circus_cg.spec import ArbiterSpec
 
@@ -65,7 +66,8 @@ def _host_warnings(spec: ArbiterSpec) -> list[str]:
 def _limit_warnings(spec: ArbiterSpec) -> list[str]:
     """What this host can't enforce or grant, or only approximately: what `run` would refuse or warn about."""
     try:
-        layout = hierarchy.find(spec.cgroup_root)
+        root = spec.cgroup_root
+        layout = hierarchy.find(scope.above() if root is None and scope.is_asked_for() else root)
     except HostError as missing:
         return [str(missing)]
     return [

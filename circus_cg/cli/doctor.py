@@ -11,8 +11,10 @@ import msgspec
 from circus_cg.cgroup.probe import Ability, Report, probe
 from circus_cg.cli.output import as_json, table
 from circus_cg.errors import HostError
+from circus_cg.host import scope
 from circus_cg.keeper import launch
 
+SCOPE = Ability("own subtree", True, "`run` asks systemd for a delegated scope")
 MARKS = {True: "yes", False: "no"}
 
 
@@ -25,8 +27,9 @@ def doctor(ctx: click.Context, json_: bool, cgroup_root: str | None) -> None:
 
     Exit status 0: workers can be contained. 3: they can't; the text says why.
     """
-    report = probe(cgroup_root)
-    abilities = (*report.abilities, _launcher())
+    scoped = cgroup_root is None and scope.is_asked_for()
+    report = probe(scope.above() if scoped else cgroup_root)
+    abilities = (*report.abilities, _launcher(), *([SCOPE] if scoped else []))
     if json_:
         as_json(
             {"ok": not report.obstacles, **msgspec.to_builtins(report), "abilities": msgspec.to_builtins(abilities)}

@@ -34,6 +34,7 @@ class Main(LazyGroup):
         "schema": "circus_cg.cli.schema:schema",
         "ctl": "circus_cg.cli.ctl:ctl",
         "completion": "circus_cg.cli.completion:completion",
+        "install-unit": "circus_cg.cli.install_unit:install_unit",
     },
     help="A process supervisor that puts every worker into a cgroup of its own.",
     epilog=EXITS,

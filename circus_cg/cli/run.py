@@ -16,7 +16,7 @@ import msgspec
 from circus_cg.arbiter.ground import claim, clean_environment, refuse_a_live_tree, survey
 from circus_cg.config import loader
 from circus_cg.config.findings import told
-from circus_cg.host import dirs
+from circus_cg.host import dirs, scope
 from circus_cg.keeper.boot import become_keeper, sealed
 
 
@@ -29,6 +29,8 @@ def run(config: str, name: str | None, cgroup_root: str | None) -> None:
     _open_standard_streams()
     loaded = loader.load_with_notices(Path(config))
     spec = loader.override(loaded.spec, name=name, cgroup_root=cgroup_root)
+    if spec.cgroup_root is None and not dirs.is_locked(dirs.of(spec.name)):
+        scope.enter(spec.name)  # which begins anew: nothing was said yet
     _warn(told(loaded.notices))
     ground = survey(spec)
     _warn(ground.warnings)

@@ -32,13 +32,14 @@ def is_keeper(pid: int) -> bool:
 def sealed(name: str, body: bytes) -> int:
     """A descriptor of memory that nobody can change any more; inheritable."""
     fd = os.memfd_create(name, os.MFD_ALLOW_SEALING)
-    view = memoryview(body)
-    while view:
-        view = view[os.write(fd, view) :]
-    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SEALS)
-    high = fcntl.fcntl(fd, fcntl.F_DUPFD, LOWEST)
-    os.close(fd)
-    return high
+    try:
+        view = memoryview(body)
+        while view:
+            view = view[os.write(fd, view) :]
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SEALS)
+        return fcntl.fcntl(fd, fcntl.F_DUPFD, LOWEST)
+    finally:
+        os.close(fd)
 
 
 def start_keeper(boot: Message, channel: int) -> int:
@@ -46,14 +47,17 @@ def start_keeper(boot: Message, channel: int) -> int:
 
     `channel`: the keeper's end, closed by the caller. Safe in a process with threads: nothing is forked.
     """
-    fd = sealed("circus-cg-boot", json.dumps({**boot, "arbiter": None}).encode())
-    own = os.pidfd_open(os.getpid())  # the keeper hears our end even if a fork of ours keeps the channel open
-    lifted = [fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, LOWEST) for one in (channel, own)]  # clear of the targets
+    opened: list[int] = []
     try:
+        opened.append(sealed("circus-cg-boot", json.dumps({**boot, "arbiter": None}).encode()))
+        own = os.pidfd_open(os.getpid())  # the keeper hears our end even if a fork of ours keeps the channel open
+        opened.append(own)
+        for one in (channel, own):
+            opened.append(fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, LOWEST))  # clear of the targets
         actions = [
-            (os.POSIX_SPAWN_DUP2, fd, BOOT_FD),
-            (os.POSIX_SPAWN_DUP2, lifted[0], CHANNEL_FD),
-            (os.POSIX_SPAWN_DUP2, lifted[1], PIDFD),
+            (os.POSIX_SPAWN_DUP2, opened[0], BOOT_FD),
+            (os.POSIX_SPAWN_DUP2, opened[2], CHANNEL_FD),
+            (os.POSIX_SPAWN_DUP2, opened[3], PIDFD),
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
         ]
         argv = [sys.executable, "-I", "-S", EMBEDDED, str(BOOT_FD)]
@@ -68,7 +72,7 @@ def start_keeper(boot: Message, channel: int) -> int:
             setsigdef=signal.valid_signals() - UNCHANGEABLE,
         )
     finally:
-        for one in (fd, own, *lifted):
+        for one in opened:
             os.close(one)
 
 

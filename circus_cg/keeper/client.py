@@ -39,8 +39,10 @@ class KeeperClient:
         `news` are messages that followed the inventory. Raises TimeoutError, wire.Closed.
         """
         slots: list[Message] = []
+        waiting = select.poll()  # select() knows no descriptor above 1023, and a caller may hold that many
+        waiting.register(self._channel, select.POLLIN)
         while True:
-            if not select.select([self._channel], [], [], HELLO_TIMEOUT)[0]:
+            if not waiting.poll(HELLO_TIMEOUT * 1000):
                 raise TimeoutError("the keeper sent no inventory")
             messages = self._channel.receive()
             for position, message in enumerate(messages):

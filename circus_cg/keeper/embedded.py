@@ -8,23 +8,45 @@ import ctypes
 import json
 import os
 import resource
+import select
+import socket
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from circus_cg.keeper.head import BOOT_FD, PIDFD
+from circus_cg.keeper import groups
+from circus_cg.keeper.head import BOOT_FD, CHANNEL_FD, PIDFD
 from circus_cg.keeper.main import main
 
 PR_SET_CHILD_SUBREAPER = 36
 
 
-def settle(places: list[dict[str, str]]) -> None:
-    """Raises OSError when the daemon's leaf can't be joined."""
+def become() -> None:
+    """Raises OSError."""
     os.closerange(PIDFD + 1, 1 << 20)  # whatever the caller, or a thread of it, held inheritable at that moment
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "cannot become a subreaper")
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def told_to_begin() -> bool:
+    """Once the head has made our groups. False: it died meanwhile, or could not. A fork may hold the channel open."""
+    waiting = select.poll()
+    for fd in (CHANNEL_FD, PIDFD):
+        waiting.register(fd, select.POLLIN)
+    waiting.poll()
+    channel = socket.socket(fileno=CHANNEL_FD)
+    try:
+        return channel.recv(1, socket.MSG_DONTWAIT) != b""
+    except OSError:
+        return False
+    finally:
+        channel.detach()
+
+
+def join(places: list[dict[str, str]]) -> None:
+    """Raises OSError when the daemon's leaf can't be joined."""
     for place in places:
         if not os.path.isdir(place["daemon"]):
             continue  # a hierarchy that nothing uses yet
@@ -34,5 +56,9 @@ def settle(places: list[dict[str, str]]) -> None:
 
 if __name__ == "__main__":
     boot = json.loads(os.pread(BOOT_FD, os.fstat(BOOT_FD).st_size, 0))
-    settle(boot["places"])
+    become()
+    if not told_to_begin():
+        groups.leave(boot["places"])
+        sys.exit(1)
+    join(boot["places"])
     main()

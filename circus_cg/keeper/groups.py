@@ -73,19 +73,13 @@ def leave(places: list[dict[str, str]]) -> None:
                     procs.write("0")
         except OSError:
             pass  # a delegated v2 root takes no members; its owner removes the rest
-        watchers = _children(place["tree"])
-        for directory in [*watchers, place["daemon"], place["tree"], place["top"]]:
+        # All of it: an arbiter that died made groups for lives that we were never asked for, or owed their removal.
+        below = [directory for directory, _, _ in os.walk(place["tree"], topdown=False)]
+        for directory in [*below, place["top"]]:
             try:
                 os.rmdir(directory)
             except OSError:
                 continue  # in use, or somebody else's
-
-
-def _children(directory: str) -> list[str]:
-    try:
-        return [entry.path for entry in os.scandir(directory) if entry.is_dir(follow_symlinks=False)]
-    except OSError:
-        return []
 
 
 def _directories(request: dict[str, object]) -> list[str]:

@@ -11,6 +11,7 @@ from math import inf
 from circus_cg.keeper.messages import Message
 from circus_cg.keeper.wire import Channel, Closed
 
+BEGIN = b"begin"  # the first packet of the head, once our groups are there
 BOOT_FD, CHANNEL_FD, PIDFD = 3, 4, 5  # how they are given to us
 
 
@@ -18,6 +19,7 @@ class Head:
     """What the keeper's loop needs of an arbiter's link; see `link.ArbiterLink`."""
 
     was_ready = True  # there is no start to wait for
+    answering = True  # nobody asks
     failures = 0
     pid: int | None = None  # none to kill or to wait for
     deadline = inf  # nor to ping: a caller may be busy for as long as it likes
@@ -37,6 +39,9 @@ class Head:
         """Nothing: it is not watched for silence."""
 
     def ready(self) -> None:
+        """Nothing: as `heard`."""
+
+    def ping(self, now: float) -> None:
         """Nothing: as `heard`."""
 
     def on_deadline(self, now: float, restart: object) -> None:

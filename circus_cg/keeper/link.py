@@ -30,9 +30,15 @@ class ArbiterLink:
         self.pid: int | None = None
         self.failures = 0  # deaths since an arbiter last became ready
         self.was_ready = False
+        self._is_ready = False  # the one that lives now
         self._heard = 0.0
         self._pinged = False
         self._restart_at = inf
+
+    @property
+    def answering(self) -> bool:
+        """It lives, has become ready, and owes no answer to a ping."""
+        return self.pid is not None and self._is_ready and not self._pinged
 
     @property
     def deadline(self) -> float:
@@ -64,7 +70,11 @@ class ArbiterLink:
         self._heard, self._pinged = now, False
 
     def ready(self) -> None:
-        self.was_ready, self.failures = True, 0
+        self.was_ready, self._is_ready, self.failures = True, True, 0
+
+    def ping(self, now: float) -> None:
+        self.send({"op": "ping"})
+        self._heard, self._pinged = now - PING_EVERY, True
 
     def on_deadline(self, now: float, restart: Callable[[], None]) -> None:
         if now < self.deadline:
@@ -75,12 +85,11 @@ class ArbiterLink:
             os.kill(self.pid, signal.SIGKILL)  # ours and not yet reaped, so the pid is safe
             self._heard = now
         else:
-            self.send({"op": "ping"})
-            self._pinged = True
+            self.ping(now)
 
     def died(self, now: float) -> None:
         self.close()
-        self.pid = None
+        self.pid, self._is_ready = None, False
         self.failures += 1
         self._restart_at = now + restart_delay(self.failures)
 

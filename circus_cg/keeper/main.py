@@ -17,13 +17,13 @@ from circus_cg.keeper.ledger import Ledger
 from circus_cg.keeper.link import GIVE_UP_AFTER, ArbiterLink
 from circus_cg.keeper.log import say
 from circus_cg.keeper.messages import Key, Message, hello
+from circus_cg.keeper.notify import Notifier
 from circus_cg.keeper.spawning import Spawning
-from circus_cg.keeper.stopping import LastResort
+from circus_cg.keeper.stopping import LastResort, wait_or_kill
 from circus_cg.keeper.wire import Closed
 
 SWEEP_AFTER = 1.0  # seconds from a worker's end to the sweep for orphans that may have died along: one O(n) scan
 SWEEP_AGAIN = 0.05  # seconds, when a spawn was in flight
-LEAVING = 5.0  # seconds that arbiter and launcher have to leave at the end
 HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
@@ -35,6 +35,7 @@ class Keeper:
         self._arbiter: ArbiterLink | Head = (
             Head() if arbiter is None else ArbiterLink(arbiter["argv"], arbiter["env"], boot["pass_fds"])
         )
+        self._notify = Notifier({} if arbiter is None else os.environ, os.getpid(), time.monotonic())
         self._epoll = select.epoll()
         self._signals, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
@@ -45,7 +46,7 @@ class Keeper:
         self._pidfds: dict[int, tuple[int, int]] = {}  # pidfd -> (pid, pidfd)
         self._requests = {
             "spawn": self._on_spawn, "signal": self._on_signal, "ack": self._on_ack, "note": self._on_note,
-            "forget": self._on_forget, "ready": self._on_ready, "pong": lambda _: None, "quit": self._on_quit,
+            "forget": self._on_forget, "ready": self._on_ready, "pong": self._on_pong, "quit": self._on_quit,
         }  # fmt: skip
         self._arbiter_note = ""
         self._arbiter_pidfd = -1
@@ -69,7 +70,7 @@ class Keeper:
 
     def _wait(self) -> None:
         other = self._arbiter if self._last_resort is None else self._last_resort
-        deadline = min(other.deadline, self._sweep_at, self._spawning.deadline)
+        deadline = min(other.deadline, self._sweep_at, self._spawning.deadline, self._notify.deadline)
         timeout = -1.0 if deadline == inf else max(0.0, deadline - time.monotonic())
         events = self._epoll.poll(timeout, 64)
         if any(fd == self._signals for fd, _ in events):
@@ -100,6 +101,7 @@ class Keeper:
                 self._exit = self._last_resort.status
         else:
             self._arbiter.on_deadline(now, self._start_arbiter)
+        self._notify.on_deadline(now, answering=self._last_resort is not None or self._arbiter.answering)
         self._spawning.on_deadline(now)
         if now >= self._sweep_at:
             self._sweep_at = inf if self._sweep() else now + SWEEP_AGAIN
@@ -158,6 +160,8 @@ class Keeper:
                 for message in channel.receive():
                     self._arbiter.heard(time.monotonic())
                     self._on_request(message)
+                if self._arbiter.answering:
+                    self._notify.heard(time.monotonic())
         except Closed:
             # A live arbiter that closed its channel can't be talked to: same as dead. What it asked before counts.
             self._drain_channel()
@@ -186,7 +190,9 @@ class Keeper:
             self._drain_channel()
             if self._arbiter.channel is not None:
                 self._epoll.unregister(self._arbiter.channel.fileno())
-        log(f"arbiter died ({describe(status)}); {len(self._pidfds)} workers stay")
+        died = f"arbiter died ({describe(status)}); {len(self._pidfds)} workers stay"
+        log(died)
+        self._notify.status(died, time.monotonic())
         self._after_arbiter()
 
     def _after_arbiter(self) -> None:
@@ -251,6 +257,10 @@ class Keeper:
 
     def _on_ready(self, message: Message) -> None:
         self._arbiter.ready()
+        self._notify.ready(f"supervising {message.get('status', 'its watchers')}", time.monotonic())
+
+    def _on_pong(self, message: Message) -> None:
+        self._notify.reloaded(time.monotonic())
 
     def _on_quit(self, message: Message) -> None:
         self._begin_last_resort(int(message["code"]))  # with nothing left this ends at once
@@ -326,11 +336,14 @@ class Keeper:
             elif signum in (signal.SIGTERM, signal.SIGINT):
                 self._terminate(signum)
             elif signum == signal.SIGHUP:
+                self._notify.reloading(time.monotonic())
                 self._arbiter.send({"op": "hangup"})
+                self._arbiter.ping(time.monotonic())  # its answer says that it has dealt with it
 
     def _terminate(self, signum: int) -> None:
         again = self._stopping and signum == signal.SIGINT
         self._stopping = True
+        self._notify.stopping(f"stopping {len(self._pidfds)} workers", time.monotonic())
         if self._last_resort is not None:
             if again:
                 self._last_resort.hurry()
@@ -345,6 +358,7 @@ class Keeper:
 
     def _begin_last_resort(self, status: int) -> None:
         if self._last_resort is None:
+            self._notify.stopping(f"stopping {len(self._pidfds)} workers", time.monotonic())
             self._last_resort = LastResort(self._ledger, status, time.monotonic())
             self._last_resort.on_deadline(time.monotonic())
             if self._last_resort.done:
@@ -355,19 +369,8 @@ class Keeper:
         self._arbiter.close()
         for pid in (self._arbiter.pid, self._spawning.close()):
             if pid is not None:
-                _wait_or_kill(pid)
+                wait_or_kill(pid)
         groups.leave(self._boot.get("places", []))
-
-
-def _wait_or_kill(pid: int) -> None:
-    try:
-        pidfd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return  # reaped already
-    if not select.select([pidfd], [], [], LEAVING)[0]:
-        os.kill(pid, signal.SIGKILL)
-    os.close(pidfd)
-    os.waitpid(pid, 0)
 
 
 def describe(status: int) -> str:

@@ -1,6 +1,8 @@
 """The last-resort stop: what the keeper does itself when it must end and no arbiter can: signal, wait, group kill."""
 
 import os
+import select
+import signal
 from math import inf
 
 from circus_cg.keeper import groups
@@ -8,6 +10,7 @@ from circus_cg.keeper.ledger import Held, Ledger, State
 from circus_cg.keeper.log import say
 
 LOOK_EVERY = 0.2  # seconds; a group's end has no descriptor of ours to wait on, and this phase is short
+LEAVING = 5.0  # seconds that arbiter and launcher have to leave at the end
 KILL_LIMIT = 10.0  # seconds of group kills before what is stuck in the kernel is left behind
 
 
@@ -60,3 +63,15 @@ class LastResort:
 
     def _alive(self, held: Held) -> bool:
         return held.state in (State.LAUNCHING, State.RUNNING) or groups.populated(held.request)
+
+
+def wait_or_kill(pid: int) -> None:
+    """Of a child of ours that was told to leave."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return  # reaped already
+    if not select.select([pidfd], [], [], LEAVING)[0]:
+        os.kill(pid, signal.SIGKILL)
+    os.close(pidfd)
+    os.waitpid(pid, 0)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from msgspec.structs import replace
 
 from circus_cg.arbiter.arbiter import Arbiter
-from circus_cg.arbiter.commands import Commands
 from circus_cg.core.state import Phase
 from circus_cg.errors import NotRunning, StartFailed
 from circus_cg.library.events import Event, Listeners
@@ -19,6 +19,8 @@ from circus_cg.library.naming import unique_name
 from circus_cg.library.session import Session, refuse_in_a_callback
 from circus_cg.library.workers import WatcherHandle, Workers, aheld, held
 from circus_cg.spec import ArbiterSpec
+
+T = TypeVar("T")
 
 FAILED_TO_START = (Phase.BACKOFF, Phase.FAILED)
 
@@ -34,7 +36,8 @@ class Embedded:
         self._spec = spec
         self._listeners = Listeners()
         self._current: Session | None = None
-        self._lock = threading.Lock()  # of start and stop against each other
+        # Of start and stop against each other; a signal's handler may stop what its own thread is starting.
+        self._lock = threading.RLock()
         if on_event is not None:
             self._listeners.add(on_event)
 
@@ -49,9 +52,7 @@ class Embedded:
         Raises StartFailed when a program can't be run, HostError when this host can't contain it; then nothing is left.
         """
         refuse_in_a_callback()
-        with self._lock:
-            if not self.running:
-                self._start()
+        self._begin()
         return self
 
     def stop(self) -> None:
@@ -62,13 +63,20 @@ class Embedded:
                 self._current.end()
 
     async def astart(self) -> Self:
-        """As `start`."""
-        await asyncio.to_thread(self.start)
+        """As `start`. When it is cancelled, what it began is stopped first."""
+        refuse_in_a_callback()
+        beginning = _beside(self._begin)
+        try:
+            await asyncio.shield(asyncio.wrap_future(beginning))
+        except asyncio.CancelledError:
+            await asyncio.wrap_future(_beside(lambda: self._undo(beginning)))
+            raise
         return self
 
     async def astop(self) -> None:
-        """As `stop`."""
-        await asyncio.to_thread(self.stop)
+        """As `stop`. When it is cancelled, the stop goes on."""
+        refuse_in_a_callback()
+        await asyncio.wrap_future(_beside(self.stop))
 
     def on_event(self, callback: Callable[[Event], object]) -> None:
         """Call `callback` with each event from now on, in a thread of ours: it must not block or wait for workers."""
@@ -101,11 +109,24 @@ class Embedded:
             raise NotRunning(f"cannot do this: {self._spec.name!r} was not started; call start() first")
         return self._current
 
+    def _begin(self) -> bool:
+        """False: the workers ran already."""
+        with self._lock:
+            if self.running:
+                return False
+            self._start()
+            return True
+
+    def _undo(self, beginning: concurrent.futures.Future[bool]) -> None:
+        if beginning.exception() is None and beginning.result():
+            self.stop()
+
     def _start(self) -> None:
-        session = Session(replace(self._spec, name=unique_name(self._spec.name)), self._listeners)
-        session.begin()
-        self._current = session
+        if self._current is not None:
+            self._current.end()  # an interrupted end goes on here
+        session = self._current = Session(replace(self._spec, name=unique_name(self._spec.name)), self._listeners)
         try:
+            session.begin()
             failures = session.submit(_settled).result()
         except BaseException:  # an interrupt among them: nobody would stop what was begun
             session.end()
@@ -142,19 +163,28 @@ class LocalArbiter(Embedded):
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until no worker of any watcher is left. False: `timeout` seconds passed."""
-        return held(self._session().submit(_all_down), timeout)
+        return held(self._session(), _all_down, timeout)
 
     async def await_down(self, timeout: float | None = None) -> bool:
         """As `wait`."""
-        return await aheld(self._session().submit(_all_down), timeout)
+        return await aheld(self._session(), _all_down, timeout)
 
 
-async def _all_down(arbiter: Arbiter, commands: Commands) -> None:
+def _beside(work: Callable[[], T]) -> concurrent.futures.Future[T]:
+    """In a thread of its own: the loop's may all be taken by the caller's own waits for what this one is to end."""
+    with_one = concurrent.futures.ThreadPoolExecutor(1, "circus-cg")
+    try:
+        return with_one.submit(work)
+    finally:
+        with_one.shutdown(wait=False)
+
+
+async def _all_down(arbiter: Arbiter) -> None:
     for runner in list(arbiter.runners.values()):
         await runner.settled(runner.is_down)
 
 
-async def _settled(arbiter: Arbiter, commands: Commands) -> list[str]:
+async def _settled(arbiter: Arbiter) -> list[str]:
     """Once nothing is starting any more: what could not be started, a line a watcher."""
     failures = []
     for name, runner in arbiter.runners.items():

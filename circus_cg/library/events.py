@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple
@@ -38,7 +39,7 @@ class Listeners:
 
     def __init__(self) -> None:
         self._callbacks: list[Callable[[Event], object]] = []
-        self._streams: list[_Stream] = []
+        self._streams: list[weakref.ref[Stream]] = []  # who drops an iterator has no way to say so
 
     def add(self, callback: Callable[[Event], object]) -> None:
         self._callbacks.append(callback)
@@ -48,31 +49,27 @@ class Listeners:
         for callback in list(self._callbacks):
             try:
                 callback(event)
-            except Exception:  # whatever a caller's code does, its workers go on
+            except BaseException:  # sys.exit() too: whatever a caller's code does, its workers go on
                 log.exception("an event callback failed on %s", event)
-        for stream in list(self._streams):
+        for stream in self._listening():
             stream.push(event)
 
     def end(self) -> None:
         """No more is to come: iterators finish once they have given what they hold."""
-        for stream in list(self._streams):
+        for stream in self._listening():
             stream.close()
 
-    def stream(self) -> AsyncIterator[Event]:
-        """Listens from now on, not from the first `anext`. Needs a running loop."""
-        stream = _Stream(asyncio.get_running_loop())
-        self._streams.append(stream)
-        return self._iterate(stream)
+    def stream(self) -> Stream:
+        """Listens from now on, not from the first `anext`, and as long as somebody holds it. Needs a running loop."""
+        stream = Stream(asyncio.get_running_loop())
+        self._streams.append(weakref.ref(stream, self._streams.remove))
+        return stream
 
-    async def _iterate(self, stream: _Stream) -> AsyncIterator[Event]:
-        try:
-            while (event := await stream.next()) is not None:
-                yield event
-        finally:
-            self._streams.remove(stream)
+    def _listening(self) -> list[Stream]:
+        return [stream for reference in list(self._streams) if (stream := reference()) is not None]
 
 
-class _Stream:
+class Stream(AsyncIterator[Event]):
     """A bounded queue from the arbiter's thread to one loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -80,6 +77,7 @@ class _Stream:
         self._events: deque[Event] = deque()
         self._missed = 0
         self._closed = False
+        self._waking = False  # asked for, not done yet: once is enough, however long the loop is busy elsewhere
         self._there = asyncio.Event()
 
     def push(self, event: Event) -> None:
@@ -93,10 +91,10 @@ class _Stream:
         self._closed = True
         self._wake()
 
-    async def next(self) -> Event | None:
+    async def __anext__(self) -> Event:
         while not self._events:
             if self._closed:
-                return None
+                raise StopAsyncIteration
             self._there.clear()
             if not self._events and not self._closed:
                 await self._there.wait()
@@ -104,5 +102,11 @@ class _Stream:
         return self._events.popleft()._replace(missed=missed)
 
     def _wake(self) -> None:
-        with contextlib.suppress(RuntimeError):  # that loop is closed: nobody reads
-            self._loop.call_soon_threadsafe(self._there.set)
+        if not self._waking:
+            self._waking = True
+            with contextlib.suppress(RuntimeError):  # that loop is closed: nobody reads
+                self._loop.call_soon_threadsafe(self._woken)
+
+    def _woken(self) -> None:
+        self._waking = False
+        self._there.set()

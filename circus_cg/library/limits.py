@@ -9,6 +9,7 @@ from msgspec.structs import force_setattr
 
 from circus_cg import spec
 from circus_cg.config.options import revised
+from circus_cg.errors import ConfigError
 
 
 class Limits(spec.Limits, frozen=True, kw_only=True):
@@ -49,13 +50,16 @@ class Limits(spec.Limits, frozen=True, kw_only=True):
             force_setattr(self, field, value)
 
 
-def understood(limits: spec.Limits | Mapping[str, Any]) -> spec.Limits:
-    """With numbers for texts. Raises ConfigError."""
+def understood(limits: spec.Limits | Mapping[str, Any], key: str = "limits") -> spec.Limits:
+    """With numbers for texts. Raises ConfigError, which names them by the option's `key`."""
+    if not isinstance(limits, spec.Limits | Mapping):
+        raise ConfigError([f"{key}: expected Limits or a mapping, found {type(limits).__name__}"])
     given = vars_of(limits) if isinstance(limits, spec.Limits) else dict(limits)
     io = given.get("io_max")
     if isinstance(io, tuple):
         given["io_max"] = {one.device: {f: getattr(one, f) for f in ("rbps", "wbps", "riops", "wiops")} for one in io}
-    return revised(spec.WatcherSpec(name="limits", cmd=("true",)), {"limits": given}).limits
+    read: spec.Limits = getattr(revised(spec.WatcherSpec(name="limits", cmd=("true",)), {key: given}), key)
+    return read
 
 
 def vars_of(limits: spec.Limits) -> dict[str, Any]:

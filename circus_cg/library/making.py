@@ -107,12 +107,14 @@ def made(name: str = "", *, cmd: str | Sequence[str] = (), **options: Any) -> Wa
     """A watcher from arguments; None leaves a default. Raises ConfigError."""
     words: tuple[str, ...]
     try:
-        words = command_words(cmd) if isinstance(cmd, str) else tuple(os.fspath(word) for word in cmd)
+        words = command_words(cmd) if isinstance(cmd, str) else tuple(os.fsdecode(word) for word in cmd)
     except ValueError as wrong:
         raise ConfigError([f"cmd: {wrong}"]) from wrong
+    except TypeError as wrong:
+        raise ConfigError([f"cmd: expected a text, or a list of words ({wrong})"]) from wrong
     given = {key: value for key, value in options.items() if value is not None}
     for key in {"limits", "watcher_limits"} & given.keys():
-        given[key] = understood(given[key])
+        given[key] = understood(given[key], key)
     return revised(WatcherSpec(name=name, cmd=words), given)
 
 

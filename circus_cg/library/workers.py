@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
 
 from circus_cg.arbiter.arbiter import Arbiter
-from circus_cg.arbiter.commands import Commands
-from circus_cg.library.session import Session
+from circus_cg.errors import NotRunning
+from circus_cg.library.session import Session, Work
 
 T = TypeVar("T")
 
@@ -45,7 +46,8 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Workers:
-    """The workers of one watcher. Its methods raise CircusCgError; Lost when the keeper was killed."""
+    """The workers of one watcher. Its methods raise CircusCgError: NotRunning before `start` and after
+    `stop`, Lost when the keeper was killed."""
 
     def __init__(self, name: str, session: Callable[[], Session]) -> None:
         self._name, self._session = name, session
@@ -89,11 +91,11 @@ class Workers:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until no worker is left and none is to come: stopped, or given up. False: `timeout` seconds passed."""
-        return held(self._session().submit(self._until_down), timeout)
+        return held(self._session(), self._until_down, timeout)
 
     async def await_down(self, timeout: float | None = None) -> bool:
         """As `wait`."""
-        return await aheld(self._session().submit(self._until_down), timeout)
+        return await aheld(self._session(), self._until_down, timeout)
 
     # -- what they are ---------------------------------------------------------------------------
 
@@ -124,7 +126,7 @@ class Workers:
     def _ask(self, command: str, **properties: Any) -> concurrent.futures.Future[dict[str, Any]]:
         return self._session().command(command, name=self._name, **properties)
 
-    async def _until_down(self, arbiter: Arbiter, commands: Commands) -> None:
+    async def _until_down(self, arbiter: Arbiter) -> None:
         runner = arbiter.runners.get(self._name)
         if runner is not None:
             await runner.settled(runner.is_down)
@@ -148,23 +150,26 @@ class WatcherHandle(Workers):
         await _awaited(self._ask("stop", waiting=True))
 
 
-def held(waiting: concurrent.futures.Future[None], timeout: float | None) -> bool:
-    """Whether it was done in time; it is given up if not."""
-    try:
-        waiting.result(timeout)
-    except concurrent.futures.TimeoutError:
-        waiting.cancel()
-        return False
+def held(session: Session, work: Work[None], timeout: float | None) -> bool:
+    """Whether it was done in time; it is given up if not. Of workers that were stopped none is left."""
+    with suppress(NotRunning):
+        waiting = session.submit(work)
+        try:
+            waiting.result(timeout)
+        except TimeoutError:
+            waiting.cancel()
+            return False
     return True
 
 
-async def aheld(waiting: concurrent.futures.Future[None], timeout: float | None) -> bool:
+async def aheld(session: Session, work: Work[None], timeout: float | None) -> bool:
     """As `held`."""
-    try:
-        async with asyncio.timeout(timeout):
-            await _awaited(waiting)
-    except TimeoutError:
-        return False
+    with suppress(NotRunning):
+        try:
+            async with asyncio.timeout(timeout):
+                await _awaited(session.submit(work))
+        except TimeoutError:
+            return False
     return True
 
 

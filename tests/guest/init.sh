@@ -10,6 +10,8 @@ mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev 2>/dev/null || mount -t tmpfs dev /dev
 mkdir -p /dev/shm /dev/pts
 mount -t tmpfs shm /dev/shm
+mount -t devpts -o ptmxmode=666 devpts /dev/pts # terminals
+[ -e /dev/ptmx ] || ln -s pts/ptmx /dev/ptmx
 for private in /run /tmp /var/tmp; do
     mount -t tmpfs tmp "$private"
     chmod 1777 "$private"
@@ -26,7 +28,7 @@ if [ "$LAYOUT" = v2 ]; then
 else
     mount -t tmpfs cgroup /sys/fs/cgroup
     for controller in cpu cpuacct cpuset memory pids freezer devices blkio; do
-        grep -q "^$controller[[:space:]]" /proc/cgroups || continue
+        grep -q "^${controller}[[:space:]]" /proc/cgroups || continue
         mkdir "/sys/fs/cgroup/$controller"
         mount -t cgroup -o "$controller" "$controller" "/sys/fs/cgroup/$controller"
     done

@@ -25,6 +25,7 @@ TIMED_OUT, NEVER_RAN = 124, 125
 
 
 def main(arguments: list[str]) -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the guest goes with us
     match arguments:
         case ["v1" | "v2" as layout, *pytest_arguments]:
             pass

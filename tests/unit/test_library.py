@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from typing import get_type_hints
+from pathlib import Path
+from typing import Any, get_type_hints
 
 import pytest
 
 import circus_cg
-from circus_cg import Backoff, ConfigError, Limits, WatcherSpec, get_arbiter
+from circus_cg import Backoff, ConfigError, Event, Limits, WatcherSpec, get_arbiter
 from circus_cg.arbiter.journal import Record
 from circus_cg.library.events import QUEUED, Listeners
 from circus_cg.library.making import WatcherOptions, made
@@ -44,11 +45,20 @@ def test_texts_with_units_become_numbers() -> None:
         ({"graceful_timeout": "soon"}, "graceful_timeout: 'soon' is wrong"),
         ({"stdout": "relative/path"}, "expected inherit, null or an absolute path"),
         ({"cmd": "unclosed 'quote"}, "close the quotes"),
+        ({"cmd": ["sleep", 1]}, "cmd: expected a text, or a list of words"),
+        ({"cmd": 5}, "cmd: expected a text, or a list of words"),
+        ({"cmd": b"sleep 1"}, "cmd: expected a text, or a list of words"),
+        ({"limits": "64M"}, "limits: expected Limits or a mapping, found str"),
+        ({"watcher_limits": {"memory_max": "64Q"}}, "watcher_limits.memory_max: '64Q' is wrong"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(options: dict[str, object], told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         made("w", **{"cmd": "true", **options})  # type: ignore[arg-type]
+
+
+def test_words_of_a_command_may_be_paths_and_bytes() -> None:
+    assert made("w", cmd=[b"/bin/echo", Path("a"), "b"]).cmd == ("/bin/echo", "a", "b")  # type: ignore[list-item]
 
 
 def test_two_watchers_of_one_name_are_refused() -> None:
@@ -78,3 +88,62 @@ def test_a_slow_reader_of_events_loses_the_oldest_and_is_told_how_many() -> None
         return len(seen), seen[0].missed
 
     assert asyncio.run(story()) == (QUEUED, 7)
+
+
+class CountingLoop(asyncio.SelectorEventLoop):
+    woken = 0
+
+    def call_soon_threadsafe(self, *args: Any, **named: Any) -> asyncio.Handle:  # type: ignore[override]
+        self.woken += 1
+        return super().call_soon_threadsafe(*args, **named)
+
+
+def test_an_iterator_that_nobody_holds_any_more_is_told_nothing_even_if_it_was_never_asked() -> None:
+    async def story(loop: CountingLoop) -> int:
+        listeners = Listeners()
+        never, begun = listeners.stream(), listeners.stream()
+        listeners.tell(Record(1, 0, 0.0, "w", 1, "ready", ""))
+        async for event in begun:
+            assert event.id == 1
+            break
+        await asyncio.sleep(0)  # its wake-up is done
+        del never, begun
+        before = loop.woken
+        listeners.tell(Record(2, 0, 0.0, "w", 1, "ready", ""))
+        return loop.woken - before
+
+    with asyncio.Runner(loop_factory=CountingLoop) as runner:
+        loop = runner.get_loop()
+        assert isinstance(loop, CountingLoop)
+        assert runner.run(story(loop)) == 0
+
+
+def test_a_loop_that_is_busy_elsewhere_is_woken_once_for_all_events() -> None:
+    async def story(loop: CountingLoop) -> tuple[int, int]:
+        listeners = Listeners()
+        events = listeners.stream()
+        before = loop.woken
+        for number in range(1000):
+            listeners.tell(Record(number, 0, 0.0, "w", 1, "ready", ""))
+        woken = loop.woken - before
+        listeners.end()
+        return woken, len([event async for event in events])
+
+    with asyncio.Runner(loop_factory=CountingLoop) as runner:
+        loop = runner.get_loop()
+        assert isinstance(loop, CountingLoop)
+        assert runner.run(story(loop)) == (1, 1000)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, SystemExit, KeyboardInterrupt, asyncio.CancelledError])
+def test_whatever_a_callback_raises_the_others_are_told(error: type[BaseException]) -> None:
+    told: list[int] = []
+
+    def fails(_: Event) -> None:
+        raise error
+
+    listeners = Listeners()
+    listeners.add(fails)
+    listeners.add(lambda event: told.append(event.id))
+    listeners.tell(Record(1, 0, 0.0, "w", 1, "ready", ""))
+    assert told == [1]

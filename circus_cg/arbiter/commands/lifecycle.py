@@ -26,16 +26,16 @@ from circus_cg.units import parse_seconds, signal_number
 async def start(arbiter: Arbiter, asked: rpc.Target) -> Fields:
     runners = runners_of(arbiter, asked.name, asked.match)
     to_start(arbiter, runners)
+    keep(arbiter.intents.want, [runner.spec.name for runner in runners], True)
     for runner in runners:
-        keep(arbiter.intents.want, runner.spec.name, True)
         runner.start()
     return await settled(asked.waiting, runners, WatcherRunner.is_up)
 
 
 async def stop(arbiter: Arbiter, asked: rpc.Target) -> Fields:
     runners = runners_of(arbiter, asked.name, asked.match)
+    keep(arbiter.intents.want, [runner.spec.name for runner in runners], False)
     for runner in runners:
-        keep(arbiter.intents.want, runner.spec.name, False)
         runner.want(False, runner.numprocesses)
     return await settled(asked.waiting, runners, is_down_or_wanted)
 
@@ -44,8 +44,8 @@ async def restart(arbiter: Arbiter, asked: rpc.Target) -> Fields:
     """A new life for every worker; without a name of every watcher, where circus restarts the daemon in place."""
     runners = runners_of(arbiter, asked.name, asked.match)
     to_start(arbiter, runners)
+    keep(arbiter.intents.renew, {runner.spec.name: runner.lives() for runner in runners})
     for runner in runners:
-        keep(arbiter.intents.renew, runner.spec.name, runner.lives())
         runner.restart()
     return await settled(asked.waiting, runners, WatcherRunner.is_up)
 
@@ -65,7 +65,7 @@ async def kill(arbiter: Arbiter, asked: rpc.Kill) -> Fields:
     chosen = workers_of(runner, asked.wid, asked.pid, "kill")
     lives = {slot.wid: slot.generation for slot in chosen if slot.wanted}
     if lives:
-        keep(arbiter.intents.renew, runner.spec.name, lives)
+        keep(arbiter.intents.renew, {runner.spec.name: lives})
     for slot in chosen:
         if slot.asked:  # on its way out already: it is signalled again, and its deadline stays
             runner.signal(slot, spec.stop_signal)

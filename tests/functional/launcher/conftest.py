@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from circus_cg.keeper import launch
 from tests.conftest import until
 from tests.scratch_groups import mounts
 
-SOURCE = Path(__file__).parents[3] / "circus_cg/keeper/launcher.c"
+SOURCE = Path(launch.__file__).with_name("launcher.c")  # it comes with the package, wherever that is installed
 MakeGroup = Callable[[Path], Path]
 
 

@@ -133,6 +133,134 @@ def test_a_program_that_dies_while_it_starts_leaves_nothing(program: Program, pr
         until(lambda: gone(noted()) and not trees(prefix), why="everything to be gone")
 
 
+def test_an_interrupt_at_any_moment_of_a_start_leaves_nothing_and_it_can_be_started_again(
+    program: Program, prefix: str, noted: Noted
+) -> None:
+    """The program goes on after each: not its end clears up, but `start` itself, or a `stop` after it."""
+    running = program(
+        "import signal, sys, threading, time\n"
+        "def interrupt(*_): raise KeyboardInterrupt\n"
+        "signal.signal(signal.SIGALRM, interrupt)\n"
+        + MAKE
+        + "for n in range(1, 30):\n"
+        + "    started = False\n"
+        + "    try:\n"
+        + "        signal.setitimer(signal.ITIMER_REAL, n * 0.004)\n"
+        + "        trainer.start()\n"
+        + "        started = True\n"
+        + "        time.sleep(10)\n"
+        + "    except KeyboardInterrupt:\n"
+        + "        assert trainer.running <= started\n"
+        + "    trainer.stop()\n"
+        + "    assert threading.active_count() == 1, threading.enumerate()\n"
+        + "print('done')\n"
+        + "sys.stdin.read()\n"
+    )
+    assert running.stdout is not None
+    if running.stdout.readline() != "done\n":
+        pytest.fail(running.communicate(timeout=30)[1])
+    assert gone(noted()) and not trees(prefix) and not children_of(running.pid)
+
+
+def test_a_signals_handler_may_stop_what_its_own_thread_is_starting_or_stopping(program: Program, prefix: str) -> None:
+    done = program(
+        "import signal, threading\n"
+        + "from circus_cg import NotRunning, get_trainer\n"
+        + "stubborn = ['sh', '-c', 'trap : TERM; while :; do sleep 0.1; done']\n"
+        + "trainer = get_trainer(stubborn, 2, name=PREFIX, graceful_timeout=0.5)\n"
+        + "signal.signal(signal.SIGTERM, lambda *_: trainer.stop())\n"
+        + "me = threading.get_ident()\n"
+        + "def soon(): threading.Timer(0.03, signal.pthread_kill, (me, signal.SIGTERM)).start()\n"
+        + "soon()\n"
+        + "try:\n"
+        + "    trainer.start()\n"
+        + "except NotRunning:\n"
+        + "    pass\n"
+        + "trainer.start()\n"
+        + "soon()\n"
+        + "trainer.stop()\n"
+        + "print(trainer.running)\n"
+    )
+    output, errors = done.communicate(timeout=30 * SLOWNESS)
+    assert (output, errors) == ("False\n", "")
+    assert not trees(prefix)
+
+
+def test_a_program_with_thousands_of_open_descriptors_may_start_workers(program: Program, noted: Noted) -> None:
+    done = program(
+        "import os, resource\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))\n"
+        "held = [os.open('/dev/null', os.O_RDONLY) for _ in range(2000)]\n" + MAKE + "with trainer:\n    noted(3)\n"
+    )
+    _, errors = done.communicate(timeout=30 * SLOWNESS)
+    assert (done.returncode, errors) == (0, "")
+    assert len(noted()) == 3 and gone(noted())
+
+
+def test_a_start_that_finds_no_free_descriptor_says_so_and_leaks_none(program: Program, prefix: str) -> None:
+    """At each of the places where one is needed, until there are enough."""
+    done = program(
+        "import gc, os, resource\n"
+        + "from circus_cg import HostError\n"
+        + MAKE
+        + "def opened(): return len(os.listdir('/proc/self/fd'))\n"
+        + "trainer.start(); trainer.stop()\n"
+        + "_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
+        + "before, refused = opened(), 0\n"
+        + "for free in range(1, 60):\n"
+        + "    resource.setrlimit(resource.RLIMIT_NOFILE, (before - 1 + free, hard))\n"
+        + "    try:\n"
+        + "        trainer.start()\n"
+        + "    except HostError as failed:\n"
+        + "        assert 'Too many open files' in str(failed), failed\n"
+        + "        refused += 1\n"
+        + "    else:\n"
+        + "        trainer.stop()\n"
+        + "        break\n"
+        + "    finally:\n"
+        + "        resource.setrlimit(resource.RLIMIT_NOFILE, (before + 100, hard))\n"
+        + "gc.collect()  # an exception holds what its frames held\n"
+        + "assert opened() == before, (opened(), before)\n"
+        + "print('started at last', refused > 5)\n"
+    )
+    output, errors = done.communicate(timeout=30 * SLOWNESS)
+    assert output == "started at last True\n", errors  # a loop that could not be made says more on stderr
+
+
+def test_who_may_make_no_groups_is_told_what_would_help(program: Program, prefix: str) -> None:
+    done = program(
+        "import os, sys\n"
+        + "from circus_cg import HostError\n"
+        + MAKE
+        + "sys.executable = '/bin/true'  # this one may be in a home that is root's alone\n"
+        + "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        + "try:\n"
+        + "    trainer.start()\n"
+        + "except HostError as refused:\n"
+        + "    print(refused)\n"
+    )
+    output, errors = done.communicate(timeout=30 * SLOWNESS)
+    assert output.startswith("cannot make ") and "become root, or name a delegated group" in output, errors
+    assert not trees(prefix)
+
+
+@pytest.mark.parametrize("nth", [1, 2, 4])
+def test_a_program_that_dies_amid_making_its_groups_leaves_none(program: Program, prefix: str, nth: int) -> None:
+    dying = program(
+        "import itertools, os, signal\n"
+        + MAKE
+        + "from circus_cg.cgroup.tree import Tree\n"
+        + "make, count = Tree.make, itertools.count(1)\n"
+        + "def made(*which):\n"
+        + "    make(*which)\n"
+        + f"    if next(count) == {nth}: os.kill(os.getpid(), signal.SIGKILL)\n"
+        + "Tree.make = made\n"
+        + "trainer.start()\n"
+    )
+    assert dying.wait(30 * SLOWNESS) == -signal.SIGKILL
+    until(lambda: not trees(prefix), why="the groups to be gone")
+
+
 def test_signals_to_the_programs_group_reach_neither_keeper_nor_workers(program: Program, noted: Noted) -> None:
     """Ctrl-C goes to the whole foreground group: only the program itself may decide what it means."""
     running = program(

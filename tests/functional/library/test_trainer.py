@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import contextlib
 import os
 import signal
 import threading
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from circus_cg import ConfigError, Event, HostError, Limits, Lost, StartFailed, get_arbiter, get_trainer
+from circus_cg import ConfigError, Event, HostError, Limits, Lost, NotRunning, StartFailed, get_arbiter, get_trainer
 from tests.conftest import until
 from tests.functional.evidence import alive, children_of, group_dirs, lines_of, python, quoted, sh
 from tests.functional.library.conftest import trees
@@ -85,6 +87,12 @@ def test_what_makes_no_sense_is_refused_before_anything_runs(prefix: str) -> Non
     with pytest.raises(HostError, match="no user is named"):
         get_trainer("true", name=prefix, uid="no-such-user-here").start()
     assert not trees(prefix)
+
+
+def test_a_program_that_embeds_python_is_told_what_is_missing(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "")
+    with pytest.raises(HostError, match=r"cannot start a keeper: .* sys\.executable"):
+        get_trainer(SLEEP, name=prefix).start()
 
 
 def test_it_can_be_started_again_and_leaks_no_descriptor_thread_or_process(prefix: str) -> None:
@@ -204,3 +212,142 @@ def test_the_callers_descriptor_limit_and_place_stay_as_they_are(prefix: str) ->
         assert (Path("/proc/self/cgroup").read_text(), Path("/proc/self/limits").read_text()) == before
         (name,) = trees(prefix)
         assert group_dirs(name, prefix, "1.1")
+
+
+def test_when_its_keeper_dies_amid_its_verbs_every_one_says_so_and_it_can_be_stopped(prefix: str) -> None:
+    for delay in (0.0, 0.005, 0.01, 0.02, 0.03):
+        trainer = get_trainer(SLEEP, 1, name=prefix).start()
+        keeper = next(pid for pid, line in children_of(os.getpid()).items() if "embedded.py" in line)
+        killing = threading.Timer(delay, os.kill, (keeper, signal.SIGKILL))
+        killing.start()
+        with pytest.raises(Lost, match="keeper was killed"):
+            while True:
+                trainer.incr()
+                trainer.decr()
+        trainer.stop()
+        killing.join()
+    assert not trees(prefix)
+
+
+def test_after_a_stop_nothing_is_left_to_wait_for_and_the_other_verbs_say_what_to_do(prefix: str) -> None:
+    trainer = get_trainer(SLEEP, 1, name=prefix)
+    with pytest.raises(NotRunning, match="call start"):
+        trainer.wait(0)
+    with trainer:
+        pass
+    assert trainer.wait(0)
+    assert asyncio.run(trainer.await_down(0))
+    with pytest.raises(NotRunning, match="they were stopped; call start"):
+        trainer.incr()
+
+
+def test_who_waits_for_a_verb_while_the_workers_are_stopped_gets_an_answer(prefix: str) -> None:
+    stubborn = sh("trap '' TERM; while :; do sleep 1; done")
+    answers: dict[str, object] = {}
+    trainer = get_trainer(stubborn, 1, name=prefix, graceful_timeout=0.5).start()
+
+    def ask(verb: str) -> None:
+        try:
+            answers[verb] = getattr(trainer, verb)()
+        except NotRunning as refused:
+            answers[verb] = refused
+
+    threads = [threading.Thread(target=ask, args=(verb,)) for verb in ("restart", "wait", "stats")]
+    for thread in threads:
+        thread.start()
+    trainer.stop()
+    for thread in threads:
+        thread.join(10)
+    assert set(answers) == {"restart", "wait", "stats"}
+    assert answers["wait"] is True
+
+
+def test_a_wait_that_was_given_up_leaves_nothing_in_the_loop(prefix: str) -> None:
+    def tasks() -> int:
+        async def count(_: object) -> int:
+            return len(asyncio.all_tasks())
+
+        return trainer._session().submit(count).result()
+
+    async def story() -> None:
+        for verb in (trainer.await_down, trainer.aincr, trainer.adecr, trainer.arestart, trainer.astats):
+            asked = asyncio.ensure_future(verb())
+            await asyncio.sleep(0)
+            asked.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asked
+
+    with get_trainer(SLEEP, 1, name=prefix) as trainer:
+        before = tasks()
+        for _ in range(50):
+            assert not trainer.wait(0)
+        asyncio.run(story())
+        until(lambda: tasks() == before, why="the given up to be gone")
+        assert trainer.incr() >= 1
+
+
+def test_a_loop_policy_of_the_caller_is_not_for_us(prefix: str) -> None:
+    """One with another clock would never begin a worker again."""
+
+    class Still(asyncio.SelectorEventLoop):
+        def time(self) -> float:
+            return 0.0
+
+    class Policy(asyncio.DefaultEventLoopPolicy):
+        def new_event_loop(self) -> asyncio.AbstractEventLoop:
+            return Still()
+
+    asyncio.set_event_loop_policy(Policy())
+    try:
+        flapping = {"attempts": 2, "max_retry": 0}
+        with get_trainer(sh("exit 3"), 1, name=prefix, backoff=AT_ONCE, flapping=flapping) as trainer:
+            assert trainer.wait(10)
+    finally:
+        asyncio.set_event_loop_policy(None)
+
+
+def test_a_start_that_is_cancelled_leaves_nothing(prefix: str) -> None:
+    async def story() -> None:
+        trainer = get_trainer(SLEEP, 3, name=prefix)
+        for delay in (0.0, 0.01, 0.03, 0.05):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay):
+                    await trainer.astart()
+                    await asyncio.sleep(10)
+            if trainer.running:  # it was quicker than the time-out
+                await trainer.astop()
+            assert not trees(prefix)
+        async with trainer:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0):
+                    await trainer.astart()  # did nothing: it is another's
+            assert len(await trainer.astats()) == 3
+
+    asyncio.run(story())
+
+
+def test_stopping_needs_none_of_the_loops_threads_that_wait_for_it(prefix: str) -> None:
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(concurrent.futures.ThreadPoolExecutor(1))
+        trainer = get_trainer(SLEEP, 1, name=prefix).start()
+        try:
+            waiting = asyncio.create_task(asyncio.to_thread(trainer.wait))
+            await asyncio.sleep(0.05)
+            await asyncio.wait_for(trainer.astop(), 10)
+            assert await waiting
+        finally:
+            trainer.stop()
+
+    asyncio.run(story())
+
+
+def test_the_interpreters_debug_mode_is_not_for_our_loop(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would fill the program's log with how long groups take to make."""
+
+    async def debugged(_: object) -> bool:
+        return asyncio.get_running_loop().get_debug()
+
+    monkeypatch.setenv("PYTHONASYNCIODEBUG", "1")
+    with get_trainer(SLEEP, 1, name=prefix) as trainer:
+        assert not trainer._session().submit(debugged).result()

@@ -35,7 +35,7 @@ def test_nothing_said_leaves_the_configuration(path: Path) -> None:
 
 def test_what_is_said_is_there_for_the_next_arbiter(path: Path) -> None:
     said = again(path)
-    said.want("web", False)
+    said.want(["web"], False)
     said.count("web", 7)
     said.add(NEW, WHO, wanted=True)
     after = again(path)
@@ -45,7 +45,7 @@ def test_what_is_said_is_there_for_the_next_arbiter(path: Path) -> None:
 
 
 def test_another_daemons_file_is_not_ours(path: Path) -> None:
-    again(path).want("web", False)
+    again(path).want(["web"], False)
     assert Intents(path, "elsewhere").wanted(WEB)
 
 
@@ -99,8 +99,8 @@ def test_a_removed_watcher_of_the_configuration_stays_removed_until_it_is_added_
 
 def test_lives_to_be_renewed_are_kept_one_generation_a_worker(path: Path) -> None:
     intents = again(path)
-    intents.renew("web", {1: 3, 2: 5})
-    intents.renew("web", {1: 4})
+    intents.renew({"web": {1: 3, 2: 5}})
+    intents.renew({"web": {1: 4}})
     assert again(path).of("web").renew == {1: 4, 2: 5}
 
 

@@ -1,0 +1,114 @@
+"""The systemd unit of a daemon: its text, where it belongs, and systemctl. (systemd.unit(5), systemd.service(5))"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from circus_cg.errors import HostError
+
+TEMPLATE = """\
+# Written by `circus-cg install-unit`, which may write it again; changes of your own belong into `systemctl {edit}`.
+[Unit]
+Description=circus-cg: {name}
+After=network.target
+
+[Service]
+Type=notify
+NotifyAccess=main
+ExecStart={command}
+# A daemon that dies takes its workers along and starts clean; what is wrong with the configuration (2), the host (3)
+# or the name (4) does not get better by itself.
+Restart=on-failure
+RestartSec=1
+RestartPreventExitStatus=2 3 4
+
+# The subtree is ours: systemd leaves the groups below it alone.
+Delegate=yes
+# SIGTERM for the keeper alone, which stops the workers in order; SIGKILL for all that is left at the end.
+KillMode=mixed
+# A stop asks for more time as long as it goes on; without a word for so long the daemon is stuck.
+TimeoutStopSec=30
+# Beyond the 30 s in which the keeper itself replaces a silent arbiter: then nobody is left to help but systemd.
+WatchdogSec=120
+# A worker killed at its own limit is the daemon's business.
+OOMPolicy=continue
+{privileged}TasksMax=infinity
+# Two descriptors a worker; workers get the soft limit.
+LimitNOFILE=1024:524288
+
+[Install]
+WantedBy={target}
+"""
+PRIVILEGED = "OOMScoreAdjust=-900\n"  # workers start at 0
+
+
+def text(name: str, command: list[str], *, user: bool) -> str:
+    """No hardening (ProtectSystem=, NoNewPrivileges=, ...): every worker would inherit it; limits belong to workers."""
+    return TEMPLATE.format(
+        name=_escaped(name),
+        command=" ".join(map(_quoted, command)),
+        edit=f"--user edit {unit(name)}" if user else f"edit {unit(name)}",
+        privileged="" if user else PRIVILEGED,
+        target="default.target" if user else "multi-user.target",
+    )
+
+
+def unit(name: str) -> str:
+    return f"circus-cg-{name}.service"
+
+
+def directory(*, user: bool) -> Path:
+    """Of units that an administrator, or a user, wrote."""
+    if not user:
+        return Path("/etc/systemd/system")
+    return Path(os.environ.get("XDG_CONFIG_HOME", os.path.expanduser("~/.config"))) / "systemd/user"
+
+
+def write(path: Path, content: str) -> bool:
+    """Whole or not at all; False when it was there already. Raises HostError."""
+    try:
+        if path.exists() and path.read_text() == content:
+            return False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as fresh:
+            fresh.write(content)
+            fresh.flush()
+            os.fsync(fresh.fileno())
+            os.fchmod(fresh.fileno(), 0o644)
+        os.replace(fresh.name, path)
+    except OSError as cause:
+        raise HostError(
+            f"cannot write {path}: {cause.strerror}; run this as root, or --print it and put it there"
+        ) from cause
+    return True
+
+
+def systemctl(*words: str, user: bool) -> None:
+    """Raises HostError with what systemctl said."""
+    program = shutil.which("systemctl")
+    if program is None:
+        raise HostError(
+            f"cannot {words[0]}: this host has no systemctl; use --print and the host's own service manager"
+        )
+    command = [program, *(["--user"] if user else []), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    if done.returncode != 0:
+        raise HostError(f"cannot {' '.join(command[1:])}: {done.stderr.strip() or f'status {done.returncode}'}")
+
+
+def _escaped(text: str) -> str:
+    """`%` begins a specifier."""
+    return text.replace("%", "%%")
+
+
+def _quoted(word: str) -> str:
+    """One word of a command line: systemd.service(5), "Command lines"."""
+    plain = _escaped(word).replace("$", "$$")
+    if plain and not any(c.isspace() or c in "\"'\\;" for c in plain):
+        return plain
+    escaped = plain.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'

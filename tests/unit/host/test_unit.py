@@ -1,0 +1,91 @@
+"""The unit file: what systemd would read out of it."""
+
+from __future__ import annotations
+
+import configparser
+from pathlib import Path
+
+import pytest
+
+from circus_cg.errors import HostError
+from circus_cg.host import unit
+
+HARDENING = (
+    "Protect",
+    "Private",
+    "Restrict",
+    "NoNew",
+    "SystemCall",
+    "Capability",
+    "Lock",
+    "Memory",
+    "CPU",
+    "IO",
+    "User",
+)
+
+
+def parsed(text: str) -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(interpolation=None, strict=True, delimiters=("=",))
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    parser.read_string(text)
+    return parser
+
+
+@pytest.mark.parametrize("user", [False, True])
+def test_the_daemon_gets_what_its_groups_and_its_workers_need(user: bool) -> None:
+    service = dict(parsed(unit.text("shop", ["/x/circus-cg", "run", "/etc/shop.yaml"], user=user))["Service"])
+    assert {
+        "Type": "notify",
+        "NotifyAccess": "main",
+        "Delegate": "yes",
+        "KillMode": "mixed",
+        "OOMPolicy": "continue",
+        "TasksMax": "infinity",
+        "Restart": "on-failure",
+        "ExecStart": "/x/circus-cg run /etc/shop.yaml",
+    }.items() <= service.items()
+    assert (
+        float(service["WatchdogSec"]) > 2 * 30
+    )  # the keeper replaces a silent arbiter after 30 s, and has half its time
+    assert not [key for key in service if key.startswith(HARDENING)]
+
+
+def test_only_root_can_ask_to_be_spared_by_the_oom_killer() -> None:
+    assert "OOMScoreAdjust" in unit.text("x", ["/x"], user=False)
+    assert "OOMScoreAdjust" not in unit.text("x", ["/x"], user=True)
+    assert parsed(unit.text("x", ["/x"], user=True))["Install"]["WantedBy"] == "default.target"
+    assert parsed(unit.text("x", ["/x"], user=False))["Install"]["WantedBy"] == "multi-user.target"
+
+
+@pytest.mark.parametrize(
+    ("word", "written"),
+    [
+        ("/opt/a b/run", '"/opt/a b/run"'),
+        ("50%", "50%%"),
+        ("$HOME", "$$HOME"),
+        ('a"b\\c', '"a\\"b\\\\c"'),
+        ("", '""'),
+        ("a;b", '"a;b"'),
+        ("/plain-path_1.yaml", "/plain-path_1.yaml"),
+    ],
+)
+def test_a_word_of_the_command_line_arrives_as_it_is(word: str, written: str) -> None:
+    text = unit.text("x", ["/x", word], user=False)
+    assert parsed(text)["Service"]["ExecStart"] == f"/x {written}"
+
+
+def test_a_unit_is_written_whole_once_and_readable_by_all(tmp_path: Path) -> None:
+    path = tmp_path / "new" / unit.unit("shop")
+    assert unit.write(path, "one\n")
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("one\n", 0o644)
+    assert not unit.write(path, "one\n")
+    assert unit.write(path, "two\n")
+    assert [entry.name for entry in path.parent.iterdir()] == ["circus-cg-shop.service"]
+    assert path.read_text() == "two\n"
+
+
+def test_where_it_can_not_be_written_the_remedy_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(HostError, match=r"^cannot write .*/file/x\.service: .*; run this as root, or --print it"):
+        unit.write(tmp_path / "file" / "x.service", "text")

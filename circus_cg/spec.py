@@ -120,17 +120,30 @@ class WatcherSpec(Spec, frozen=True, kw_only=True):
     name: str
     cmd: tuple[str, ...]
     numprocesses: int = 1
+    singleton: bool = False  # never more than one worker
     autostart: bool = True
     env: dict[str, str] = {}
+    env_file: tuple[str, ...] = ()  # absolute paths; a later file goes before an earlier one, env before all
     copy_env: bool = False  # start from the daemon's own environment
+    copy_path: bool = False  # PYTHONPATH is what the daemon's Python imports from
+    virtualenv: str | None = None  # absolute path
+    virtualenv_py_ver: str | None = None  # "3.11"; None: the daemon's own, or the only one that is there
     working_dir: str | None = None  # None: "/"
     uid: str | int | None = None  # name or number
     gid: str | int | None = None  # None: the user's own group
     groups: tuple[str | int, ...] | None = None  # None: the user's supplementary groups
     umask: int | None = None
     nice: int | None = None
+    sched_policy: str | None = None  # of linux.POLICIES
+    sched_priority: int | None = None  # 1 to 99, for fifo and rr
+    ionice_class: str | None = None  # of linux.IO_CLASSES
+    ionice_level: int | None = None  # 0 to 7, 0 goes first
+    cpu_affinity: str | None = None  # list format: "0-3,5"
     rlimits: dict[str, Rlimit] = {}  # "nofile" -> RLIMIT_NOFILE
     oom_score_adj: int | None = None  # None: 0, whatever the daemon's own is
+    ambient_capabilities: tuple[str, ...] | None = None  # all that a worker has without being root
+    bounding_capabilities: tuple[str, ...] | None = None  # what it can ever have; None: the daemon's
+    no_new_privs: bool = False  # no set-user-ID program gives it more
     stdout: str = "inherit"  # inherit | null | an absolute path
     stderr: str = "inherit"
     stop_signal: int = SIGTERM

@@ -12,6 +12,8 @@ from fractions import Fraction
 
 MAX_INT = 2**63 - 1  # what the kernel's files and the wire hold
 
+MAX_IN_RANGE = 65535  # CPUs and memory nodes
+
 _NUMBER = r"([0-9]{1,19}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})"
 _BYTES = re.compile(_NUMBER + r" ?(?:([kmgt])(?:i?b?)|b)?", re.IGNORECASE)
 _CPUS = re.compile(_NUMBER + " ?(%?)")
@@ -21,6 +23,7 @@ _DURATIONS = re.compile(rf"(?:{_NUMBER} ?(?:ms|s|m|h|d) ?)+")
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,18})")
 _FLOAT = re.compile(r"[-+]?" + _NUMBER)
 _UMASK = re.compile(r"(?:0o)?[0-7]{1,4}")
+_RANGES = re.compile(r"[0-9]{1,5}(?:-[0-9]{1,5})?(?:,[0-9]{1,5}(?:-[0-9]{1,5})?)*")
 _REAL_TIME = re.compile(r"(RTMIN|RTMAX)(?:([-+])([0-9]{1,2}))?")
 
 _SCALE = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -103,6 +106,17 @@ def parse_count(value: str | int) -> int:
     if number < 0:
         raise _wrong(value, "a whole number that is not negative")
     return number
+
+
+def parse_ranges(text: str) -> list[tuple[int, int]]:
+    """`0-3,5` -> (first, last) of each range, as the kernel's list format has it."""
+    expected = "numbers and ranges such as 0-3,5"
+    if _RANGES.fullmatch(text) is None:
+        raise _wrong(text, expected)
+    ends = [[int(end) for end in part.split("-")] for part in text.split(",")]
+    if not all(one[0] <= one[-1] <= MAX_IN_RANGE for one in ends):
+        raise _wrong(text, f"{expected}, none above {MAX_IN_RANGE}")
+    return [(one[0], one[-1]) for one in ends]
 
 
 def parse_integer(value: str | int) -> int:

@@ -49,6 +49,7 @@ class ArbiterBoot(msgspec.Struct, frozen=True, kw_only=True):
     layout: Layout
     identities: dict[str, Identity]  # by watcher
     environment: dict[str, str]  # the daemon's own, for copy_env
+    python_path: tuple[str, ...] = ()  # for copy_path
     oom_score_adj: int  # the daemon's own
     nofile: tuple[int, int]  # RLIMIT_NOFILE as the daemon was given it; workers get it back
     runtime: str | None  # directories; None: nothing of this arbiter lives on disk, as in the library

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from circus_cg.arbiter.boot import ArbiterBoot, Network
 from circus_cg.cgroup import check, hierarchy, limits
 from circus_cg.cgroup.hierarchy import Layout
 from circus_cg.cgroup.tree import Tree
-from circus_cg.errors import AlreadyRunning, CgroupError, HostError
-from circus_cg.host import clock, identity, listening
+from circus_cg.config import env_files
+from circus_cg.errors import AlreadyRunning, CgroupError, ConfigError, HostError
+from circus_cg.host import clock, identity, listening, privileges
 from circus_cg.host.dirs import Dirs
 from circus_cg.host.identity import Identity
 from circus_cg.keeper.boot import is_keeper
@@ -24,13 +28,16 @@ from circus_cg.spec import ArbiterSpec, Control, WatcherSpec
 HIDDEN = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
 
 
+_ALL_THE_SAME = "`on_missing: warn` runs without what can't be enforced; what can't be granted then fails its worker"
+
+
 class Ground(NamedTuple):
     spec: ArbiterSpec
     layout: Layout
     tree: Tree
     identities: dict[str, Identity]  # by watcher
     controllers: frozenset[str]
-    warnings: list[str]  # limits that this host keeps approximately, or not at all with `on_missing: warn`
+    warnings: list[str]  # what this host does approximately, or not at all with `on_missing: warn`
 
     def record(self, nofile: tuple[int, int], dirs: Dirs | None, network: Network | None = None) -> ArbiterBoot:
         """`nofile`: RLIMIT_NOFILE as workers get it. Without `dirs` nothing of it lives on disk."""
@@ -39,6 +46,7 @@ class Ground(NamedTuple):
             layout=self.layout,
             identities=self.identities,
             environment=clean_environment(),
+            python_path=tuple(path for path in sys.path if path.startswith("/")),
             nofile=nofile,
             oom_score_adj=int(Path("/proc/self/oom_score_adj").read_text()),
             runtime=None if dirs is None else str(dirs.runtime),
@@ -50,7 +58,7 @@ class Ground(NamedTuple):
 
 def survey(spec: ArbiterSpec, layout: Layout | None = None) -> Ground:
     """Looks only. `layout`: of a daemon that runs, whose place stays. Raises HostError for what this host lacks."""
-    identities = {watcher.name: identity.resolve(watcher) for watcher in spec.watchers}
+    identities = {watcher.name: resolve(watcher) for watcher in spec.watchers}
     layout = layout or hierarchy.find(spec.cgroup_root)
     found = [
         (severity, f"{watcher.name}.{text}")
@@ -59,7 +67,7 @@ def survey(spec: ArbiterSpec, layout: Layout | None = None) -> Ground:
     ]
     errors = [text for severity, text in found if severity == "error"]
     if errors and spec.on_missing == "refuse":
-        raise HostError("\n".join([*errors, "`on_missing: warn` runs without what this host can't enforce"]))
+        raise HostError("\n".join([*errors, _ALL_THE_SAME]))
     wanted = [limits.controllers(which) for w in spec.watchers for which in (w.limits, w.watcher_limits)]
     controllers = frozenset({"memory"}).union(*wanted)
     return Ground(spec, layout, Tree(layout, spec.name), identities, controllers, [text for _, text in found])
@@ -83,6 +91,20 @@ def refuse_another_network(old: ArbiterSpec, new: ArbiterSpec) -> None:
     for option in ("tcp", "keys"):
         if getattr(old.control, option) != getattr(new.control, option):
             raise HostError(f"cannot change control.{option} while the daemon runs; restart it, or change it back")
+
+
+def resolve(spec: WatcherSpec) -> Identity:
+    """Who the workers are, with all that is read from files for them. Raises HostError."""
+    return replace(identity.resolve(spec), variables=variables(spec))
+
+
+def variables(spec: WatcherSpec) -> dict[str, str]:
+    """Of its env_file. Raises HostError."""
+    try:
+        return env_files.variables(spec.env_file)
+    except ConfigError as wrong:
+        lines = [f"cannot run watcher {spec.name!r}: env_file {one}" for one in wrong.problems]
+        raise HostError("\n".join(lines)) from wrong
 
 
 def refuse_a_live_tree(tree: Tree) -> None:
@@ -116,7 +138,11 @@ def clean_environment() -> dict[str, str]:
 
 
 def findings(watcher: WatcherSpec, layout: Layout) -> Iterator[tuple[str, str]]:
-    """(severity, text) for each of a watcher's limits that this host can't enforce, or only approximately."""
+    """(severity, text) for what this host can't enforce of a watcher's limits, or only approximately, or not grant."""
     for which, wanted in (("limits", watcher.limits), ("watcher_limits", watcher.watcher_limits)):
         for finding in check.check(layout, wanted):
             yield finding.severity, f"{which}: {finding.text}"
+    for refusal in privileges.refusals(watcher, privileges.held()):
+        yield "error", refusal
+    if obstacle := check.real_time_obstacle(layout, watcher):
+        yield "error", f"sched_policy: {obstacle}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import count
 
+from circus_cg.core.effects import Publish
 from circus_cg.core.record import Record
 from circus_cg.core.ring import Ring
 from circus_cg.host import clock
@@ -37,6 +38,15 @@ class Journal:
         say("arbiter", f"{what} [{record.id} because {record.cause}]", LOUD.get(record.kind, "info"))
         for listener in self.listeners:
             listener(numbered)
+
+    def publish(self, watcher: str, wid: int, news: Publish) -> None:
+        """What the core wants known of one slot."""
+        self.write(
+            Record(
+                self.next_id(), news.cause, clock.wall(), watcher, wid,
+                news.kind, news.detail, news.generation, news.pid, news.exit,
+            )
+        )  # fmt: skip
 
     def tell(self, watcher: str, kind: str, detail: str = "") -> None:
         """Of a whole watcher: what an operator decided, or came of it."""

@@ -1,12 +1,15 @@
 """A watcher's spawn requests: what is the same for each life of each of its workers, and what the slot puts in."""
 
 import resource
+from collections.abc import Mapping
 from typing import Any
 
+from circus_cg import linux, units
 from circus_cg.arbiter.boot import ArbiterBoot
 from circus_cg.cgroup.group import WorkerGroup
 from circus_cg.config.substitution import references, substitute
 from circus_cg.host.identity import Identity
+from circus_cg.host.virtualenv import Virtualenv
 from circus_cg.spec import DEFAULT_PATH, Rlimit, WatcherSpec
 
 WID = "wid"  # the one reference that differs from worker to worker: $(circus.wid), ((circus.wid))
@@ -14,14 +17,14 @@ WID = "wid"  # the one reference that differs from worker to worker: $(circus.wi
 
 def template(spec: WatcherSpec, boot: ArbiterBoot, identity: Identity) -> dict[str, Any]:
     """Everything of a spawn request but key, groups and note (keeper.messages lists the fields)."""
-    environment = boot.environment if spec.copy_env else {}
     rlimits = {"nofile": Rlimit(soft=boot.nofile[0], hard=boot.nofile[1]), **spec.rlimits}
     return {
         "argv": list(spec.cmd),
-        "env": {"PATH": DEFAULT_PATH, **environment, **spec.env},
+        "env": _environment(spec, boot, identity),
         "cwd": spec.working_dir or "/",
         "umask": spec.umask,
         "nice": spec.nice,
+        **_granted(spec),
         "rlimits": [_rlimit(name, limit.soft, limit.hard) for name, limit in rlimits.items()],
         "uid": identity.uid,
         "gid": identity.gid,
@@ -45,8 +48,44 @@ def request(fixed: dict[str, Any], group: WorkerGroup) -> dict[str, Any]:
 def with_wid(asked: dict[str, Any], spec: WatcherSpec, wid: int) -> dict[str, Any]:
     """`asked` with the worker's number in place of its name. What the daemon's own environment says is left alone."""
     values = {WID: str(wid)}
-    own = {key: substitute(text, values) for key, text in spec.env.items()}
+    own = {key: substitute(asked["env"][key], values) for key in spec.env}
     return {**asked, "argv": [substitute(word, values) for word in spec.cmd], "env": {**asked["env"], **own}}
+
+
+def _environment(spec: WatcherSpec, boot: ArbiterBoot, identity: Identity) -> dict[str, str]:
+    found = {"PATH": DEFAULT_PATH}
+    if spec.copy_env:
+        found |= boot.environment
+    if spec.copy_path:
+        found["PYTHONPATH"] = ":".join(boot.python_path)
+    found |= identity.variables | spec.env
+    return found if identity.virtualenv is None else _within(identity.virtualenv, found)
+
+
+def _within(virtualenv: Virtualenv, environment: Mapping[str, str]) -> dict[str, str]:
+    """Its programs come first, for they find their own modules; its modules last, for another Python than its own."""
+    path, python = environment["PATH"], environment.get("PYTHONPATH")
+    return {
+        "VIRTUAL_ENV": virtualenv.root,
+        **environment,
+        "PATH": f"{virtualenv.bin}:{path}" if path else virtualenv.bin,
+        "PYTHONPATH": f"{python}:{virtualenv.site}" if python else virtualenv.site,
+    }
+
+
+def _granted(spec: WatcherSpec) -> dict[str, Any]:
+    """What a keeper of messages' version 1 would leave out in silence (keeper.messages.SINCE_2); only what is asked."""
+    policy, ambient, bounding = spec.sched_policy, spec.ambient_capabilities, spec.bounding_capabilities
+    priority = (spec.sched_priority or 1) if policy in linux.REAL_TIME else 0
+    asked = {
+        "scheduler": None if policy is None else (linux.POLICIES[policy], priority),
+        "io_priority": linux.io_priority(spec.ionice_class, spec.ionice_level),
+        "cpus": None if spec.cpu_affinity is None else units.parse_ranges(spec.cpu_affinity),
+        "ambient": None if ambient is None else linux.capability_mask(ambient),
+        "bounding": None if bounding is None else linux.capability_mask(bounding),
+        "no_new_privs": spec.no_new_privs or None,
+    }
+    return {key: value for key, value in asked.items() if value is not None}
 
 
 def _oom_score_adj(spec: WatcherSpec, boot: ArbiterBoot) -> int | None:

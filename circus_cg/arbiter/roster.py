@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from circus_cg.arbiter import rolling
-from circus_cg.arbiter.ground import findings
+from circus_cg.arbiter.ground import findings, resolve
 from circus_cg.arbiter.runner import WatcherRunner
 from circus_cg.cgroup.group import WatcherGroup
 from circus_cg.core import plan
 from circus_cg.errors import CgroupError, CircusCgError, HostError
-from circus_cg.host import identity
 from circus_cg.host.identity import Identity
 from circus_cg.keeper.log import say
 from circus_cg.spec import WatcherSpec
@@ -88,7 +87,7 @@ def take_up(arbiter: Arbiter, runner: WatcherRunner) -> None:
 
 def add(arbiter: Arbiter, spec: WatcherSpec, *, start: bool, keep: Callable[..., None]) -> WatcherRunner:
     """A watcher of the running daemon. Raises HostError, CgroupError: then there is none."""
-    who = identity.resolve(spec)
+    who = resolve(spec)
     refuse_what_the_host_lacks(arbiter, spec)
     group = _group(arbiter, spec)
     keep(arbiter.intents.add, spec, who, start)
@@ -125,9 +124,10 @@ def change(arbiter: Arbiter, runner: WatcherRunner, spec: WatcherSpec, *, keep: 
     decided = plan.diff(old, spec)
     if not decided.changed:
         return decided
-    who = identity.resolve(spec) if decided.renew else runner.identity
-    if decided.regroup:
+    who = resolve(spec) if decided.renew else runner.identity
+    if decided.regroup or decided.renew:
         refuse_what_the_host_lacks(arbiter, spec)
+    if decided.regroup:
         refuse_lifting(old, spec)
     before = arbiter.intents.of(spec.name)
     keep(arbiter.intents.change, old, spec, who, _stale(runner, decided))

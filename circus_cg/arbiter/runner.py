@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from circus_cg.arbiter import life
 from circus_cg.arbiter.boot import ArbiterBoot
-from circus_cg.arbiter.journal import Journal, Record
+from circus_cg.arbiter.journal import Journal
 from circus_cg.cgroup.group import WatcherGroup, WorkerGroup
 from circus_cg.cgroup.watch import EventHub
 from circus_cg.core import effects as do
@@ -29,7 +29,7 @@ from circus_cg.host import clock
 from circus_cg.host.identity import Identity
 from circus_cg.keeper.client import KeeperClient
 from circus_cg.keeper.log import say, says
-from circus_cg.keeper.messages import Key, Message
+from circus_cg.keeper.messages import Key, Message, is_understood
 from circus_cg.spec import WatcherSpec
 
 AT_REST = (Phase.IDLE, Phase.BACKOFF, Phase.FAILED)  # nothing lives in these
@@ -246,7 +246,7 @@ class WatcherRunner:
             case do.RemoveGroup():
                 self._remove(slot.wid, effect.generation)
             case do.Publish():
-                self._publish(slot.wid, effect)
+                self._journal.publish(self.spec.name, slot.wid, effect)
             case do.FreezeGroup():
                 self._freeze(slot.wid, effect.generation)
             case do.ThawGroup():
@@ -259,20 +259,15 @@ class WatcherRunner:
         request = life.request(self._template, group)
         if self._names_wid:
             request = life.with_wid(request, self.spec, slot.wid)
+        if not is_understood(request, self._keeper.version):
+            text = "the running keeper is older than an option of this watcher; restart the daemon"
+            request["failed"] = {"stage": "keeper", "errno": 0, "text": text}
         try:
             group.create()
         except (CgroupError, OSError) as refused:
             # The keeper files this life as failed: its ledger and ours stay in step.
             request["failed"] = {"stage": "cgroup", "errno": refused.errno or 0, "text": str(refused)}
         self._keeper.spawn(self._key(slot.wid, effect.generation), request, note)
-
-    def _publish(self, wid: int, news: do.Publish) -> None:
-        self._journal.write(
-            Record(
-                self._journal.next_id(), news.cause, clock.wall(), self.spec.name, wid,
-                news.kind, news.detail, news.generation, news.pid, news.exit,
-            )
-        )  # fmt: skip
 
     def _freeze(self, wid: int, generation: int) -> None:
         """One that can't be frozen is not called so."""

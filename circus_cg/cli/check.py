@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from circus_cg.arbiter.ground import findings, variables
 from circus_cg.cgroup import hierarchy
-from circus_cg.cgroup.check import check as findings
 from circus_cg.cli.output import as_json
 from circus_cg.config import loader
 from circus_cg.config.findings import Kind, Notice, refusal, told
@@ -40,7 +40,7 @@ def check(ctx: click.Context, config: str, json_: bool, strict: bool, cgroup_roo
             raise
         as_json({"ok": False, "problems": wrong.problems, "warnings": []})
         ctx.exit(wrong.exit_status)
-    warnings = [*told(loaded.notices), *host_warnings(spec), *_limit_warnings(spec), *_key_warnings(spec)]
+    warnings = [*told(loaded.notices), *_host_warnings(spec), *_limit_warnings(spec), *_key_warnings(spec)]
     if json_:
         as_json({"ok": True, "problems": [], "warnings": warnings})
         return
@@ -54,18 +54,27 @@ def _refuse_the_unknown(notices: tuple[Notice, ...]) -> None:
         raise refusal(lines)
 
 
+def _host_warnings(spec: ArbiterSpec) -> list[str]:
+    known, found = {}, []
+    for watcher in spec.watchers:
+        try:
+            known[watcher.name] = variables(watcher)
+        except HostError as wrong:
+            found += str(wrong).splitlines()
+    return found + host_warnings(spec, known)
+
+
 def _limit_warnings(spec: ArbiterSpec) -> list[str]:
-    """Limits that this host can't enforce, or only approximately: what `run` would refuse or warn about."""
+    """What this host can't enforce or grant, or only approximately: what `run` would refuse or warn about."""
     try:
         root = spec.cgroup_root
         layout = hierarchy.find(scope.above() if root is None and scope.is_asked_for() else root)
     except HostError as missing:
         return [str(missing)]
     return [
-        f"watcher {watcher.name!r}: {which}: {finding.text}"
+        f"watcher {watcher.name!r}: {text}"
         for watcher in spec.watchers
-        for which, limits in (("limits", watcher.limits), ("watcher_limits", watcher.watcher_limits))
-        for finding in findings(layout, limits)
+        for _severity, text in findings(watcher, layout)
     ]
 
 

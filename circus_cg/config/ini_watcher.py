@@ -60,16 +60,15 @@ class WatcherReader:
         for key, found in inner.items():
             values[key] = _struct(key, found)
         values["flapping"] = self.flapping(rule)
+        if "virtualenv" in values:
+            values["virtualenv"] = normpath(join(here.directory, values["virtualenv"]))
         values["working_dir"] = normpath(join(here.directory, values.get("working_dir") or ""))
         self._streams(values, here)
         values["cmd"] = self._command(names, here)
-        for key in ("working_dir", "stdout", "stderr"):
+        for key in ("working_dir", "virtualenv", "stdout", "stderr"):
             place = self.findings.where(("watchers", self.name, key), self.section.place)
-            for text in leftovers(values.get(key, "")):
+            for text in leftovers(values.get(key) or ""):
                 self._notice(Kind.NOTE, place, f"{key}: {text}")
-        if self._flag("singleton") and values.get("numprocesses", 1) > 1:
-            place = self._values.get("numprocesses", self._values["singleton"]).place
-            self._problem(place, "numprocesses", f"{values['numprocesses']} are too many for a singleton; expected 1")
         return WatcherSpec(**values)
 
     def flapping(self, rule: Rule) -> Flapping:

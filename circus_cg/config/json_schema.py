@@ -16,10 +16,12 @@ from circus_cg.config.defaults import default_of, spelled
 from circus_cg.config.document import Document, Part
 from circus_cg.config.schema import (
     BYTES,
+    CAPABILITIES,
     COMMAND,
     COUNT,
     CPUS,
     OPTIONS,
+    PATHS,
     RLIMIT,
     RLIMITS,
     SECONDS,
@@ -114,7 +116,9 @@ def _value(kind: inspect.Type, option: Option) -> Schema:
             made = {"type": ["object", "null"], "additionalProperties": _ITEM, "propertyNames": names}
         case inspect.VarTupleType():
             made = {"type": "array", "items": _ITEM}
-            if option.unit == COMMAND:
+            if option.unit in (PATHS, CAPABILITIES):
+                made = {"anyOf": [{"type": ["string", "number"]}, made]}
+            elif option.unit == COMMAND:
                 made = {"anyOf": [{"type": ["string", "number"], "minLength": 1}, made | {"minItems": 1}]}
         case _:
             made = _scalar(kind, option)

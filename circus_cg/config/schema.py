@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import inspect
 
-from circus_cg import units
+from circus_cg import linux, units
 from circus_cg.config.document import Document, Part
 from circus_cg.config.words import command_words
 from circus_cg.spec import ArbiterSpec, Backoff, Control, Flapping, IoMax, Limits, Rlimit, WatcherSpec
@@ -46,6 +46,8 @@ class Option(NamedTuple):
     expands: bool = False
 
 
+_NAMES = re.compile(r"[^,\s]+")
+
 BYTES = Unit("bytes such as 512M", units.parse_bytes, none="max")
 CPUS = Unit("CPUs such as 1.5", units.parse_cpus, none="max")
 COUNT = Unit("a whole number", units.parse_count, none="max")
@@ -54,6 +56,8 @@ SIGNAL = Unit("a signal such as TERM", units.signal_number)
 UMASK = Unit("an octal mask such as 022", units.parse_umask)
 RLIMIT = Unit("a number, a size or infinity", units.parse_rlimit)
 COMMAND = Unit("a command: a list or text", command_words)
+PATHS = Unit("a path, or a list of paths", lambda text: (text,))
+CAPABILITIES = Unit("names such as net_bind_service: a list or text", lambda text: tuple(_NAMES.findall(text)))
 
 _NUMBER = re.compile("[0-9]{1,10}")
 
@@ -68,7 +72,7 @@ _WEIGHT = "its share among its siblings; the kernel's default is 100"
 _ARBITER = {
     "name": Option("the daemon's name: its directories, groups and lock"),
     "cgroup_root": Option("a path below each hierarchy's mount, `/` is the mount itself", absent="found"),
-    "on_missing": Option("what to do about a limit this host can't enforce", choices=("refuse", "warn")),
+    "on_missing": Option("what to do about what this host can't enforce or grant", choices=("refuse", "warn")),
     "events_kept": Option("so many events can be asked for after they happened", least=100, most=1_000_000),
     "control": Option("who may operate it from afar: nobody unless it says so", also=("endpoint", "remote", "rpc")),
     "watchers": Option("NAME: a mapping of the watcher's options", also=("services", "programs", "processes")),
@@ -122,9 +126,25 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
             most=MAX_WORKERS,
             also=("processes", "workers", "numprocs", "replicas", "count"),
         ),
+        "singleton": Option("never more than one worker: `incr` and `set` beyond that are refused"),
         "autostart": Option("start with the daemon"),
         "env": Option("added to the workers' environment", also=("environment", "environ"), expands=True),
+        "env_file": Option(
+            "files of `NAME=value` lines, `$` stays as written; what is in `env` goes before them",
+            PATHS,
+            also=("env_files", "environment_file", "environmentfile"),
+            expands=True,
+        ),
         "copy_env": Option("start from the daemon's environment instead of a clean one"),
+        "copy_path": Option("`PYTHONPATH` is what the daemon's own Python imports from"),
+        "virtualenv": Option(
+            "its `bin` comes first in `PATH`, its `site-packages` last in `PYTHONPATH`; an absolute path",
+            also=("venv",),
+            expands=True,
+        ),
+        "virtualenv_py_ver": Option(
+            "the Python version of `virtualenv`, such as `3.11`", absent="the daemon's, or the only one there"
+        ),
         "working_dir": Option(
             "an absolute path",
             also=("cwd", "directory", "workdir", "chdir", "working_directory"),
@@ -136,8 +156,32 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
         "groups": Option("their supplementary groups, names or numbers", least=0, most=2**32 - 2, absent=USERS),
         "umask": Option("file mode creation mask", UMASK, least=0, most=0o777, absent=DAEMONS),
         "nice": Option("scheduling priority", least=-20, most=19, also=("priority",), absent=DAEMONS),
+        "sched_policy": Option(
+            "scheduling policy", choices=tuple(linux.POLICIES), also=("cpu_scheduling_policy",), absent=DAEMONS
+        ),
+        "sched_priority": Option(
+            "among `fifo` and `rr`, the highest first", least=1, most=99, also=("rt_priority",), absent="1"
+        ),
+        "ionice_class": Option("IO scheduling class", choices=tuple(linux.IO_CLASSES), absent="by `nice`"),
+        "ionice_level": Option(
+            "within `realtime` or `best-effort`, 0 goes first", least=0, most=7, also=("ionice",), absent="4"
+        ),
+        "cpu_affinity": Option("the CPUs it may run on: `0-3,5`", also=("affinity", "cpus_allowed"), absent=DAEMONS),
         "rlimits": Option("`nofile: 1024`, `core: [0, infinity]` (soft, hard)", also=("ulimits",)),
         "oom_score_adj": Option("added to the kernel's OOM score", least=-1000, most=1000, absent="0"),
+        "ambient_capabilities": Option(
+            "what a worker that is not root has all the same, and nothing else",
+            CAPABILITIES,
+            also=("capabilities", "cap_add"),
+            absent="none",
+        ),
+        "bounding_capabilities": Option(
+            "all that it, or what it starts, can ever have; `[]`: nothing",
+            CAPABILITIES,
+            also=("capability_bounding_set", "cap_drop"),
+            absent=DAEMONS,
+        ),
+        "no_new_privs": Option("no set-user-ID program gives it more", also=("no_new_privileges",)),
         "stdout": Option(
             "`inherit`, `null` or the absolute path of a file to append to",
             also=("stdout_logfile",),
@@ -184,7 +228,7 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
             "how many CPUs' time it may use", CPUS, 0.01, 8192, also=("cpus", "cpu", "cpu_limit", "cpu_quota")
         ),
         "cpu_weight": Option(_WEIGHT, least=1, most=10000, also=("cpu_shares",)),
-        "cpuset_cpus": Option("the CPUs it may run on: `0-3,5`", also=("cpuset", "cpu_affinity")),
+        "cpuset_cpus": Option("the CPUs it may run on: `0-3,5`", also=("cpuset",)),
         "cpuset_mems": Option("the memory nodes it may use: `0-1`"),
         "memory_max": Option(
             "the hard limit", BYTES, PAGE, also=("memory_limit", "memory", "mem_limit", "mem", "mem_max", "max_memory")

@@ -5,6 +5,7 @@ Specs made by a program are judged here as those read from a file are.
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import re
 from collections import Counter
@@ -13,20 +14,20 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from circus_cg import linux, units
 from circus_cg.config.problems import Path
 from circus_cg.config.schema import KEYS, OPTIONS, RLIMITS, STREAMS, Option
 from circus_cg.spec import ArbiterSpec, Backoff, Control, Limits, Rlimit, WatcherSpec
 
 MAX_NAME = 64  # characters
-MAX_CPU = 65535
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _KERNELS = re.compile(
     r"(cgroup|cpu|cpuacct|cpuset|memory|pids|io|blkio|freezer|devices|hugetlb|rdma|misc|dmem|net_cls|net_prio"
     r"|perf_event|irq)\..*|tasks|notify_on_release|release_agent"
 )
-_CPUS = re.compile(r"[0-9]{1,5}(?:-[0-9]{1,5})?(?:,[0-9]{1,5}(?:-[0-9]{1,5})?)*")
 _TCP = re.compile(r"tcp://(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<v4>[0-9.]+)|\*):(?P<port>[0-9]{1,5})")
+_VERSION = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}")
 _DEVICE = re.compile(r"[0-9]{1,7}:[0-9]{1,7}|/dev/.+")
 
 
@@ -56,8 +57,13 @@ def watcher_problems(spec: WatcherSpec, path: Path = ()) -> Iterator[Problem]:
     yield from _name(spec.name, path)
     if not spec.cmd or not spec.cmd[0]:
         yield Problem((*path, "cmd"), "no program; expected its name or path, then its arguments")
-    if spec.working_dir is not None and not spec.working_dir.startswith("/"):
-        yield Problem((*path, "working_dir"), f"{spec.working_dir!r} is no absolute path; expected one such as /srv")
+    if spec.singleton and spec.numprocesses > 1:
+        yield Problem((*path, "numprocesses"), f"{spec.numprocesses} are too many for a singleton; expected 1")
+    for key, example in (("working_dir", "/srv"), ("virtualenv", "/srv/venv")):
+        directory = getattr(spec, key)
+        if directory is not None and not directory.startswith("/"):
+            yield Problem((*path, key), f"{directory!r} is no absolute path; expected one such as {example}")
+    yield from _surroundings(spec, path)
     for stream in ("stdout", "stderr"):
         target = getattr(spec, stream)
         if target not in STREAMS and not target.startswith("/"):
@@ -69,6 +75,8 @@ def watcher_problems(spec: WatcherSpec, path: Path = ()) -> Iterator[Problem]:
         yield from _identity(getattr(spec, key), (*path, key))
     for group in spec.groups or ():
         yield from _identity(group, (*path, "groups"))
+    yield from _scheduling(spec, path)
+    yield from _capabilities(spec, path)
     for name, limit in spec.rlimits.items():
         yield from _rlimit(name, limit, (*path, "rlimits", name))
     yield from _backoff(spec.backoff, (*path, "backoff"))
@@ -162,6 +170,41 @@ def _identity(value: str | int | None, path: Path) -> Iterator[Problem]:
         yield Problem(path, f"{value!r} is wrong; expected a name or a number")
 
 
+def _surroundings(spec: WatcherSpec, path: Path) -> Iterator[Problem]:
+    for file in spec.env_file:
+        if not file.startswith("/"):
+            yield Problem((*path, "env_file"), f"{file!r} is no absolute path; expected one such as /etc/shop.env")
+    version = spec.virtualenv_py_ver
+    if version is not None and not _VERSION.fullmatch(version):
+        yield Problem(
+            (*path, "virtualenv_py_ver"), f"{version[:MAX_NAME]!r} is no version; expected one such as '3.11'"
+        )
+    if spec.virtualenv is not None and ":" in spec.virtualenv:
+        yield Problem((*path, "virtualenv"), f"{spec.virtualenv!r} has a ':', which PATH can't hold; move it")
+
+
+def _scheduling(spec: WatcherSpec, path: Path) -> Iterator[Problem]:
+    if spec.sched_priority is not None and spec.sched_policy not in linux.REAL_TIME:
+        yield Problem((*path, "sched_priority"), "only fifo and rr have one; set sched_policy, or use nice")
+    if spec.ionice_level is not None and spec.ionice_class == "idle":
+        yield Problem((*path, "ionice_level"), "the class idle has none; remove it")
+    yield from _ranges_of(spec.cpu_affinity, (*path, "cpu_affinity"))
+
+
+def _capabilities(spec: WatcherSpec, path: Path) -> Iterator[Problem]:
+    for key in ("ambient_capabilities", "bounding_capabilities"):
+        for name in getattr(spec, key) or ():
+            if linux.capability(name) is None:
+                guess = next(iter(difflib.get_close_matches(name[:MAX_NAME].lower(), linux.CAPABILITIES, n=1)), None)
+                remedy = f"did you mean {guess!r}?" if guess else "capabilities(7) lists them"
+                yield Problem((*path, key), f"{name[:MAX_NAME]!r} is no capability; {remedy}")
+    if spec.ambient_capabilities and spec.bounding_capabilities is not None:
+        allowed = set(map(linux.capability, spec.bounding_capabilities))
+        for name in spec.ambient_capabilities:
+            if linux.capability(name) not in allowed:
+                yield Problem((*path, "ambient_capabilities"), f"{name!r} is not among bounding_capabilities; add it")
+
+
 def _rlimit(name: str, limit: Rlimit, path: Path) -> Iterator[Problem]:
     if name not in RLIMITS:
         yield Problem(path, f"no such limit; expected one of {', '.join(RLIMITS)}")
@@ -183,8 +226,7 @@ def _limits(limits: Limits, path: Path) -> Iterator[Problem]:
             yield Problem((*path, key), f"{below} is above memory_max ({limits.memory_max}); expected at most that")
     for key in ("cpuset_cpus", "cpuset_mems"):
         text = getattr(limits, key)
-        if text is not None and not _is_list(text):
-            yield Problem((*path, key), f"{text[:MAX_NAME]!r} is no list; expected numbers and ranges such as 0-3,5")
+        yield from _ranges_of(text, (*path, key))
     for device, count in Counter(one.device for one in limits.io_max).items():
         here = (*path, "io_max", device)
         if not _DEVICE.fullmatch(device):
@@ -193,8 +235,9 @@ def _limits(limits: Limits, path: Path) -> Iterator[Problem]:
             yield Problem(here, "limited more than once; expected one entry a device")
 
 
-def _is_list(text: str) -> bool:
-    if not _CPUS.fullmatch(text):
-        return False
-    ranges = [[int(end) for end in part.split("-")] for part in text.split(",")]
-    return all(ends[0] <= ends[-1] <= MAX_CPU for ends in ranges)
+def _ranges_of(text: str | None, path: Path) -> Iterator[Problem]:
+    if text is not None:
+        try:
+            units.parse_ranges(text)
+        except ValueError as wrong:
+            yield Problem(path, str(wrong))

@@ -14,7 +14,7 @@ from circus_cg.spec import Limits, WatcherSpec
 LIVE = frozenset(
     {
         "autostart", "backoff", "flapping", "graceful_timeout", "max_retry", "min_uptime", "numprocesses",
-        "stop_signal", "watcher_limits",
+        "singleton", "stop_signal", "watcher_limits",
     }
 )  # fmt: skip
 

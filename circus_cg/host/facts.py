@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from circus_cg.errors import HostError
 from circus_cg.host import identity
 from circus_cg.spec import DEFAULT_PATH, ArbiterSpec, Limits, WatcherSpec
 
+Variables = Mapping[str, str]
+_NO_FILES: Mapping[str, Variables] = {}
 
-def host_warnings(spec: ArbiterSpec) -> list[str]:
-    """One line a finding: users, groups, programs, directories; watchers that run as root."""
-    found = [line for watcher in spec.watchers for line in _watcher(watcher)]
+
+def host_warnings(spec: ArbiterSpec, variables: Mapping[str, Variables] = _NO_FILES) -> list[str]:
+    """One line a finding: users, groups, programs, directories; watchers that run as root.
+
+    `variables`: by watcher, what its env_file says.
+    """
+    found = [line for watcher in spec.watchers for line in _watcher(watcher, variables.get(watcher.name, {}))]
     rooted = [watcher.name for watcher in spec.watchers if _runs_as_root(watcher) and _limited(watcher)]
     if rooted:
         who = "watcher" if len(rooted) == 1 else "watchers"
@@ -22,7 +28,7 @@ def host_warnings(spec: ArbiterSpec) -> list[str]:
     return found
 
 
-def _watcher(spec: WatcherSpec) -> Iterator[str]:
+def _watcher(spec: WatcherSpec, variables: Variables) -> Iterator[str]:
     try:
         identity.resolve(spec)
     except HostError as missing:
@@ -30,17 +36,21 @@ def _watcher(spec: WatcherSpec) -> Iterator[str]:
     directory = Path(spec.working_dir or "/")
     if not directory.is_dir():
         yield f"watcher {spec.name!r}: no working_dir {str(directory)!r}; create it"
-    yield from _program(spec, directory)
+    yield from _program(spec, directory, variables)
+    if spec.ambient_capabilities and _runs_as_root(spec):
+        yield f"watcher {spec.name!r}: runs as root, who has all capabilities anyway; set uid or bounding_capabilities"
     for stream, target in (("stdout", spec.stdout), ("stderr", spec.stderr)):
         if target.startswith("/") and not Path(target).parent.is_dir():
             yield f"watcher {spec.name!r}: no directory for {stream} {target!r}; create it"
 
 
-def _program(spec: WatcherSpec, directory: Path) -> Iterator[str]:
+def _program(spec: WatcherSpec, directory: Path, variables: Variables) -> Iterator[str]:
     """Looked up as the launcher will: by the worker's own PATH, a path from its own directory."""
     program = spec.cmd[0]
     inherited = os.environ.get("PATH", DEFAULT_PATH) if spec.copy_env else DEFAULT_PATH
-    path = spec.env.get("PATH", inherited)
+    path = {"PATH": inherited, **variables, **spec.env}["PATH"]
+    if spec.virtualenv is not None:
+        path = f"{spec.virtualenv}/bin:{path}"
     if "/" in program:
         if not shutil.which(directory / program):
             yield f"watcher {spec.name!r}: {program!r} is no program that can be run; correct cmd or install it"

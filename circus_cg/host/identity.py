@@ -1,4 +1,4 @@
-"""Names of users and groups -> the numbers a worker runs with."""
+"""Names of users and groups -> the numbers a worker runs with; and what else of a worker is found on the host."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pwd
 import msgspec
 
 from circus_cg.errors import HostError
+from circus_cg.host import virtualenv
+from circus_cg.host.virtualenv import Virtualenv
 from circus_cg.spec import WatcherSpec
 
 
@@ -18,6 +20,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     uid: int | None = None
     gid: int | None = None
     groups: list[int] | None = None  # supplementary
+    variables: dict[str, str] = {}  # of env_file, as they were when the watcher was made or changed
+    virtualenv: Virtualenv | None = None
 
 
 def resolve(spec: WatcherSpec) -> Identity:
@@ -35,7 +39,7 @@ def resolve(spec: WatcherSpec) -> Identity:
     groups = None if spec.groups is None else [_group(one, spec.name) for one in spec.groups]
     if groups is None and uid is not None:
         groups = [] if user is None or gid is None else os.getgrouplist(user.pw_name, gid)
-    return Identity(uid=uid, gid=gid, groups=groups)
+    return Identity(uid=uid, gid=gid, groups=groups, virtualenv=virtualenv.find(spec))
 
 
 def _user(user: str | int, watcher: str) -> pwd.struct_passwd | None:

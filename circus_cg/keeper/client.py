@@ -13,6 +13,7 @@ HELLO_TIMEOUT = 30.0  # seconds; the pages were queued before we were started
 class KeeperClient:
     def __init__(self, fd: int) -> None:
         self._channel = Channel(socket.socket(fileno=fd))
+        self.version = 1  # of the keeper's messages, as its hello says
 
     def fileno(self) -> int:
         return self._channel.fileno()
@@ -52,6 +53,7 @@ class KeeperClient:
             for position, message in enumerate(messages):
                 slots += message["slots"]
                 if message["last"]:
+                    self.version = message["version"]
                     return {**message, "slots": slots, "news": messages[position + 1 :]}
 
     def spawn(self, key: Key, request: Message, note: str) -> None:

@@ -8,6 +8,7 @@ import resource
 import signal
 import struct
 
+from circus_cg.keeper import privileges
 from circus_cg.keeper.inbox import Inbox
 from circus_cg.keeper.request import STAGES, Answer, Failed, Running, SpawnRequest, Started, strings
 
@@ -104,17 +105,44 @@ class _Child:
         self.stage = "nice"
         if request.nice is not None:
             os.setpriority(os.PRIO_PROCESS, 0, request.nice)
+        self._schedule()
+        self.stage = "chdir"
         if request.umask is not None:
             os.umask(request.umask)
-        self.stage = "chdir"
         os.chdir(request.cwd)
         self.stage = "rlimit"
         for which, soft, hard in request.rlimits:
             resource.setrlimit(which, (soft, hard))
+        self.stage = "bounding"
+        if request.bounding is not None:
+            privileges.bound_capabilities(request.bounding)
         self.stage = "ids"
+        if request.ambient:
+            privileges.keep_capabilities()
         _drop_ids(request)
+        self.stage = "capabilities"
+        if request.ambient is not None or request.uid:
+            privileges.set_capabilities(request.ambient or 0)
+        elif request.bounding is not None:
+            privileges.bound_inheritable(request.bounding)
+        self.stage = "no_new_privs"
+        if request.no_new_privs:
+            privileges.forbid_new_privileges()
         self.stage = "exec"
         _execute(self.argv, self.env)
+
+    def _schedule(self) -> None:
+        request = self.request
+        self.stage = "scheduler"
+        if request.scheduler is not None:
+            policy, priority = request.scheduler
+            os.sched_setscheduler(0, policy, os.sched_param(priority))
+        self.stage = "io_priority"
+        if request.io_priority is not None:
+            privileges.set_io_priority(request.io_priority)
+        self.stage = "affinity"
+        if request.cpus is not None:
+            os.sched_setaffinity(0, {cpu for first, last in request.cpus for cpu in range(first, last + 1)})
 
 
 def _become_worker(request: SpawnRequest, argv: list[bytes], env: list[bytes], report: int) -> None:

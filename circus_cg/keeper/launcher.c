@@ -9,7 +9,6 @@
 #define _FILE_OFFSET_BITS 64
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <limits.h>
 #include <linux/sched.h>
 #include <poll.h>
@@ -28,6 +27,7 @@
 #include <unistd.h>
 
 #include "request.h"
+#include "privileges.h"
 
 enum { KEEPER = 3, IN_SETUP_MAX = 4096, DIED_BEFORE_EXEC = 127 };
 
@@ -119,22 +119,6 @@ static int limit_resources(struct spawn *s)
     return 0;
 }
 
-static int drop_ids(struct spawn *s)
-{
-    uid_t real, effective, saved;
-    if (has(s, GROUPS) && setgroups(s->groups_count, s->groups))
-        return errno;
-    if (has(s, GID) && setresgid(s->gid, s->gid, s->gid))
-        return errno;
-    if (!has(s, UID))
-        return 0;
-    if (setresuid(s->uid, s->uid, s->uid) || getresuid(&real, &effective, &saved))
-        return errno;
-    if (real != s->uid || effective != s->uid || saved != s->uid)
-        return EPERM;
-    return s->uid != 0 && setuid(0) == 0 ? EPERM : 0; /* a way back to root is a privilege not dropped */
-}
-
 /* Like execvpe with the worker's own PATH, but never hands a file without `#!` to a shell. Returns the error. */
 static int execute(struct spawn *s)
 {
@@ -169,7 +153,10 @@ static _Noreturn void become_worker(struct spawn *s)
 {
     static int (*const steps[])(struct spawn *) = {
         [AT_FDS] = place_fds, [AT_JOIN] = join, [AT_OOM_SCORE_ADJ] = adjust_oom_score, [AT_NICE] = renice,
-        [AT_CHDIR] = change_directory, [AT_RLIMIT] = limit_resources, [AT_IDS] = drop_ids, [AT_EXEC] = execute,
+        [AT_SCHEDULER] = schedule, [AT_IO_PRIORITY] = set_io_priority, [AT_AFFINITY] = pin,
+        [AT_CHDIR] = change_directory, [AT_RLIMIT] = limit_resources, [AT_BOUNDING] = bound_capabilities,
+        [AT_IDS] = drop_ids, [AT_CAPABILITIES] = set_capabilities, [AT_NO_NEW_PRIVS] = forbid_new_privileges,
+        [AT_EXEC] = execute,
     };
     struct verdict v = {.stage = AT_FDS};
     setsid();

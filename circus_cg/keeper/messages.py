@@ -13,12 +13,14 @@ Nine requests (arbiter -> keeper); each names its operation in "op":
 Answers and news (keeper -> arbiter): hello (paged), spawned, exited, refused, terminate, ping, counts.
 
 A key is [watcher, wid, generation], a slot [watcher, wid]. Unknown fields are ignored: either side may be a version
-ahead.
+ahead. What must not be ignored is in SINCE_2, and is not asked of a keeper that is too old.
 """
 
 from typing import Any, NamedTuple
 
-VERSION = 1
+VERSION = 2
+# Fields of a spawn that a keeper of version 1 knows nothing of: it would run the worker without.
+SINCE_2 = frozenset({"scheduler", "io_priority", "cpus", "bounding", "ambient", "no_new_privs"})
 PAGE = 64  # slots a hello page: well below the 64 kB that travel inline
 
 Message = dict[str, Any]
@@ -34,6 +36,11 @@ class Key(NamedTuple):
     @property
     def slot(self) -> tuple[str, int]:
         return self.watcher, self.wid
+
+
+def is_understood(request: Message, version: int) -> bool:
+    """By a keeper of that version, all of it."""
+    return version >= VERSION or SINCE_2.isdisjoint(request)
 
 
 def hello(slots: list[Message], *, instance: str, note: str, stopping: bool) -> list[Message]:

@@ -4,6 +4,7 @@ launcher.c reads and writes the same bytes: a request is a header and fields of 
 to 8 bytes, numbers in the machine's own order; strings end in NUL. An answer is one fixed record.
 """
 
+import errno
 import os
 import struct
 from collections.abc import Iterable, Sequence
@@ -13,18 +14,43 @@ INLINE_MAX = 65536  # bytes of body in a packet; a larger body is passed in a me
 BODY_MAX = 16 << 20
 FDS_MAX = 249  # the launcher takes 250, one may be the memfd
 TARGET_MAX = 65535
+CPU_MAX = 65535
 
 # Where a spawn failed; the position is the number on the wire. "launcher": there is none and none can be started.
-STAGES = ("request", "clone", "fds", "join", "oom_score_adj", "nice", "chdir", "rlimit", "ids", "exec", "launcher")
+STAGES = (
+    "request", "clone", "fds", "join", "oom_score_adj", "nice", "scheduler", "io_priority", "affinity", "chdir",
+    "rlimit", "bounding", "ids", "capabilities", "no_new_privs", "exec", "launcher",
+)  # fmt: skip
 
-_VERSION, _BODY_IN_MEMFD = 1, 1
+_VERSION, _BODY_IN_MEMFD = 2, 1
 _HEADER = struct.Struct("=BBHIQ")  # version, flags, 0, body length, ident
 _FIELD = struct.Struct("=II")  # tag, length
 _ANSWER = struct.Struct("=BBBBiiIQ")  # version, kind, stage, 0, pid, errno, 0, ident
 _ARGV, _ENV, _CWD, _V2, _V1, _UMASK, _NICE, _RLIMITS, _UID, _GID, _GROUPS, _OOM_SCORE_ADJ, _FDS = range(1, 14)
+_SCHEDULER, _IO_PRIORITY, _CPUS, _BOUNDING, _AMBIENT, _NO_NEW_PRIVS = range(14, 20)
 _STARTED, _RUNNING = 1, 2
 
 ANSWER_SIZE = _ANSWER.size
+
+
+_CAUSES = {
+    ("oom_score_adj", errno.EACCES): "only CAP_SYS_RESOURCE may lower it below the daemon's own; give more",
+    ("nice", errno.EACCES): "only CAP_SYS_NICE may lower it; give more",
+    ("scheduler", errno.EPERM): "no CAP_SYS_NICE, or the worker's v1 cpu group has no cpu.rt_runtime_us;"
+    " use another sched_policy, or leave cpu limits out",
+    ("io_priority", errno.EPERM): "only CAP_SYS_NICE may ask for realtime; use best-effort",
+    ("affinity", errno.EINVAL): "none of these CPUs is there, or in the worker's cpuset; correct cpu_affinity",
+    ("rlimit", errno.EPERM): "only CAP_SYS_RESOURCE may raise a hard limit; give less",
+    ("bounding", errno.EPERM): "only CAP_SETPCAP may drop capabilities; remove bounding_capabilities",
+    ("ids", errno.EPERM): "the user and groups can't be changed, or changed back; run the daemon as root",
+    ("capabilities", errno.EPERM): "the daemon has not all of ambient_capabilities itself; give fewer",
+}
+
+
+def explained(stage: str, number: int) -> str:
+    """The errno in words, and what is known of its cause and remedy."""
+    cause = _CAUSES.get((stage, number))
+    return f"{os.strerror(number)}: {cause}" if cause else os.strerror(number)
 
 
 class SpawnRequest:
@@ -34,14 +60,20 @@ class SpawnRequest:
     argv, env       argv[0] is looked up in the PATH of `env`; no shell steps in
     v2, v1          absolute cgroup directories: the one the process is born in, those it joins before its exec
     rlimits         (RLIMIT number, soft, hard), -1 for infinity
+    scheduler       (SCHED number, its static priority)
+    io_priority     class << 13 | level
+    cpus            (first, last) of each range of CPUs it may run on
+    bounding        1 << capability for each that it may ever have
+    ambient         the same for those that it has after its exec without being root; then it has no others
+    no_new_privs    no exec of its own can give it more
     uid, gid, groups  numbers; they are dropped for good or the spawn fails
     fds             descriptor of the worker -> descriptor of the caller. 0 is /dev/null, 1 and 2 the caller's own
                     unless named; nothing else stays open
     """
 
     __slots__ = (
-        "argv", "cwd", "env", "fds", "gid", "groups", "ident", "nice", "oom_score_adj", "rlimits", "uid", "umask", "v1",
-        "v2",
+        "ambient", "argv", "bounding", "cpus", "cwd", "env", "fds", "gid", "groups", "ident", "io_priority", "nice",
+        "no_new_privs", "oom_score_adj", "rlimits", "scheduler", "uid", "umask", "v1", "v2",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0913 - one argument a property
@@ -60,12 +92,20 @@ class SpawnRequest:
         gid: int | None = None,
         groups: list[int] | None = None,
         oom_score_adj: int | None = None,
+        scheduler: tuple[int, int] | None = None,
+        io_priority: int | None = None,
+        cpus: Sequence[tuple[int, int]] | None = None,
+        bounding: int | None = None,
+        ambient: int | None = None,
+        no_new_privs: bool = False,
         fds: dict[int, int] | None = None,
     ) -> None:
         self.ident, self.argv, self.env, self.cwd = ident, argv, env, cwd
         self.v2, self.v1 = v2, v1
         self.umask, self.nice, self.rlimits, self.oom_score_adj = umask, nice, rlimits, oom_score_adj
+        self.scheduler, self.io_priority, self.cpus = scheduler, io_priority, cpus
         self.uid, self.gid, self.groups = uid, gid, groups
+        self.bounding, self.ambient, self.no_new_privs = bounding, ambient, no_new_privs
         self.fds = fds or {}
 
 
@@ -131,11 +171,20 @@ def encode(request: SpawnRequest) -> tuple[bytes, bytes]:
         (_OOM_SCORE_ADJ, "=i", request.oom_score_adj),
         (_UID, "=I", request.uid),
         (_GID, "=I", request.gid),
+        (_IO_PRIORITY, "=i", request.io_priority),
+        (_BOUNDING, "=Q", request.bounding),
+        (_AMBIENT, "=Q", request.ambient),
     ):
         if value is not None:
             fields.append(_field(tag, _pack(form, value)))
     if request.rlimits:
         fields.append(_field(_RLIMITS, b"".join(_pack("=qqq", *limit) for limit in request.rlimits)))
+    if request.scheduler is not None:
+        fields.append(_field(_SCHEDULER, _pack("=2i", *request.scheduler)))
+    if request.cpus is not None:
+        fields.append(_field(_CPUS, _mask(request.cpus)))
+    if request.no_new_privs:
+        fields.append(_field(_NO_NEW_PRIVS, b""))
     if request.groups is not None:
         fields.append(_field(_GROUPS, b"".join(_pack("=I", gid) for gid in request.groups)))
     if request.fds:
@@ -151,12 +200,12 @@ def encode(request: SpawnRequest) -> tuple[bytes, bytes]:
 
 def decode(data: bytes) -> Started | Running | Failed:
     """One answer record of ANSWER_SIZE bytes."""
-    _, kind, stage, _, pid, errno, _, ident = _ANSWER.unpack(data)
+    _, kind, stage, _, pid, number, _, ident = _ANSWER.unpack(data)
     if kind == _STARTED:
         return Started(ident, pid)
     if kind == _RUNNING:
         return Running(ident)
-    return Failed(ident, STAGES[stage], errno, pid or None)
+    return Failed(ident, STAGES[stage], number, pid or None)
 
 
 def _pack(form: str, *values: int) -> bytes:
@@ -164,6 +213,17 @@ def _pack(form: str, *values: int) -> bytes:
         return struct.pack(form, *values)
     except struct.error as cause:
         raise ValueError(f"cannot spawn with the value {values}: {cause}") from cause
+
+
+def _mask(cpus: Sequence[tuple[int, int]]) -> bytes:
+    """The kernel's: words of 64 CPUs."""
+    if not cpus or not all(0 <= first <= last <= CPU_MAX for first, last in cpus):
+        raise ValueError(f"cannot pin to the CPUs {cpus}: at least one range, each within 0 and {CPU_MAX}")
+    mask = 0
+    for first, last in cpus:
+        mask |= (1 << last + 1) - (1 << first)
+    words = range(mask.bit_length() + 63 >> 6)
+    return struct.pack(f"={len(words)}Q", *(mask >> 64 * word & 0xFFFF_FFFF_FFFF_FFFF for word in words))
 
 
 def _field(tag: int, value: bytes) -> bytes:

@@ -12,6 +12,7 @@ from circus_cg.keeper import groups
 from circus_cg.keeper.launch import Failed, ForkLauncher, Gone, NativeLauncher, Running, SpawnRequest, Started
 from circus_cg.keeper.ledger import Ledger
 from circus_cg.keeper.messages import Key, Message
+from circus_cg.keeper.request import explained
 from circus_cg.keeper.stopping import end
 
 LAUNCHER_LIMIT = 10.0  # seconds to make a process; the launcher never waits for one, so silence is a fault
@@ -128,7 +129,7 @@ class Spawning:
             self._settled(self._ledger.running(key), None)
 
     def _fail(self, key: Key, stage: str, number: int, text: str = "") -> None:
-        error = {"stage": stage, "errno": number, "text": text or os.strerror(number)}
+        error = {"stage": stage, "errno": number, "text": text or explained(stage, number)}
         self._settled(self._ledger.failed(key, error, time.monotonic()), None)
 
     def _ask_again(self, key: Key, request: Message) -> None:
@@ -187,6 +188,12 @@ def _request(ident: int, message: Message, fds: dict[int, int]) -> SpawnRequest:
         gid=message.get("gid"),
         groups=message.get("groups"),
         oom_score_adj=message.get("oom_score_adj"),
+        scheduler=message.get("scheduler"),
+        io_priority=message.get("io_priority"),
+        cpus=message.get("cpus"),
+        bounding=message.get("bounding"),
+        ambient=message.get("ambient"),
+        no_new_privs=message.get("no_new_privs", False),
         fds=fds,
     )
 

@@ -25,17 +25,30 @@ class WatcherOptions(TypedDict, total=False):
     Times are seconds, or text such as "30s"; signals numbers or names.
     """
 
+    singleton: bool
     autostart: bool
     env: Mapping[str, str]
+    env_file: str | Sequence[str]
     copy_env: bool
+    copy_path: bool
+    virtualenv: str
+    virtualenv_py_ver: str
     working_dir: str
     uid: str | int
     gid: str | int
     groups: Sequence[str | int]
     umask: str
     nice: int
+    sched_policy: str
+    sched_priority: int
+    ionice_class: str
+    ionice_level: int
+    cpu_affinity: str
     rlimits: Mapping[str, int | str | Sequence[int | str]]
     oom_score_adj: int
+    ambient_capabilities: str | Sequence[str]
+    bounding_capabilities: str | Sequence[str]
+    no_new_privs: bool
     stdout: str
     stderr: str
     stop_signal: int | str

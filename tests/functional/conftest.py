@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -33,6 +34,15 @@ def daemon(tmp_path: Path, scratch_name: str) -> Iterator[StartDaemon]:
     """`daemon(watchers={...}, **top_level)` starts one that is stopped and checked when the test is over."""
     with ExitStack() as running:
         yield lambda **configuration: running.enter_context(Daemon(tmp_path, scratch_name, configuration))
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A directory that every user can enter: pytest's own are for their owner alone."""
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name)
+        path.chmod(0o755)
+        yield path
 
 
 @pytest.fixture

@@ -25,6 +25,9 @@ async def _change(arbiter: Arbiter, asked: rpc.Count, sign: int) -> Fields:
     wanted = max(0, runner.numprocesses + sign * asked.nb)
     if wanted > MAX_WORKERS:
         raise rpc.BadMessage(rpc.Errno.BAD_MSG_DATA, f"cannot run {wanted} workers: at most {MAX_WORKERS}")
+    if wanted > 1 and runner.spec.singleton:
+        text = f"cannot run {wanted} workers of {runner.spec.name!r}: it is a singleton; set singleton to false first"
+        raise rpc.BadMessage(rpc.Errno.COMMAND_ERROR, text)
     keep(arbiter.intents.count, runner.spec.name, wanted)
     runner.want(runner.wanted, wanted)
     return {"numprocesses": wanted, **await settled(asked.waiting, [runner], WatcherRunner.is_up)}

@@ -116,7 +116,20 @@ def mutations(seed: int) -> Iterator[bytes]:
     """Requests with a few bytes changed, cut short or made longer, and plain noise."""
     rng = random.Random(seed)
     header, body = encode(
-        SpawnRequest(ident=7, argv=["/nowhere/x", "y"], env=ENV, v1=["/nowhere"], rlimits=[(7, 64, 64)], groups=[1, 2])
+        SpawnRequest(
+            ident=7,
+            argv=["/nowhere/x", "y"],
+            env=ENV,
+            v1=["/nowhere"],
+            rlimits=[(7, 64, 64)],
+            groups=[1, 2],
+            scheduler=(3, 0),
+            io_priority=3 << 13,
+            cpus=[(0, 200)],
+            bounding=7,
+            ambient=1,
+            no_new_privs=True,
+        )
     )
     while True:
         packet = bytearray(header + body)

@@ -98,6 +98,12 @@ DIFFERENCES = [
         my("numprocesses"), 3,
     ),
     Difference(
+        "copy_path and virtualenv need no copy_env; without it circus refuses to start",
+        A + "copy_path = True\n",
+        option("copy_path"), True,
+        my("copy_path"), True,
+    ),
+    Difference(
         "A signal and a resource limit may be references; circus stops there",
         A + "rlimit_core = $(circus.env.n)\n[env]\nn = 3\n",
         loads, False,
@@ -157,7 +163,7 @@ DIFFERENCES = [
         "A singleton of several processes is refused; circus goes on without that watcher",
         A + "singleton = True\nnumprocesses = 2\n",
         loads, True,
-        None, "circus.ini:4: numprocesses in [watcher:a]: 2 are too many for a singleton; expected 1",
+        None, "circus.ini:4: numprocesses in watcher 'a': 2 are too many for a singleton; expected 1",
     ),
     Difference(
         "Watchers whose names differ in case only are refused; circus runs both and can name one",

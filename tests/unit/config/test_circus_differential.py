@@ -106,6 +106,10 @@ SAME: dict[str, Callable[[dict[str, Any], WatcherSpec], tuple[Any, Any]]] = {
     "uid": lambda its, ours: (identity(its["uid"]), ours.uid),
     "gid": lambda its, ours: (identity(its["gid"]), ours.gid),
     "copy_env": lambda its, ours: (its["copy_env"], ours.copy_env),
+    "copy_path": lambda its, ours: (its["copy_path"], ours.copy_path),
+    "virtualenv": lambda its, ours: (its["virtualenv"], ours.virtualenv),
+    "virtualenv_py_ver": lambda its, ours: (its["virtualenv_py_ver"], ours.virtualenv_py_ver),
+    "singleton": lambda its, ours: (its["singleton"], ours.singleton),
     "autostart": lambda its, ours: (its["autostart"], ours.autostart),
     "stop_signal": lambda its, ours: (its["stop_signal"], ours.stop_signal),
     "graceful_timeout": lambda its, ours: (float(its["graceful_timeout"]), ours.graceful_timeout),
@@ -135,7 +139,7 @@ EXECUTED = {"name", "cmd", "args", "shell", "shell_args", "working_dir", "env", 
 # What circus calls a default, by key; another value must be told.
 ASKS_NOTHING: dict[str, Any] = {
     "warmup_delay": 0, "executable": None, "on_demand": False, "send_hup": False, "stop_children": False,
-    "priority": 0, "use_sockets": False, "singleton": False, "copy_path": False, "hooks": {}, "respawn": True,
+    "priority": 0, "use_sockets": False, "hooks": {}, "respawn": True,
 }  # fmt: skip
 
 

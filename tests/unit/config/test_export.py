@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from circus_cg import linux
 from circus_cg.config import export, native, schema, validate
 from circus_cg.spec import ArbiterSpec, Backoff, Flapping, IoMax, Limits, Rlimit, WatcherSpec
 from tests.unit.config.test_native import WHOLE
@@ -78,13 +79,41 @@ def rlimits(draw: st.DrawFn) -> Rlimit:
     return Rlimit(soft=draw(st.integers(0, hard) if hard is not None else st.none() | SIZES), hard=hard)
 
 
+CAPABILITY = st.sampled_from(["chown", "CAP_KILL", "Net_Raw", "cap_sys_time"])
+
+
+@st.composite
+def scheduling(draw: st.DrawFn) -> dict[str, Any]:
+    """Options that must fit together."""
+    policy = draw(st.none() | st.sampled_from(list(linux.POLICIES)))
+    io_class = draw(st.none() | st.sampled_from(list(linux.IO_CLASSES)))
+    bounding = draw(st.none() | st.lists(CAPABILITY, max_size=3, unique=True).map(tuple))
+    return {
+        "sched_policy": policy,
+        "sched_priority": draw(st.none() | st.integers(1, 99)) if policy in linux.REAL_TIME else None,
+        "ionice_class": io_class,
+        "ionice_level": None if io_class == "idle" else draw(st.none() | st.integers(0, 7)),
+        "cpu_affinity": draw(st.none() | st.sampled_from(["0", "0-3,5"])),
+        "bounding_capabilities": bounding,
+        "ambient_capabilities": bounding and draw(st.none() | st.just(bounding[:1])),
+        "no_new_privs": draw(st.booleans()),
+    }
+
+
 @st.composite
 def watchers(draw: st.DrawFn, name: str) -> WatcherSpec:
     initial = draw(st.sampled_from([0.0, 0.25, 1.5, 60.0]))
+    singleton = draw(st.booleans())
     return WatcherSpec(
         name=name,
         cmd=(draw(ANY.filter(bool)), *draw(st.lists(ANY, max_size=3))),
-        numprocesses=draw(st.integers(0, 100_000)),
+        numprocesses=draw(st.integers(0, 1 if singleton else 100_000)),
+        singleton=singleton,
+        env_file=tuple(draw(st.lists(ANY.map(lambda text: f"/{text}"), max_size=2))),
+        copy_path=draw(st.booleans()),
+        virtualenv=draw(st.none() | ANY.filter(lambda text: ":" not in text).map(lambda text: f"/{text}")),
+        virtualenv_py_ver=draw(st.none() | st.sampled_from(["3.10", "3.9"])),
+        **draw(scheduling()),
         autostart=draw(st.booleans()),
         env=draw(st.dictionaries(ANY.filter(lambda key: bool(key) and "=" not in key), ANY, max_size=3)),
         copy_env=draw(st.booleans()),
@@ -132,7 +161,7 @@ def test_every_option_is_written() -> None:
     lines = [line.strip() for line in export.write(spec).splitlines()]
     told = {key for cls in schema.OPTIONS for key in schema.fields(cls)} - {"soft", "hard", "include"}
     absent = {key for key in told if not any(line.startswith(f"{key}:") for line in lines)}
-    defaults = {"pids_max", "memory_swap_max", "riops", "wiops"} & absent  # WHOLE sets some of them to no limit
+    defaults = {"singleton", "pids_max", "memory_swap_max", "riops", "wiops"} & absent  # WHOLE sets some to no limit
     assert absent - defaults == set()
 
 
@@ -170,6 +199,9 @@ def test_only_what_differs_is_written() -> None:
         ({"umask": 0o22}, "umask: 022"),
         ({"uid": "www-data", "gid": 33}, "uid: www-data\ngid: 33"),
         ({"groups": ()}, "groups: []"),
+        ({"env_file": ("/a", "/b c")}, "env_file:\n  - /a\n  - /b c"),
+        ({"bounding_capabilities": ()}, "bounding_capabilities: []"),
+        ({"sched_policy": "batch", "virtualenv_py_ver": "3.10"}, 'virtualenv_py_ver: "3.10"\nsched_policy: batch'),
         ({"groups": ("video", 44)}, "groups:\n  - video\n  - 44"),
         ({"stdout": "null"}, 'stdout: "null"'),
         ({"env": {"A": "b", "N": "1", "YES": "yes"}}, 'env:\n  A: b\n  N: "1"\n  "YES": "yes"'),

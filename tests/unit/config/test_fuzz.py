@@ -132,6 +132,11 @@ KEYS = st.sampled_from(
         ),
         *(
             "singleton",
+            "env_file",
+            "virtualenv",
+            "sched_policy",
+            "cpu_affinity",
+            "ambient_capabilities",
             "include",
             "include_dir",
             "use",

@@ -19,7 +19,8 @@ from circus_cg.errors import ConfigError
 from circus_cg.spec import Limits, WatcherSpec
 from examples.demo.run import CONFIG
 from tests.unit.config import yaml_core
-from tests.unit.config.test_native import VALUES, WHOLE
+from tests.unit.config.test_native import WHOLE
+from tests.unit.config.test_native_fuzz import VALUES
 from tests.unit.test_docs import PAGES
 
 VALIDATOR = Draft202012Validator(json_schema.document())
@@ -113,7 +114,9 @@ def test_a_wrong_file_is_refused(text: str) -> None:
         *("limits: {memory_max: 1}", "limits: {memory_maximum: 5M}", "limits: {cpu_max: fast}", "limits: {cpu_max: 0}"),
         *("limits: {cpu_weight: 0}", "limits: {cpu_weight: heavy}", "limits: {pids_max: 1.5}", "limits: {pids_max: x}"),
         *("limits: {io_max: 5}", "limits: {io_max: {'8:0': {bps: 1}}}", "limits: {io_max: {'8:0': {riops: 1M}}}"),
-        *("limits: {memory_oom_group: 1}", "watcher_limits: {io_weight: 10001}"),
+        *("sched_policy: deadline", "sched_priority: 100", "sched_priority: high", "ionice_class: best"),
+        *("ionice_level: 8", "no_new_privs: 1", "singleton: 2", "ambient_capabilities: {}", "cpu_affinity: [0]"),
+        *("env_file: {}", "limits: {memory_oom_group: 1}", "watcher_limits: {io_weight: 10001}"),
     ],
 )  # fmt: skip
 def test_a_wrong_option_is_refused(options: str) -> None:

@@ -128,10 +128,37 @@ def test_bounds_and_paths_of_the_control_channel_are_judged(control: dict[str, A
         ({"limits": Limits(io_max=(IoMax(device="8:0"), IoMax(device="8:0")))}, "limits.io_max.8:0"),
         ({"limits": Limits(io_max=(IoMax(device="8:0", rbps=0),))}, "limits.io_max.8:0.rbps"),
         ({"watcher_limits": Limits(pids_max=-1)}, "watcher_limits.pids_max"),
+        ({"singleton": True, "numprocesses": 2}, "numprocesses"),
+        ({"env_file": ("etc/x.env",)}, "env_file"),
+        ({"virtualenv": "venv"}, "virtualenv"),
+        ({"virtualenv": "/a:/b"}, "virtualenv"),
+        ({"virtualenv_py_ver": "3/../../x"}, "virtualenv_py_ver"),
+        ({"sched_policy": "deadline"}, "sched_policy"),
+        ({"sched_priority": 5}, "sched_priority"),
+        ({"sched_policy": "batch", "sched_priority": 5}, "sched_priority"),
+        ({"sched_policy": "fifo", "sched_priority": 0}, "sched_priority"),
+        ({"ionice_class": "best"}, "ionice_class"),
+        ({"ionice_class": "idle", "ionice_level": 3}, "ionice_level"),
+        ({"cpu_affinity": "3-1"}, "cpu_affinity"),
+        ({"cpu_affinity": ""}, "cpu_affinity"),
+        ({"ambient_capabilities": ("net_bindservice",)}, "ambient_capabilities"),
+        ({"ambient_capabilities": ("kill",), "bounding_capabilities": ("chown",)}, "ambient_capabilities"),
+        ({"bounding_capabilities": ("all",)}, "bounding_capabilities"),
     ],
 )
 def test_what_can_not_be_is_told_at_its_place(options: dict[str, Any], path: str) -> None:
     assert told(options)[:1] == [path]
+
+
+def test_what_fits_together_passes() -> None:
+    for options in (
+        {"singleton": True, "numprocesses": 0},
+        {"sched_policy": "rr", "sched_priority": 99},
+        {"ionice_level": 0},
+        {"ambient_capabilities": ("CAP_KILL",), "bounding_capabilities": ("kill", "chown")},
+        {"bounding_capabilities": ()},
+    ):
+        assert told(options) == []
 
 
 def test_the_bounds_themselves_pass() -> None:

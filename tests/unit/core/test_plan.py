@@ -29,6 +29,7 @@ def test_the_same_spec_needs_nothing() -> None:
         ({"min_uptime": 9.0}, "min_uptime"),
         ({"max_retry": -1}, "max_retry"),
         ({"autostart": False}, "autostart"),
+        ({"singleton": True}, "singleton"),
         ({"backoff": Backoff(initial=9.0)}, "backoff.initial"),
         ({"flapping": Flapping(attempts=0)}, "flapping.attempts"),
     ],
@@ -52,6 +53,10 @@ def test_a_count_only_counts() -> None:
         ({"rlimits": {"nofile": Rlimit(soft=1, hard=1)}}, "rlimits.nofile"),
         ({"stdout": "null"}, "stdout"),
         ({"umask": 0o22}, "umask"),
+        ({"env_file": ("/etc/x.env",)}, "env_file"),
+        ({"no_new_privs": True}, "no_new_privs"),
+        ({"bounding_capabilities": ()}, "bounding_capabilities"),
+        ({"cpu_affinity": "0"}, "cpu_affinity"),
     ],
 )
 def test_what_a_worker_is_born_with_needs_a_new_life(changes: dict[str, Any], named: str) -> None:

@@ -32,6 +32,22 @@ def test_a_program_is_looked_for_on_the_worker_s_own_path(tmp_path: Path) -> Non
     assert "is no program that can be run" in line
 
 
+def test_a_program_is_found_where_a_file_or_a_virtualenv_says(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "lib/python3.11/site-packages").mkdir(parents=True)
+    (tmp_path / "bin/serve-it").touch(mode=0o700)
+    spec = ArbiterSpec(watchers=(WatcherSpec(name="web", cmd=("serve-it",)),))
+    assert host_warnings(spec, {"web": {"PATH": str(tmp_path / "bin")}}) == []
+    assert told(cmd=("serve-it",), virtualenv=str(tmp_path)) == []
+    assert len(host_warnings(spec, {"web": {"PATH": "/no/such"}})) == 1
+
+
+@pytest.mark.parametrize(("uid", "warns"), [(0, True), (1, False)])
+def test_ambient_capabilities_of_root_mean_nothing_and_that_is_told(uid: int, warns: bool) -> None:
+    lines = told(uid=uid, ambient_capabilities=("kill",))
+    assert [line.partition(",")[0] for line in lines] == ["watcher 'web': runs as root"] * warns
+
+
 def test_a_missing_user_group_or_directory_is_told() -> None:
     lines = told(uid="no-such-user", working_dir="/no/such", stderr="/no/such/log", cmd=("/bin/sh",))
     assert [line.partition(";")[0] for line in lines] == [

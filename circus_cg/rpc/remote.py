@@ -199,12 +199,12 @@ class RemoteServer:
     def _replier(self, envelope: list[bytes], connection: Connection) -> Reply:
         """To this very connection: another one may have come with the same routing id."""
 
-        def reply(body: bytes) -> None:
+        def reply(body: bytes) -> bool:
             if self._socket.closed:
-                return
+                return False
             self._door.look()
             if not connection.open:
-                return
+                return False
             try:
                 for part in envelope:  # the first one, the connection's id, is where it fails
                     self._socket.send(part, SEND_MORE)
@@ -212,8 +212,10 @@ class RemoteServer:
             except zmq.Again:  # it left QUEUED answers unread
                 self._turned_away(connection, "reads no answers")
                 self._door.end(connection)
-            except zmq.ZMQError:
-                return  # it is gone
+                return False
+            except zmq.ZMQError:  # it is gone
+                return False
             self._drain.after_send()
+            return True
 
         return reply

@@ -31,7 +31,7 @@ class Work(NamedTuple):
     looks: bool
 
 
-Reply = Callable[[bytes], None]
+Reply = Callable[[bytes], bool]  # False: that client is gone, or doesn't read
 Handler = Callable[[bytes, Peer, Reply], Work | None]  # None: it is answered
 
 HERE = Peer(LOCAL, "local")
@@ -87,14 +87,15 @@ class Server:
         self._loop.call_soon(self._on_readable)  # more may wait, and its edge is already spent
 
     def _replier(self, envelope: list[bytes]) -> Reply:
-        def reply(body: bytes) -> None:
+        def reply(body: bytes) -> bool:
             if self._socket.closed:
-                return
+                return False
             try:
                 self._socket.send_multipart([*envelope, body], zmq.NOBLOCK)
             except zmq.ZMQError:
-                return  # that client doesn't read, or is gone
+                return False
             if self._readable():
                 self._loop.call_soon(self._on_readable)
+            return True
 
         return reply

@@ -213,8 +213,8 @@ class RemoteServer:
                 self._turned_away(connection, "reads no answers")
                 self._door.end(connection)
                 return False
-            except zmq.ZMQError:
-                return False  # it is gone
+            except zmq.ZMQError:  # it is gone
+                return False
             self._drain.after_send()
             return True
 

@@ -29,6 +29,7 @@ class Dirs(NamedTuple):
         """Where root asks the keeper itself."""
         return self.runtime / "keeper.sock"
 
+    @property
     def pubsub_endpoint(self) -> str:
         """For circus's clients."""
         return f"ipc://{self.runtime / 'pubsub.sock'}"

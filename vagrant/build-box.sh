@@ -14,14 +14,14 @@ mkdir -p "$OUT"
 ROOT=$(mktemp -d "$OUT/root.XXXXXX")
 trap 'rm -rf "$ROOT"' EXIT
 
-# The building machine's own sources, if it is a Debian 12: they are the ones it can reach.
+# The building machine's own sources, if it is a Debian 12: they are the ones it can reach. Elsewhere name a file of them.
 sources() {
     if grep -qs '^VERSION_CODENAME=bookworm' /etc/os-release && grep -q '^ID=debian' /etc/os-release; then
         for file in /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list; do
             [ ! -s "$file" ] || { cat "$file"; return; }
         done
     fi
-    echo 'deb http://deb.debian.org/debian bookworm main'
+    cat "${CIRCUS_CG_DEBIAN_SOURCES:?cannot build the box: this is no Debian 12; name a sources.list of its packages}"
 }
 
 # MODULES=list: the guest's hardware is known, and unpacking an initrd takes time where the CPU is emulated.

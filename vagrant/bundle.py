@@ -95,7 +95,7 @@ def _build_wheel(source: Path, target: Path) -> None:
 
 def _add_earlier_wheel(target: Path) -> None:
     """Of the version before the last commit that changed the keeper: what is upgraded from. None without a history."""
-    log = ["git", "log", "-1", "--format=%H", "--", "circus_cg/keeper"]
+    log = ["git", "log", "--first-parent", "-1", "--format=%H", "--", "circus_cg/keeper"]
     last = subprocess.run(log, cwd=PROJECT, check=False, capture_output=True, text=True).stdout.strip()
     with tempfile.TemporaryDirectory(dir=cache()) as fresh:
         archive = ["git", "archive", f"--output={fresh}/source.tar", f"{last}^"]

@@ -69,13 +69,14 @@ def earlier_package(directory: Path) -> Path | None:
     launcher = directory / "circus_cg/keeper/launcher"
     if launcher.exists():
         launcher.chmod(0o755)
-    elif (PACKAGE / "keeper/launcher").exists():  # it was not built there; its language has not changed
-        shutil.copy2(PACKAGE / "keeper/launcher", launcher)
+    elif (PACKAGE / "keeper/launcher").exists() and shutil.which("cc"):  # else its keeper forks
+        command = ["cc", "-std=gnu11", "-O2", "-static", "-o", str(launcher), str(launcher.with_suffix(".c"))]
+        subprocess.run(command, check=True)
     return directory / "circus_cg"
 
 
 def _checked_out(directory: Path) -> bool:
-    last = _git("log", "-1", "--format=%H", "--", "circus_cg/keeper")
+    last = _git("log", "--first-parent", "-1", "--format=%H", "--", "circus_cg/keeper")
     archive = directory / "earlier.tar"
     if not last or _git("archive", f"--output={archive}", f"{last.strip()}^", "circus_cg") is None:
         return False

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from circus_cg.keeper.messages import VERSION
 from tests.conftest import SLOWNESS, until
 from tests.functional.churn import Churn
 from tests.functional.conftest import StartDaemon
@@ -281,7 +282,7 @@ def test_a_keeper_that_can_not_begin_gives_way_to_the_old_one(
 def test_a_keeper_that_does_not_understand_the_state_is_not_tried(installed: StartInstalled) -> None:
     running, installation = installed(watchers=THREE)
     before, arbiter = pids(running, "w", 3), arbiter_of(running.pid)
-    installation.edit("keeper/messages.py", "VERSION = 1", "VERSION = 3")
+    installation.edit("keeper/messages.py", f"VERSION = {VERSION}", f"VERSION = {VERSION + 2}")
     with pytest.raises(Refused, match=r"does not understand.*more than one step"):
         running.ctl("upgrade")
     assert arbiter_of(running.pid) == arbiter and pids(running, "w", 3) == before

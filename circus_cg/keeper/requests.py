@@ -91,6 +91,7 @@ class Requests:
         """Nothing more: that it said something was noticed."""
 
     def _on_counts(self, message: Message) -> None:
+        """For who looks for a fault (`ctl debug`): nothing is decided by it."""
         slots = Counter(held.state.value for held in self._ledger.all())
         counts = {"slots": slots, "watched": self._keeper.watched, "in_flight": self._spawning.in_flight}
         backlog = 0 if self._arbiter.channel is None else self._arbiter.channel.backlog

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from circus_cg.linux import capability_mask
-from tests.conftest import until
+from tests.conftest import SLOWNESS, until
 from tests.functional.conftest import StartDaemon
 from tests.functional.daemon import PROGRAM, Daemon, Refused
 from tests.functional.evidence import lines_of, python
@@ -236,6 +236,8 @@ def test_a_capability_that_the_daemon_lacks_is_refused(tmp_path: Path, scratch_n
     assert "w.ambient_capabilities: cannot give sys_resource: the daemon has it not itself" in done.stderr
 
 
+@pytest.mark.host_may_lack("a kernel that gives real-time budgets to v2 cpu groups")
+@pytest.mark.skipif(SLOWNESS > 1, reason="the guest's kernel (RT_GROUP_SCHED) gives v2 cpu groups no real-time budget")
 def test_a_real_time_policy_is_what_was_asked_for(daemon: StartDaemon, tmp_path: Path, way_to_spawn: None) -> None:
     seen = tmp_path / "seen"
     asked = {"sched_policy": "rr", "sched_priority": 5}

@@ -1,6 +1,6 @@
 """Commands that an operator runs in a worker's group: lives of their own, under a reserved slot of the keeper's.
 
-docs/decisions/0007-a-command-in-a-workers-group.md says why each has a group inside the worker's, and pipes by name.
+docs/decisions/0011-a-command-in-a-workers-group.md says why each has a group inside the worker's, and pipes by name.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from math import inf
 from typing import Any, NamedTuple, assert_never
 
@@ -18,6 +17,7 @@ from msgspec.structs import replace
 from circus_cg.arbiter import life
 from circus_cg.arbiter.boot import ArbiterBoot
 from circus_cg.arbiter.journal import Journal
+from circus_cg.arbiter.lives import NOT_KILLED, LifeGroups, oom
 from circus_cg.cgroup.group import WatcherGroup, WorkerGroup
 from circus_cg.cgroup.watch import EventHub
 from circus_cg.core import effects as do
@@ -33,7 +33,6 @@ from circus_cg.keeper.messages import Key, Message, is_understood
 from circus_cg.spec import WatcherSpec
 
 AT_REST = (Phase.IDLE, Phase.BACKOFF, Phase.FAILED)  # nothing lives in these
-REMOVE_AGAIN = 0.2  # seconds; a group that was just emptied can refuse rmdir for an instant
 
 
 class Shared(NamedTuple):
@@ -47,7 +46,7 @@ class Shared(NamedTuple):
 
 class WatcherRunner:
     def __init__(self, spec: WatcherSpec, identity: Identity, group: WatcherGroup, shared: Shared) -> None:
-        self.spec, self.identity, self.group = spec, identity, group
+        self.spec, self.identity = spec, identity
         self.wanted = False
         self.numprocesses = spec.numprocesses
         self.slots: dict[int, Slot] = {}
@@ -56,9 +55,8 @@ class WatcherRunner:
         self._template = life.template(spec, shared.boot, identity)
         self._names_wid = life.names_wid(spec)
         self._digest = plan.digest(spec)
-        self._keeper, self._hub, self._journal = shared.keeper, shared.hub, shared.journal
-        self._groups: dict[tuple[int, int], WorkerGroup] = {}  # (wid, generation): those not removed yet
-        self._watches: dict[tuple[int, int], Any] = {}  # armed while leftovers outlive their worker
+        self._keeper, self._journal = shared.keeper, shared.journal
+        self._lives = LifeGroups(group, shared.hub, self._on_emptied)
         self._unsaid: dict[int, str] = {}  # notes that wait for the end of the turn
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self.rolling = asyncio.Lock()  # new lives one after the other: one such series at a time
@@ -87,7 +85,7 @@ class WatcherRunner:
 
     def revise(self, spec: WatcherSpec, identity: Identity, group: WatcherGroup) -> None:
         """What holds from now on; lives that have begun keep what they began with."""
-        self.spec, self.identity, self.group = spec, identity, group
+        self.spec, self.identity, self._lives.group = spec, identity, group
         self._template = life.template(spec, self._boot, identity)
         self._names_wid = life.names_wid(spec)
         self._digest = plan.digest(spec)
@@ -135,8 +133,7 @@ class WatcherRunner:
     def sweep(self) -> None:
         """Groups of lives that are over, whose removal a dead arbiter still owed."""
         current = {(slot.wid, slot.generation) for slot in self.slots.values() if slot.phase not in AT_REST}
-        for wid, generation in self.group.lives() - current:
-            self._remove(wid, generation)
+        self._lives.sweep(current)
 
     def settled(self, condition: Callable[[], bool]) -> asyncio.Future[None]:
         """Done as soon as `condition` holds; it is looked at after each event of this watcher."""
@@ -162,17 +159,18 @@ class WatcherRunner:
         return {**(life.with_wid(request, self.spec, wid) if self._names_wid else request), "argv": argv}
 
     @property
+    def group(self) -> WatcherGroup:
+        return self._lives.group
+
+    def group_of(self, wid: int, generation: int) -> WorkerGroup:
+        return self._lives.of(wid, generation)
+
+    @property
     def busy(self) -> int:
         """Slots that are neither idle nor failed."""
         return sum(self.phases[p] for p in (Phase.STARTING, Phase.READY, Phase.BACKOFF, Phase.STOPPING))
 
-    def group_of(self, wid: int, generation: int) -> WorkerGroup:
-        group = self._groups.get((wid, generation))
-        if group is None:
-            group = self._groups[wid, generation] = self.group.worker(wid, generation)
-        return group
-
-    # -- what the keeper tells -------------------------------------------------------------------
+    # -- what the keeper and the kernel tell -------------------------------------------------------------------
 
     def on_news(self, message: Message) -> None:
         key = Key(*message["key"])
@@ -186,6 +184,13 @@ class WatcherRunner:
             case "refused":
                 held, pid = message["generation"], message["pid"]
                 self.deliver(key.wid, ev.Refused(id=event_id, generation=held, pid=pid))
+
+    def _on_emptied(self, wid: int, generation: int) -> None:
+        """While its worker lives that comes with the exit instead."""
+        slot = self.slots.get(wid)
+        if slot is not None and slot.generation == generation and not slot.alive:
+            self._lives.forget(wid, generation)
+            self.deliver(wid, ev.Emptied(id=self._journal.next_id(), generation=generation))
 
     def deliver(self, wid: int, event: ev.Event, at: float | None = None, *, spec: WatcherSpec | None = None) -> None:
         before = self.slots.get(wid) or Slot(wid=wid)
@@ -216,16 +221,11 @@ class WatcherRunner:
         """No deadline is kept and no descriptor held any more."""
         for timer in self._timers.values():
             timer.cancel()
-        for group in self._groups.values():
-            group.close()
-        self.group.close()
+        self._lives.close()
 
     def remove_groups(self) -> bool:
         """At the end: what the watcher made. False: something is not empty yet."""
-        for group in self._groups.values():
-            group.remove()
-        self._groups.clear()
-        return self.group.remove()
+        return self._lives.remove_all()
 
     def forget(self) -> None:
         """The keeper's memory of a watcher that is down and will not be back."""
@@ -242,9 +242,9 @@ class WatcherRunner:
             case do.Signal():
                 self._keeper.signal(self._key(slot.wid, effect.generation), effect.signum)
             case do.KillGroup():
-                self._kill(slot.wid, effect.generation)
+                self._lives.kill(slot.wid, effect.generation)
             case do.RemoveGroup():
-                self._remove(slot.wid, effect.generation)
+                self._lives.remove(slot.wid, effect.generation)
             case do.Publish():
                 self._journal.publish(self.spec.name, slot.wid, effect)
             case do.FreezeGroup():
@@ -284,36 +284,6 @@ class WatcherRunner:
         elif self.wanted and not wanted:
             self._journal.tell(self.spec.name, "stop")
 
-    def _kill(self, wid: int, generation: int) -> None:
-        self.group_of(wid, generation).kill()
-        self._watch_emptiness(wid, generation)
-
-    def _watch_emptiness(self, wid: int, generation: int) -> None:
-        """Armed before the look, so that an end between the two is not missed."""
-        if (wid, generation) not in self._watches:
-            group = self.group_of(wid, generation)
-            self._watches[wid, generation] = self._hub.watch_populated(group, partial(self._look, wid, generation))
-        self._loop.call_soon(self._look, wid, generation)
-
-    def _look(self, wid: int, generation: int) -> None:
-        """Tell the slot when the group is empty; while its worker lives that comes with the exit instead."""
-        slot = self.slots.get(wid)
-        handle = self._watches.get((wid, generation))
-        if handle is None or slot is None or slot.generation != generation or slot.alive:
-            return
-        if not self.group_of(wid, generation).populated():
-            self._hub.forget(self._watches.pop((wid, generation)))
-            self.deliver(wid, ev.Emptied(id=self._journal.next_id(), generation=generation))
-
-    def _remove(self, wid: int, generation: int, tries: int = 25) -> None:
-        handle = self._watches.pop((wid, generation), None)
-        if handle is not None:
-            self._hub.forget(handle)
-        if self.group_of(wid, generation).remove():
-            self._groups.pop((wid, generation), None)
-        elif tries:
-            self._loop.call_later(REMOVE_AGAIN, self._remove, wid, generation, tries - 1)
-
     # -- bookkeeping ---------------------------------------------------------------------------------
 
     def _exit_event(self, event_id: int, key: Key, message: Message) -> ev.Event:
@@ -321,25 +291,17 @@ class WatcherRunner:
         group = self.group_of(key.wid, key.generation)
         populated = group.populated()
         if populated:
-            self._watch_emptiness(key.wid, key.generation)
+            self._lives.watch(key.wid, key.generation)
         elif error is not None:
             return ev.LaunchFailed(
                 id=event_id, generation=key.generation, stage=error["stage"], errno=error["errno"], text=error["text"]
             )
-        oom, detail, peak = self._oom(group) if message["code"] != 0 else (None, "", None)
-        peak = group.memory_peak() if peak is None else peak
+        killed = oom(group) if message["code"] != 0 else NOT_KILLED
         return ev.Exited(
             id=event_id, generation=key.generation, code=message["code"], signal=message["signal"],
-            oom=oom, detail=detail, populated=populated, peak=peak,
+            oom=killed.verdict, detail=killed.detail, populated=populated,
+            peak=group.memory_peak() if killed.peak is None else killed.peak,
         )  # fmt: skip
-
-    def _oom(self, group: WorkerGroup) -> tuple[Any, str, int | None]:
-        verdict = group.oom()
-        if not verdict.kills:
-            return None, "", None
-        limit = "none" if verdict.limit is None else str(verdict.limit)
-        peak = "unknown" if verdict.peak is None else str(verdict.peak)
-        return ("own" if verdict.own_limit else "host"), f"memory_max {limit}, peak {peak}", verdict.peak
 
     def _remember(self, event: ev.Event, slot: Slot, note: str) -> None:
         """With the keeper at once; but that a worker is ready the keeper knows itself, so those notes wait for the end

@@ -1,0 +1,96 @@
+"""The groups of one watcher's lives: opened once, watched while leftovers outlive their worker, removed at last."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+from circus_cg.cgroup.group import WatcherGroup, WorkerGroup
+from circus_cg.cgroup.watch import EventHub
+
+REMOVE_AGAIN = 0.2  # seconds; a group that was just emptied can refuse rmdir for an instant
+
+Life = tuple[int, int]  # wid, generation
+
+
+class Oom(NamedTuple):
+    """What the OOM killer did in a group, if it did."""
+
+    verdict: Literal["own", "host"] | None
+    detail: str
+    peak: int | None  # bytes of memory
+
+
+NOT_KILLED = Oom(None, "", None)
+
+
+class LifeGroups:
+    def __init__(self, group: WatcherGroup, hub: EventHub, emptied: Callable[[int, int], None]) -> None:
+        """`emptied` is called with wid and generation, once for each killed or watched group that holds nobody more."""
+        self.group = group
+        self._hub, self._emptied = hub, emptied
+        self._groups: dict[Life, WorkerGroup] = {}  # those not removed yet
+        self._watches: dict[Life, Any] = {}
+        self._loop = asyncio.get_running_loop()
+
+    def of(self, wid: int, generation: int) -> WorkerGroup:
+        group = self._groups.get((wid, generation))
+        if group is None:
+            group = self._groups[wid, generation] = self.group.worker(wid, generation)
+        return group
+
+    def kill(self, wid: int, generation: int) -> None:
+        self.of(wid, generation).kill()
+        self.watch(wid, generation)
+
+    def watch(self, wid: int, generation: int) -> None:
+        """Tell when it is empty. Armed before the look, so that an end between the two is not missed."""
+        if (wid, generation) not in self._watches:
+            group = self.of(wid, generation)
+            self._watches[wid, generation] = self._hub.watch_populated(group, partial(self.look, wid, generation))
+        self._loop.call_soon(self.look, wid, generation)
+
+    def look(self, wid: int, generation: int) -> None:
+        if (wid, generation) in self._watches and not self.of(wid, generation).populated():
+            self._emptied(wid, generation)
+
+    def forget(self, wid: int, generation: int) -> None:
+        """It is not watched any more."""
+        handle = self._watches.pop((wid, generation), None)
+        if handle is not None:
+            self._hub.forget(handle)
+
+    def remove(self, wid: int, generation: int, tries: int = 25) -> None:
+        self.forget(wid, generation)
+        if self.of(wid, generation).remove():
+            self._groups.pop((wid, generation), None)
+        elif tries:
+            self._loop.call_later(REMOVE_AGAIN, self.remove, wid, generation, tries - 1)
+
+    def sweep(self, current: set[Life]) -> None:
+        """Remove what is there of other lives than these."""
+        for wid, generation in self.group.lives() - current:
+            self.remove(wid, generation)
+
+    def remove_all(self) -> bool:
+        """At the end, the watcher's own group too. False: something is not empty yet."""
+        for group in self._groups.values():
+            group.remove()
+        self._groups.clear()
+        return self.group.remove()
+
+    def close(self) -> None:
+        for group in self._groups.values():
+            group.close()
+        self.group.close()
+
+
+def oom(group: WorkerGroup) -> Oom:
+    found = group.oom()
+    if not found.kills:
+        return NOT_KILLED
+    limit = "none" if found.limit is None else str(found.limit)
+    peak = "unknown" if found.peak is None else str(found.peak)
+    return Oom("own" if found.own_limit else "host", f"memory_max {limit}, peak {peak}", found.peak)

@@ -17,7 +17,7 @@ from circus_cg.rpc.drain import Drain
 class LocalSocket:
     """`receive()` is called while there are messages, and takes one. It has a context of its own."""
 
-    def __init__(self, kind: int, options: Mapping[int, int], receive: Callable[[], None]) -> None:
+    def __init__(self, kind: int, options: Mapping[zmq.SocketOption, int], receive: Callable[[], None]) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = self._context.socket(kind)
         for option, value in options.items():

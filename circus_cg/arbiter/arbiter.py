@@ -16,6 +16,7 @@ from circus_cg.arbiter.execs import Execs
 from circus_cg.arbiter.feed import Feed
 from circus_cg.arbiter.intent import Intents
 from circus_cg.arbiter.journal import Journal
+from circus_cg.arbiter.pace import Pace
 from circus_cg.arbiter.runner import Shared, WatcherRunner
 from circus_cg.arbiter.sampler import Sampler
 from circus_cg.arbiter.samples import Samples
@@ -44,6 +45,7 @@ class Arbiter:
         self.runners: dict[str, WatcherRunner] = {}
         self.leaving: dict[str, asyncio.Task[None]] = {}  # watchers on their way out
         self.samples = Samples()
+        self.pace = Pace(clock.now)
         self.instance = str(hello["instance"])
         self.keeper = keeper
         self.sampler = Sampler(self)

@@ -28,7 +28,7 @@ from circus_cg.arbiter.commands import (
     stats,
 )
 from circus_cg.arbiter.commands.target import Fields
-from circus_cg.arbiter.feed import Push
+from circus_cg.arbiter.feed import Asker, Push
 from circus_cg.arbiter.view import View
 from circus_cg.core.access import LOCAL, Caller, Role
 from circus_cg.core.choice import nearest
@@ -119,7 +119,7 @@ class Commands:
             raise rpc.BadMessage(rpc.Errno.UNKNOWN_COMMAND, f"unknown command: {command[:64]!r}{hint}")
         _permit(command, known, caller)
         asked = rpc.properties(command, known.asks, properties)
-        more = (push,) if known.streams else ()
+        more = (None if push is None else Asker(caller, push),) if known.streams else ()
         if not caller.watchers:
             return known.run(self._arbiter, asked, *more)
         if isinstance(asked, rpc.Add) and not caller.sees(asked.name):

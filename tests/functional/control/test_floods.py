@@ -14,8 +14,8 @@ from tests.functional.control.afar import open_fds, rss_mb
 from tests.functional.control.conftest import StartAfar
 
 
-def half_open(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port))
+def half_open(port: int, origin: str = "127.0.0.1") -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), source_address=(origin, 0))
 
 
 def is_over(one: socket.socket) -> bool:
@@ -56,6 +56,15 @@ def test_the_oldest_half_open_connection_makes_room(afar: StartAfar) -> None:
         with running.client(pair) as peer:
             assert peer.ask("list")["status"] == "ok"
         assert not is_over(silent[-1])
+
+
+def test_who_floods_from_one_address_ends_no_connection_from_another(afar: StartAfar) -> None:
+    running = afar(connections=10, handshake_timeout="30s")
+    with ExitStack() as held:
+        slow = [held.enter_context(half_open(running.port, "127.0.0.3")) for _ in range(3)]
+        flood = [held.enter_context(half_open(running.port, "127.0.0.2")) for _ in range(60)]
+        until(lambda: all(map(is_over, flood[:50])), 10, "the flood's oldest to be ended")
+        assert not any(map(is_over, slow)) and not any(map(is_over, flood[-5:]))
 
 
 def test_no_key_has_more_than_half_of_the_connections(afar: StartAfar) -> None:

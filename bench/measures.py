@@ -15,10 +15,15 @@ from bench.spawning import spawn_times
 from bench.world import World, cpu_seconds, pss_kb
 
 Result = dict[str, Any]
+REST = 0.02  # seconds
 
 
 def restart(world: World, workers: int, rounds: int) -> Result:
-    """SIGKILL to the replacement's first instruction; one kill each in turn, all systems up at once, pollers paused."""
+    """SIGKILL to the replacement's first instruction; one kill each in turn, all systems up at once, pollers paused.
+
+    One death after the other; and, as `rested`, 20 ms after the last: by then a shared host has given caches and CPUs
+    to its other guests, and everybody, the floors too, begins cold.
+    """
     fast = [s.Ours(world, workers), s.Floor(world, workers), s.BareFloor(world, workers)]
     slow: list[s.System] = [s.Circus(world, workers), s.CircusFast(world, workers), s.Supervisord(world, workers)]
     slow += [s.Runit(world, workers)] if workers <= 100 else []
@@ -28,10 +33,12 @@ def restart(world: World, workers: int, rounds: int) -> Result:
             time.sleep(1.5)  # its own start-up grace, during which it would call a death a failed start
             system.pause()
     times: dict[str, list[float]] = {system.name: [] for system in [*fast, *slow]}
+    rested: dict[str, list[float]] = {system.name: [] for system in fast}
     for number in range(rounds):
-        for system in fast:
-            times[system.name].append(system.restart())
-            time.sleep(0.02)  # spaced: the realistic case is one death at a time
+        for pause, found in ((0.0, times), (REST, rested)):
+            for system in fast:
+                time.sleep(pause)
+                found[system.name].append(system.restart())
         if number % max(1, rounds // 12) == 0:
             for system in slow:
                 system.resume()
@@ -44,7 +51,7 @@ def restart(world: World, workers: int, rounds: int) -> Result:
         if system in slow:
             system.resume()
         system.stop()
-    return _summary(times, slow)
+    return {**_summary(times), "rested": _summary(rested)}
 
 
 def start(world: World, workers: int, rounds: int) -> Result:
@@ -59,7 +66,7 @@ def start(world: World, workers: int, rounds: int) -> Result:
             times[kind.name].append(system.start())
             time.sleep(0.5)
             system.stop()
-    return _summary(times, [])
+    return _summary(times)
 
 
 def stop(world: World, workers: int, rounds: int) -> Result:
@@ -72,7 +79,7 @@ def stop(world: World, workers: int, rounds: int) -> Result:
             system.start()
             time.sleep(1.5)
             times[kind.name].append(system.stop())
-    return _summary(times, [])
+    return _summary(times)
 
 
 def idle(world: World, workers: int, rounds: int) -> Result:
@@ -110,14 +117,14 @@ def idle(world: World, workers: int, rounds: int) -> Result:
 def spawn(world: World, workers: int, rounds: int) -> Result:
     """One worker's spawn to its first instruction, from one process: launcher, fork fallback, floors, plain Popen."""
     times = spawn_times(world, rounds)
-    result = _summary(times, [])
+    result = _summary(times)
     popen = median(times["popen"])
     result["ratio_to_popen"] = median(times["ours"]) / popen
     result["fallback_ratio_to_popen"] = median(times["ours_fallback"]) / popen
     return result
 
 
-def _summary(times: dict[str, list[float]], slow: list[s.System]) -> Result:
+def _summary(times: dict[str, list[float]]) -> Result:
     medians = {name: median(values) for name, values in times.items() if values}
     peers = {name: value for name, value in medians.items() if name not in ("ours", "floor", "bare_floor")}
     ours = medians["ours"]

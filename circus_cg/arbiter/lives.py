@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 from circus_cg.cgroup.group import WatcherGroup, WorkerGroup
 from circus_cg.cgroup.watch import EventHub
 
+REMOVE_SOON = 0.01  # seconds: the next life's clone and ours would wait for the same lock in the kernel
 REMOVE_AGAIN = 0.2  # seconds; a group that was just emptied can refuse rmdir for an instant
 
 Life = tuple[int, int]  # wid, generation
@@ -33,6 +34,7 @@ class LifeGroups:
         self._hub, self._emptied = hub, emptied
         self._groups: dict[Life, WorkerGroup] = {}  # those not removed yet
         self._watches: dict[Life, Any] = {}
+        self._going: dict[Life, asyncio.TimerHandle] = {}  # to be removed soon
         self._loop = asyncio.get_running_loop()
 
     def of(self, wid: int, generation: int) -> WorkerGroup:
@@ -40,6 +42,13 @@ class LifeGroups:
         if group is None:
             group = self._groups[wid, generation] = self.group.worker(wid, generation)
         return group
+
+    def begun(self, wid: int, generation: int) -> WorkerGroup:
+        """Its group, which is not to be removed any more: after a refusal a number can be used again."""
+        going = self._going.pop((wid, generation), None)
+        if going is not None:
+            going.cancel()
+        return self.of(wid, generation)
 
     def kill(self, wid: int, generation: int) -> None:
         self.of(wid, generation).kill()
@@ -62,12 +71,19 @@ class LifeGroups:
         if handle is not None:
             self._hub.forget(handle)
 
+    def remove_soon(self, wid: int, generation: int) -> None:
+        """After what is urgent."""
+        self.forget(wid, generation)
+        self._going[wid, generation] = self._loop.call_later(REMOVE_SOON, self.remove, wid, generation)
+
     def remove(self, wid: int, generation: int, tries: int = 25) -> None:
         self.forget(wid, generation)
+        self._going.pop((wid, generation), None)
         if self.of(wid, generation).remove():
             self._groups.pop((wid, generation), None)
         elif tries:
-            self._loop.call_later(REMOVE_AGAIN, self.remove, wid, generation, tries - 1)
+            again = self._loop.call_later(REMOVE_AGAIN, self.remove, wid, generation, tries - 1)
+            self._going[wid, generation] = again
 
     def sweep(self, current: set[Life]) -> None:
         """Remove what is there of other lives than these."""

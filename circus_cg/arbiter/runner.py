@@ -244,7 +244,7 @@ class WatcherRunner:
             case do.KillGroup():
                 self._lives.kill(slot.wid, effect.generation)
             case do.RemoveGroup():
-                self._lives.remove(slot.wid, effect.generation)
+                self._lives.remove_soon(slot.wid, effect.generation)
             case do.Publish():
                 self._journal.publish(self.spec.name, slot.wid, effect)
             case do.FreezeGroup():
@@ -255,7 +255,7 @@ class WatcherRunner:
                 assert_never(effect)
 
     def _spawn(self, slot: Slot, effect: do.Spawn, note: str) -> None:
-        group = self.group_of(slot.wid, effect.generation)
+        group = self._lives.begun(slot.wid, effect.generation)
         request = life.request(self._template, group)
         if self._names_wid:
             request = life.with_wid(request, self.spec, slot.wid)

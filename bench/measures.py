@@ -21,8 +21,8 @@ REST = 0.02  # seconds
 def restart(world: World, workers: int, rounds: int) -> Result:
     """SIGKILL to the replacement's first instruction; one kill each in turn, all systems up at once, pollers paused.
 
-    One death after the other; and, as `rested`, 20 ms after the last: by then a shared host has given caches and CPUs
-    to its other guests, and everybody, the floors too, begins cold.
+    20 ms after the last one, when the aftermath of that is over; and, as `crowded`, at once. Longer pauses would measure
+    the host: it gives caches and CPUs to its other guests, and the larger a program the colder it begins.
     """
     fast = [s.Ours(world, workers), s.Floor(world, workers), s.BareFloor(world, workers)]
     slow: list[s.System] = [s.Circus(world, workers), s.CircusFast(world, workers), s.Supervisord(world, workers)]
@@ -33,9 +33,9 @@ def restart(world: World, workers: int, rounds: int) -> Result:
             time.sleep(1.5)  # its own start-up grace, during which it would call a death a failed start
             system.pause()
     times: dict[str, list[float]] = {system.name: [] for system in [*fast, *slow]}
-    rested: dict[str, list[float]] = {system.name: [] for system in fast}
+    crowded: dict[str, list[float]] = {system.name: [] for system in fast}
     for number in range(rounds):
-        for pause, found in ((0.0, times), (REST, rested)):
+        for pause, found in ((0.0, crowded), (REST, times)):
             for system in fast:
                 time.sleep(pause)
                 found[system.name].append(system.restart())
@@ -51,7 +51,7 @@ def restart(world: World, workers: int, rounds: int) -> Result:
         if system in slow:
             system.resume()
         system.stop()
-    return {**_summary(times), "rested": _summary(rested)}
+    return {**_summary(times), "crowded": _summary(crowded)}
 
 
 def start(world: World, workers: int, rounds: int) -> Result:

@@ -21,8 +21,8 @@ REST = 0.02  # seconds
 def restart(world: World, workers: int, rounds: int) -> Result:
     """SIGKILL to the replacement's first instruction; one kill each in turn, all systems up at once, pollers paused.
 
-    20 ms after the last one, when the aftermath of that is over; and, as `crowded`, at once. Longer pauses would measure
-    the host: it gives caches and CPUs to its other guests, and the larger a program the colder it begins.
+    20 ms after the last one, when the aftermath of that is over; and, as `crowded`, at once. Longer pauses would
+    measure the host: it gives caches and CPUs to its other guests, and the larger a program the colder it begins.
     """
     fast = [s.Ours(world, workers), s.Floor(world, workers), s.BareFloor(world, workers)]
     slow: list[s.System] = [s.Circus(world, workers), s.CircusFast(world, workers), s.Supervisord(world, workers)]

@@ -202,6 +202,8 @@ class WatcherRunner:
             if isinstance(event, ev.Exited | ev.LaunchFailed):  # told twice: acknowledged twice
                 self._keeper.ack(self._key(wid, event.generation), to_note(before))
             return
+        if not isinstance(event, ev.Freeze | ev.Thaw):  # nothing more becomes of these
+            self._journal.follow(self.spec.name, wid)
         if any(isinstance(effect, do.Spawn) for effect in effects):
             after = replace(after, born=self._digest)
         self._put(after)

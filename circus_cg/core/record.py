@@ -12,7 +12,8 @@ class Record(NamedTuple):
     """Of a worker, or with `wid` 0 of its whole watcher. `cause` is the id of what led to it; 0 begins a chain.
 
     `kind`: of a worker core.effects.Kind; of a watcher add, start, reload, change, stop (asked for), stopped (it is
-    down), remove, removed; of either decision: what a policy decided by itself.
+    down), remove, removed, asked (an operator's command that something came of), refused (one that nothing did); of
+    either decision: what a policy decided by itself.
     """
 
     id: int
@@ -28,6 +29,7 @@ class Record(NamedTuple):
     seq: int = 0  # the journal numbers them without a hole
     verdict: str = ""  # of a decision; `detail` is its reason
     inputs: Mapping[str, Any] | None = None  # of a decision: all that it was made from, as JSON has it
+    root: int = 0  # id of the operator's command, or the decision, that it came of, however far away; 0: of none
 
 
 def document(record: Record, wall_offset: float) -> dict[str, Any]:
@@ -45,6 +47,7 @@ def document(record: Record, wall_offset: float) -> dict[str, Any]:
         "pid": record.pid,
         "exit": None if record.exit is None else exit_document(record.exit, wall_offset),
         **({} if record.inputs is None else {"verdict": record.verdict, "inputs": dict(record.inputs)}),
+        **({"root": record.root} if record.root else {}),
     }
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from circus_cg.arbiter.arbiter import Arbiter
 from circus_cg.arbiter.commands import (
+    asking,
     change,
     count,
     diff,
@@ -120,11 +121,13 @@ class Commands:
         _permit(command, known, caller)
         asked = rpc.properties(command, known.asks, properties)
         more = (push,) if known.streams else ()
-        if not caller.watchers:
-            return known.run(self._arbiter, asked, *more)
-        if isinstance(asked, rpc.Add) and not caller.sees(asked.name):
+        if caller.watchers and isinstance(asked, rpc.Add) and not caller.sees(asked.name):
             raise _forbidden(f"cannot add {asked.name[:64]!r}", caller)
-        return known.run(View.of(self._arbiter, caller.sees), asked, *more)
+        seen = View.of(self._arbiter, caller.sees) if caller.watchers else self._arbiter
+        if known.role is OBSERVE:
+            return known.run(seen, asked, *more)
+        told = asking.Asking(seen, command.lower(), asked, caller)
+        return told.begin(lambda: known.run(seen, asked, *more))
 
 
 def _permit(command: str, known: Command, caller: Caller) -> None:

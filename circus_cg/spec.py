@@ -169,6 +169,21 @@ class Control(Spec, frozen=True, kw_only=True):
     handshake_timeout: float = 5.0
 
 
+class History(Spec, frozen=True, kw_only=True):
+    """What is kept on disk of what happened: events, decisions, and now and then what each watcher uses."""
+
+    age: float = 7 * 86400.0  # seconds; 0: nothing is kept
+    size: int = 64 << 20  # bytes
+    usage: float = 60.0  # seconds between two samples; 0: none
+
+
+class Metrics(Spec, frozen=True, kw_only=True):
+    """Who may read what workers use, by HTTP and without a key; nobody unless `listen` is set."""
+
+    listen: str | None = None  # ADDRESS:PORT, the address IPv4 or [IPv6]
+    workers: bool = True  # series of each worker too
+
+
 class ArbiterSpec(Spec, frozen=True, kw_only=True):
     """A daemon's whole configuration."""
 
@@ -177,6 +192,8 @@ class ArbiterSpec(Spec, frozen=True, kw_only=True):
     on_missing: str = "refuse"  # refuse | warn: what to do about a limit this host can't enforce
     events_kept: int = 10_000  # for who listens late
     control: Control = Control()
+    history: History = History()
+    metrics: Metrics = Metrics()
     watchers: tuple[WatcherSpec, ...] = ()
 
     def watcher(self, name: str) -> WatcherSpec | None:

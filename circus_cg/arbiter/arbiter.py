@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -27,6 +27,9 @@ from circus_cg.keeper.client import KeeperClient
 from circus_cg.keeper.log import say
 from circus_cg.keeper.messages import Message
 from circus_cg.keeper.wire import Closed
+
+if TYPE_CHECKING:  # it begins after the first spawns
+    from circus_cg.arbiter.history import History
 
 T = TypeVar("T")
 STOPPING = "stopping"  # the arbiter's own note, once the daemon is to end
@@ -49,6 +52,7 @@ class Arbiter:
         self.sampler = Sampler(self)
         self.feed = Feed(self)
         self.execs = Execs(self)
+        self.history: History | None = None  # where it is kept on disk
         self.reconfiguring = asyncio.Lock()
         self.shared = Shared(boot, keeper, self.hub, self.journal)
         self.started_at = clock.wall()
@@ -89,6 +93,11 @@ class Arbiter:
 
     def sees(self, watcher: str) -> bool:
         """Whether who asks may hear of that watcher, known or not: whoever asks the arbiter itself hears of all."""
+        return True
+
+    @property
+    def sees_all(self) -> bool:
+        """As `sees`, of every watcher there was or will be."""
         return True
 
     def terminate(self) -> None:

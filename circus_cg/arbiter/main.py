@@ -37,9 +37,11 @@ async def serve(record: boot.ArbiterBoot) -> None:
     endpoints = control.Endpoints(arbiter, places)
     publishing = importlib.import_module("circus_cg.arbiter.publishing").Publishing(arbiter, places.pubsub_endpoint)
     keeper.ready(arbiter.summary, serving=True)
+    observing = importlib.import_module("circus_cg.arbiter.observing").Observing(arbiter, places)
     try:
         await arbiter.gone
     finally:
+        observing.close()
         publishing.close()
         endpoints.close()
 

@@ -17,7 +17,7 @@ from msgspec import inspect
 from circus_cg import linux, units
 from circus_cg.config.document import Document, Part
 from circus_cg.config.words import command_words
-from circus_cg.spec import ArbiterSpec, Backoff, Control, Flapping, IoMax, Limits, Rlimit, WatcherSpec
+from circus_cg.spec import ArbiterSpec, Backoff, Control, Flapping, History, IoMax, Limits, Metrics, Rlimit, WatcherSpec
 
 
 class Unit(NamedTuple):
@@ -75,6 +75,8 @@ _ARBITER = {
     "on_missing": Option("what to do about what this host can't enforce or grant", choices=("refuse", "warn")),
     "events_kept": Option("so many events can be asked for after they happened", least=100, most=1_000_000),
     "control": Option("who may operate it from afar: nobody unless it says so", also=("endpoint", "remote", "rpc")),
+    "history": Option("what is kept on disk of what happened", also=("events_history", "database")),
+    "metrics": Option("what workers use, for Prometheus: nobody is served unless it says so", also=("openmetrics",)),
     "watchers": Option("NAME: a mapping of the watcher's options", also=("services", "programs", "processes")),
 }
 
@@ -110,6 +112,23 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
         "handshake_timeout": Option(
             "so long may a connection take to show its key", SECONDS, 0.1, 3600, also=("handshake_ivl",)
         ),
+    },
+    History: {
+        "age": Option(
+            "what is older is dropped; 0: nothing is kept", SECONDS, 0, MAX_SECONDS, also=("max_age", "keep")
+        ),
+        "size": Option("the oldest are dropped beyond it", BYTES, 1 << 20, also=("max_size",)),
+        "usage": Option(
+            "what each watcher uses is kept so often; 0: never", SECONDS, 0, 86400, also=("sample", "interval")
+        ),
+    },
+    Metrics: {
+        "listen": Option(
+            "`ADDRESS:PORT` for HTTP, such as `127.0.0.1:9187`, IPv6 in brackets: who reaches it may read",
+            also=("endpoint", "bind", "address", "port"),
+            absent="nobody is served",
+        ),
+        "workers": Option("series of each worker, beside the watchers'"),
     },
     Part: {"watchers": _ARBITER["watchers"]},
     WatcherSpec: {

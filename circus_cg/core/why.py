@@ -20,6 +20,7 @@ ENDS: dict[str, What] = {
 }  # a slot's chain is over -> what it was
 ROOTS = {"decision", "asked", "refused"}  # what may begin a chain of others
 ASIDE = {"frozen", "thawed"}  # neither begins nor ends a life
+PLAIN = {None, "exited", "signal", "exec", "unknown"}  # reasons of an exit that its words tell
 SHOWN = 12  # workers of one chain, and inputs of one decision
 
 

@@ -201,6 +201,29 @@ class Events(msgspec.Struct, kw_only=True):
     end: bool = False
 
 
+class History(msgspec.Struct, kw_only=True):
+    """What is kept on disk: the last `limit` events, or with `usage` samples, between two instants in seconds since
+    the epoch; `ago`: since so many seconds before now, by the daemon's clock.
+    """
+
+    name: Names = None
+    match: Match = "glob"
+    kinds: list[str] | None = None
+    since: float | None = None
+    ago: float | None = None
+    until: float | None = None
+    limit: int = 1000
+    usage: bool = False
+
+
+class Why(msgspec.Struct, kw_only=True):
+    """The last `limit` chains of causes of a watcher, also one that is gone, or of one of its workers."""
+
+    name: str
+    wid: int | None = None
+    limit: int = 100
+
+
 class Reload(msgspec.Struct, kw_only=True):
     """New lives one after the other; with `graceful` false all at once. `sequential` is as good as none."""
 

@@ -20,6 +20,7 @@ from circus_cg.arbiter.commands import (
     exec,
     foreign,
     freezing,
+    history,
     inside,
     lifecycle,
     options,
@@ -69,6 +70,7 @@ COMMANDS: dict[str, Command] = {
     "freeze": Command(rpc.Freeze, freezing.freeze, OPERATE),
     "get": Command(rpc.Get, options.options, OPERATE),
     "globaloptions": Command(rpc.GlobalOptions, options.globaloptions, OBSERVE),
+    "history": Command(rpc.History, history.history, OBSERVE),
     "incr": Command(rpc.Count, count.incr, OPERATE),
     "ipython": Command(rpc.Anything, foreign.ipython, OBSERVE),
     "kill": Command(rpc.Kill, lifecycle.kill, OPERATE),
@@ -93,6 +95,7 @@ COMMANDS: dict[str, Command] = {
     "stop": Command(rpc.Target, lifecycle.stop, OPERATE),
     "thaw": Command(rpc.Freeze, freezing.thaw, OPERATE),
     "wait": Command(rpc.Wait, lifecycle.wait, OBSERVE),
+    "why": Command(rpc.Why, history.why, OBSERVE),
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import get_args
 
 from circus_cg.arbiter.arbiter import Arbiter
@@ -29,15 +29,8 @@ async def events(arbiter: Arbiter, asked: rpc.Events, push: Push | None) -> Fiel
     if asked.subscription is not None:
         return _go_on(arbiter, asked, asked.subscription)
     kinds = None if asked.kinds is None else frozenset(asked.kinds)
-    if kinds is not None and (unknown := sorted(kinds - KINDS)):
-        guess = nearest(KINDS, unknown[0])
-        hint = f"did you mean {guess}?" if guess else f"there are {', '.join(sorted(KINDS))}"
-        raise BadMessage(Errno.BAD_MSG_DATA, f"cannot give events of the kind {unknown[0][:64]!r}; {hint}")
-    names = [asked.name] if isinstance(asked.name, str) else asked.name
-    try:
-        means = meaning(names, asked.match)
-    except ValueError as wrong:
-        raise BadMessage(Errno.BAD_MSG_DATA, f"cannot find a watcher: {wrong}") from wrong
+    refuse_unknown(asked.kinds, KINDS)
+    means = meant(asked.name, asked.match)
 
     def wants(watcher: str) -> bool:
         return arbiter.sees(watcher) and means(watcher)
@@ -52,6 +45,22 @@ async def events(arbiter: Arbiter, asked: rpc.Events, push: Push | None) -> Fiel
         raise BadMessage(Errno.BAD_MSG_DATA, f"cannot sample each {asked.stats:g} s: {LEAST} to {SLOWEST:g} seconds")
     _refuse_credit(asked)
     return arbiter.feed.open(push, wants, kinds, asked)
+
+
+def refuse_unknown(kinds: list[str] | None, known: Collection[str]) -> None:
+    """Raises BadMessage."""
+    if unknown := sorted(set(kinds or ()) - set(known)):
+        guess = nearest(known, unknown[0])
+        hint = f"did you mean {guess}?" if guess else f"there are {', '.join(sorted(known))}"
+        raise BadMessage(Errno.BAD_MSG_DATA, f"cannot give events of the kind {unknown[0][:64]!r}; {hint}")
+
+
+def meant(names: rpc.Names, match: rpc.Match) -> Callable[[str], bool]:
+    """Whether a watcher's name is. Raises BadMessage."""
+    try:
+        return meaning([names] if isinstance(names, str) else names, match)
+    except ValueError as wrong:
+        raise BadMessage(Errno.BAD_MSG_DATA, f"cannot find a watcher: {wrong}") from wrong
 
 
 def _go_on(arbiter: Arbiter, asked: rpc.Events, subscription: str) -> Fields:

@@ -156,7 +156,7 @@ def test_a_cause_that_is_forgotten_breaks_nothing() -> None:
     world.tell("stopping", 1, root=77, cause=78)
     world.tell("decision", None, "a", verdict="hold", inputs={}, cause=1003)
     world.tell("decision", None, "b", verdict="hold", inputs={}, cause=1002)
-    assert [chain.what for chain in world.chains()][0] == "pending"
+    assert next(chain.what for chain in world.chains()) == "pending"
 
 
 def test_a_long_chain_is_shortened_for_people_alone() -> None:

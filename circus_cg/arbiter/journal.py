@@ -55,10 +55,11 @@ class Journal:
             )
         )  # fmt: skip
 
-    def tell(self, watcher: str, kind: str, detail: str = "") -> None:
-        """Of a whole watcher: what an operator decided, or came of it."""
-        root = self._root(watcher)
-        self.write(Record(self.next_id(), root, clock.wall(), watcher, 0, kind, detail, root=root))
+    def tell(self, watcher: str, kind: str, detail: str = "") -> int:
+        """Of a whole watcher: what an operator decided, or came of it; the id, for what comes of this."""
+        root, own = self._root(watcher), self.next_id()
+        self.write(Record(own, root, clock.wall(), watcher, 0, kind, detail, root=root))
+        return own
 
     def follow(self, watcher: str, wid: int) -> None:
         """What becomes of the slot from now on is because of what goes on now, until it is settled."""

@@ -11,14 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 Event = Mapping[str, Any]
-What = Literal["restart", "stop", "failed", "pending", "start", "decision", "command", "refused"]
+What = Literal["restart", "stop", "failed", "pending", "start", "decision", "command", "refused", "replace"]
 
 ENDS: dict[str, What] = {
     "ready": "restart",
     "stopped": "stop",
     "failed": "failed",
 }  # a slot's chain is over -> what it was
-ROOTS = {"decision", "asked", "refused"}  # what may begin a chain of others
+ROOTS = {"decision", "asked", "refused", "replace"}  # what may begin a chain of others
 ASIDE = {"frozen", "thawed"}  # neither begins nor ends a life
 PLAIN = {None, "exited", "signal", "exec", "unknown"}  # reasons of an exit that its words tell
 SHOWN = 12  # workers of one chain, and inputs of one decision
@@ -155,6 +155,8 @@ def _what(events: list[Event], begins: Event) -> What:
             return "refused"
         case "asked":
             return "command"
+        case "replace":
+            return "replace"
     if not any(event["kind"] == "exit" for event in events) and events[-1]["kind"] == "ready":
         return "start"
     return ENDS.get(events[-1]["kind"], "pending")

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from circus_cg.arbiter import execs, roster
+from circus_cg.arbiter import execs, lasting, roster
 from circus_cg.arbiter.boot import ArbiterBoot
 from circus_cg.arbiter.execs import Execs
 from circus_cg.arbiter.feed import Feed
 from circus_cg.arbiter.intent import Intents
 from circus_cg.arbiter.journal import Journal
+from circus_cg.arbiter.lasting import Lasting
 from circus_cg.arbiter.runner import Shared, WatcherRunner
 from circus_cg.arbiter.sampler import Sampler
 from circus_cg.arbiter.samples import Samples
@@ -42,8 +43,9 @@ class Arbiter:
         self.journal = journal
         self.hub = EventHub()
         self.tree = Tree(boot.layout, boot.spec.name)
-        state = None if boot.state is None else Path(boot.state) / "intent.json"
-        self.intents = Intents(state, hello["instance"])
+        state = None if boot.state is None else Path(boot.state)
+        self.lasting = Lasting(state and state / lasting.FILE)
+        self.intents = Intents(state and state / "intent.json", hello["instance"], self.lasting.over)
         self.runners: dict[str, WatcherRunner] = {}
         self.leaving: dict[str, asyncio.Task[None]] = {}  # watchers on their way out
         self.samples = Samples()

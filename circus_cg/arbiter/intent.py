@@ -46,8 +46,11 @@ class Intents:
     arbiter's end is the daemon's.
     """
 
-    def __init__(self, path: Path | None, instance: str) -> None:
-        self._path = path
+    def __init__(
+        self, path: Path | None, instance: str, over: Callable[[WatcherSpec], WatcherSpec] | None = None
+    ) -> None:
+        """`over` gives what the operator set to outlast the daemon, which goes over the configuration first."""
+        self._path, self._over = path, over
         self._document = _Document(instance=instance) if path is None else _read(path, instance)
 
     # -- what holds ------------------------------------------------------------------------------
@@ -64,7 +67,7 @@ class Intents:
     def merged(self, spec: WatcherSpec) -> WatcherSpec:
         """What was said instead of `spec`. Options that don't fit any more are left out: it must run."""
         said = self.of(spec.name)
-        base = said.added or spec
+        base = said.added or (spec if self._over is None else self._over(spec))
         if not said.changed:
             return base
         try:
@@ -173,10 +176,19 @@ def _read(path: Path, instance: str) -> _Document:
     return document if document.instance == instance else _Document(instance=instance)
 
 
-def write_private(path: Path, body: bytes) -> None:
-    """Atomic against our own death. No fsync: after a crash of the machine the instance is another one."""
+def write_private(path: Path, body: bytes, *, durable: bool = False) -> None:
+    """Atomic against our own death; `durable`: against a crash of the machine too, after which nobody needs intents."""
     new = path.with_suffix(".new")
     fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(fd, "wb") as file:
         file.write(body)
+        if durable:
+            file.flush()
+            os.fsync(fd)
     os.replace(new, path)
+    if durable:
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)

@@ -35,6 +35,13 @@ class LifeGroups:
         self._watches: dict[Life, Any] = {}
         self._loop = asyncio.get_running_loop()
 
+    def regroup(self, group: WatcherGroup) -> None:
+        """The watcher's group has other limits, and perhaps more directories, as have those of its lives."""
+        if group is not self.group:
+            self.group.close()
+            self.group = group
+            self._groups = {life: one.under(group) for life, one in self._groups.items()}
+
     def of(self, wid: int, generation: int) -> WorkerGroup:
         group = self._groups.get((wid, generation))
         if group is None:

@@ -115,7 +115,7 @@ def _refuse(arbiter: Arbiter, new: ArbiterBoot) -> None:
             )
         runner = arbiter.runners.get(spec.name)
         if runner is not None and not arbiter.intents.of(spec.name).removed:
-            roster.refuse_lifting(runner.current, _target(arbiter, spec))
+            roster.refuse_tight(runner, _target(arbiter, spec), "`circus-cg ctl set --force` can do it before")
 
 
 def _apply(arbiter: Arbiter, boot: ArbiterBoot) -> dict[str, Any]:

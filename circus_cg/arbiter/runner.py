@@ -88,10 +88,15 @@ class WatcherRunner:
 
     def revise(self, spec: WatcherSpec, identity: Identity, group: WatcherGroup) -> None:
         """What holds from now on; lives that have begun keep what they began with."""
-        self.spec, self.identity, self._lives.group = spec, identity, group
+        self.spec, self.identity = spec, identity
+        self.regroup(group)
         self._template = life.template(spec, self._boot, identity)
         self._names_wid = life.names_wid(spec)
         self._digest = plan.digest(spec)
+
+    def regroup(self, group: WatcherGroup) -> None:
+        """The same groups, with other limits."""
+        self._lives.regroup(group)
 
     @property
     def current(self) -> WatcherSpec:
@@ -109,7 +114,8 @@ class WatcherRunner:
     def outdated(self) -> dict[int, int]:
         """wid -> generation of those born by another spec: while no arbiter lived, the configuration was read again."""
         slots = self.slots.values()
-        return {slot.wid: slot.generation for slot in slots if slot.alive and slot.born not in ("", self._digest)}
+        known = ("", self._digest, plan.former_digest(self.spec))
+        return {slot.wid: slot.generation for slot in slots if slot.alive and slot.born not in known}
 
     def renew(self, lives: Mapping[int, int], spec: WatcherSpec | None = None) -> None:
         """A new life instead of each of these that is still there and wanted; `spec` tells how they are stopped."""

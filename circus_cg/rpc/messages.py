@@ -154,10 +154,24 @@ class Rm(msgspec.Struct, kw_only=True):
 
 
 class Set(msgspec.Struct, kw_only=True):
-    """`options`: name, dotted below the top, to value: JSON's own types or text with a unit."""
+    """`options`: name, dotted below the top, to value: JSON's own types or text with a unit.
+
+    `force`: limits below what is used as well. `persist`: beyond the daemon's end.
+    """
 
     name: str
     options: dict[str, Any]
+    force: bool = False
+    persist: bool = False
+    waiting: bool = False
+
+
+class Revert(msgspec.Struct, kw_only=True):
+    """Options back to what is configured, and nothing of them kept; without `keys` all that are kept or were set."""
+
+    name: str
+    keys: list[str] | None = None
+    force: bool = False
     waiting: bool = False
 
 
@@ -217,7 +231,7 @@ class History(msgspec.Struct, kw_only=True):
 
 
 class Why(msgspec.Struct, kw_only=True):
-    """The last `limit` chains of causes of a watcher, also one that is gone, or of one of its workers."""
+    """The last `limit` chains of causes of a watcher, also one that is gone; with `.WID`, or `wid`, of a worker."""
 
     name: str
     wid: int | None = None

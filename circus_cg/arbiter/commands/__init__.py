@@ -86,6 +86,7 @@ COMMANDS: dict[str, Command] = {
     "reload": Command(rpc.Reload, reload.reload, OPERATE),
     "reloadconfig": Command(rpc.ReloadConfig, reload.reloadconfig, ADMIN),
     "restart": Command(rpc.Target, lifecycle.restart, OPERATE),
+    "revert": Command(rpc.Revert, change.revert, ADMIN),
     "rm": Command(rpc.Rm, change.rm, ADMIN),
     "set": Command(rpc.Set, change.set_, ADMIN),
     "signal": Command(rpc.Signal, signals.signal, OPERATE),

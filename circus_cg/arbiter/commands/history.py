@@ -43,33 +43,35 @@ async def why(arbiter: Arbiter, asked: rpc.Why) -> Fields:
     """`chains`: the last `limit`, oldest first; `kept`: from the disk, so also from before this arbiter."""
     if not 0 < asked.limit <= MOST:
         raise BadMessage(Errno.BAD_MSG_DATA, f"cannot give {asked.limit} chains: 1 to {MOST}")
-    name = await _known(arbiter, asked.name)
+    name, wid = await _known(arbiter, asked)
     kept = arbiter.history
     if kept is None:
         events = await _of_the_ring(arbiter, lambda record: record.watcher == name)
     else:
         events = await kept.events(Wanted(watchers=[name], limit=LOOKED_AT))
-    found = await asyncio.to_thread(chains, events, asked.wid)
+    found = await asyncio.to_thread(chains, events, wid)
     return {
         "watcher": name,
-        "wid": asked.wid,
+        "wid": wid,
         "kept": kept is not None,
         "chains": [chain.document() for chain in found[-asked.limit :]],
     }
 
 
-async def _known(arbiter: Arbiter, asked: str) -> str:
-    """One that is there, or was. Raises BadMessage."""
-    means = meant(asked, "simple")
+async def _known(arbiter: Arbiter, asked: rpc.Why) -> tuple[str, int | None]:
+    """Watcher and worker; one that is there, or was. Raises BadMessage."""
     names = list(arbiter.runners)
-    if not any(means(name) for name in names) and arbiter.history is not None:
-        names += [name for name in await arbiter.history.watchers() if name and arbiter.sees(name)]
-    found = next((name for name in names if means(name)), None)
-    if found is None:
-        guess = nearest(names, asked)
-        hint = f"did you mean {guess}?" if guess else f"watchers here: {', '.join(sorted(names)[:20]) or 'none'}"
-        raise BadMessage(Errno.COMMAND_ERROR, f"program {asked[:64]} not found; {hint}")
-    return found
+    for more in (False, True):
+        if more and arbiter.history is not None:
+            names += [name for name in await arbiter.history.watchers() if name and arbiter.sees(name)]
+        if name := next(filter(meant(asked.name, "simple"), names), None):
+            return name, asked.wid
+        first, _, wid = asked.name.rpartition(".")
+        if wid.isdecimal() and len(wid) < 10 and (name := next(filter(meant(first, "simple"), names), None)):
+            return name, int(wid)
+    guess = nearest(names, asked.name)
+    hint = f"did you mean {guess}?" if guess else f"watchers here: {', '.join(sorted(names)[:20]) or 'none'}"
+    raise BadMessage(Errno.COMMAND_ERROR, f"program {asked.name[:64]} not found; {hint}")
 
 
 async def _of_the_ring(arbiter: Arbiter, wanted: Callable[[Record], bool]) -> list[dict[str, Any]]:

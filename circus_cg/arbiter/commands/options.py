@@ -17,7 +17,8 @@ def options(arbiter: Arbiter, asked: rpc.Get) -> Fields:
     runner = runner_of(arbiter, asked.name)
     found = plain(runner.current)
     if asked.keys is None:
-        return {"options": found}
+        kept = arbiter.lasting.of(runner.spec.name)
+        return {"options": found, **({"lasting": kept} if kept else {})}
     try:
         return {"options": chosen(found, asked.keys)}
     except ConfigError as wrong:

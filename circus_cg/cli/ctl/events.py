@@ -92,7 +92,12 @@ def _show(found: Document) -> None:
     elif found["lost"]:
         click.echo(coloured(click.style(f"-- {found['lost']} events are lost", fg="yellow")))
     for event in found["events"]:
-        click.echo(coloured(_line(event)))
+        show_event(event)
+
+
+def show_event(event: Document) -> None:
+    """One line."""
+    click.echo(coloured(_line(event)))
 
 
 def _line(event: dict[str, Any]) -> str:

@@ -19,7 +19,10 @@ from circus_cg.cli.output import aligned
 @json_option
 @click.pass_obj
 def options(session: Session, name: str, json_: bool) -> None:
-    """All options of a watcher as they hold now, `env` with its secrets too. Example: circus-cg ctl options web"""
+    """All options of a watcher as they hold now, `env` with its secrets too. Example: circus-cg ctl options web
+
+    `*` marks what was set to last beyond the daemon.
+    """
     report(lambda: session.call("options", name=name), _lines, json_=json_)
 
 
@@ -43,7 +46,9 @@ def globaloptions(session: Session, option: str | None, json_: bool) -> None:
 
 
 def _lines(found: Document) -> list[str]:
-    return aligned(("OPTION", "VALUE"), list(_flat("", found["options"])))
+    kept = found.get("lasting", {})
+    rows = ((key, f"{value} *" if key in kept else value) for key, value in _flat("", found["options"]))
+    return aligned(("OPTION", "VALUE"), list(rows))
 
 
 def _flat(prefix: str, options: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -55,6 +55,7 @@ class Arbiter:
         self.feed = Feed(self)
         self.execs = Execs(self)
         self.history: History | None = None  # where it is kept on disk
+        self.on_reread: list[Callable[[], None]] = []  # called when there is another configuration
         self.reconfiguring = asyncio.Lock()
         self.shared = Shared(boot, keeper, self.hub, self.journal)
         self.started_at = clock.wall()

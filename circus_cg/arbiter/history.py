@@ -86,13 +86,16 @@ class History:
         self._thread.join(LAST_WORDS)
 
     async def events(self, wanted: Wanted) -> list[dict[str, Any]]:
-        return await self._read("read_events", wanted)
+        found: list[dict[str, Any]] = await self._read("read_events", wanted)
+        return found
 
     async def usage(self, wanted: Wanted) -> list[dict[str, Any]]:
-        return await self._read("read_usage", wanted)
+        found: list[dict[str, Any]] = await self._read("read_usage", wanted)
+        return found
 
     async def watchers(self) -> list[str]:
-        return await self._read("watchers")
+        found: list[str] = await self._read("watchers")
+        return found
 
     # -- in the loop -----------------------------------------------------------------------------
 

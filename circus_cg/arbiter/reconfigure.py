@@ -131,6 +131,8 @@ def _apply(arbiter: Arbiter, boot: ArbiterBoot) -> dict[str, Any]:
         except (CircusCgError, OSError) as refused:  # the host changed its mind since it was asked
             done["failed"][spec.name] = str(refused)
             say("arbiter", f"cannot make {spec.name} what the configuration says: {refused}", "error")
+    for tell in arbiter.on_reread:
+        tell()
     return done
 
 

@@ -244,7 +244,7 @@ def refuse_tight(runner: WatcherRunner, new: WatcherSpec, remedy: str) -> None:
     name = new.name
     lives = {} if decided.renew else runner.lives()
     used = [(f"{name}.{wid}", runner.group_of(wid, life).usage(pressure=False)) for wid, life in lives.items()]
-    whole = runner.group.usage(pressure=False)
+    whole = runner.group.usage()
     workers = [Used(who, one.memory_current, one.pids) for who, one in used]
     if found := too_tight(old, new, workers, Used(name, whole.memory_current, whole.pids)):
         raise HostError(f"cannot set {name!r}: {'; '.join(found)}; {remedy}")

@@ -39,7 +39,6 @@ CREATE TABLE IF NOT EXISTS usage (
 CREATE INDEX IF NOT EXISTS usage_at ON usage (at);
 """
 _INSERT_EVENT = "INSERT INTO events (at, watcher, wid, kind, body) VALUES (?, ?, ?, ?, ?)"
-_MEANS = ("workers", "cpu", "throttled", "memory", "pids", "cpu_pressure", "memory_pressure")
 
 
 class Usage(NamedTuple):
@@ -58,6 +57,9 @@ class Usage(NamedTuple):
     memory_pressure: float | None  # percent of time in which all waited for it (PSI full avg60)
 
 
+# How samples become one; what was not told counts for no mean.
+_FOLDED = {"watcher": "watcher", "at": "max(at)", "span": "sum(span)", "memory_most": "max(memory_most)"}
+_MEAN = "sum({0} * span) / sum(CASE WHEN {0} IS NULL THEN 0 ELSE span END)"
 _INSERT_USAGE = f"INSERT OR REPLACE INTO usage VALUES ({', '.join('?' * len(Usage._fields))})"
 
 
@@ -178,18 +180,14 @@ class Store:
     def _coarsen(self, before: float) -> None:
         """Samples of one watcher in the same quarter of an hour become their mean, weighted by time."""
         before = before // COARSE * COARSE
-        means = ", ".join(f"sum({one} * span) / sum(CASE WHEN {one} IS NULL THEN 0 ELSE span END)" for one in _MEANS)
+        columns = ", ".join(_FOLDED.get(column, _MEAN.format(column)) for column in Usage._fields)
+        old = (before, COARSE / 2)
         folded = self._db.execute(
-            f"SELECT watcher, max(at), sum(span), {means}, max(memory_most) FROM usage WHERE at < ? AND span < ?"
-            f" GROUP BY watcher, CAST(at / {COARSE} AS INTEGER) HAVING count(*) > 1",
-            (before, COARSE / 2),
+            f"SELECT {columns} FROM usage WHERE at < ? AND span < ? GROUP BY watcher, CAST(at / {COARSE} AS INTEGER)",
+            old,
         ).fetchall()
-        if not folded:
-            return
-        self._db.execute("DELETE FROM usage WHERE at < ? AND span < ?", (before, COARSE / 2))
-        rows = [Usage(*head, workers, cpu, throttled, memory, most, pids, cpu_p, memory_p)
-                for *head, workers, cpu, throttled, memory, pids, cpu_p, memory_p, most in folded]  # fmt: skip
-        self._db.executemany(_INSERT_USAGE, rows)
+        self._db.execute("DELETE FROM usage WHERE at < ? AND span < ?", old)
+        self._db.executemany(_INSERT_USAGE, folded)
 
 
 class _Unusable(sqlite3.DatabaseError):

@@ -14,6 +14,8 @@ if TYPE_CHECKING:  # the arbiter is built on this
     from circus_cg.arbiter.runner import WatcherRunner
     from circus_cg.cgroup.usage import Usage
 
+Life = tuple[int, int]  # wid, generation
+
 AT_ONCE = 50  # groups looked at before the loop gets its turn
 LOOK_AGAIN = 60.0  # seconds until the configuration is asked again, while it wants no samples
 
@@ -21,7 +23,7 @@ LOOK_AGAIN = 60.0  # seconds until the configuration is asked again, while it wa
 class _Seen(NamedTuple):
     at: float  # monotonic
     cpu_seconds: float | None
-    throttled_seconds: float | None
+    throttled: dict[Life, float]  # seconds; by the quota of each worker, and under (0, 0) by that of their sum
 
 
 class UsageOverTime:
@@ -65,7 +67,7 @@ class UsageOverTime:
         if not runner.busy:
             return None
         used = runner.group.usage()
-        now = _Seen(clock.now(), used.cpu_seconds, used.throttled_seconds)
+        now = _Seen(clock.now(), used.cpu_seconds, _throttled(runner, used))
         self._seen[name] = now
         if before is None or now.at <= before.at:
             return None
@@ -75,7 +77,7 @@ class UsageOverTime:
             "span": now.at - before.at,
             "workers": runner.phases[Phase.READY],
             "cpu": _rate(before.cpu_seconds, now.cpu_seconds, now.at - before.at),
-            "throttled": _rate(before.throttled_seconds, now.throttled_seconds, now.at - before.at),
+            "throttled": _held_up(before.throttled, now.throttled) / (now.at - before.at) if now.throttled else None,
             "memory": used.memory_current,
             "memory_most": used.memory_current,
             "pids": used.pids,
@@ -87,6 +89,19 @@ class UsageOverTime:
 def _rate(before: float | None, now: float | None, span: float) -> float | None:
     """A counter that went back is another group's."""
     return None if before is None or now is None or now < before else (now - before) / span
+
+
+def _throttled(runner: WatcherRunner, together: Usage) -> dict[Life, float]:
+    """A group counts what its own quota held up, and nothing of those below; without a quota nothing is read."""
+    found = {(0, 0): together.throttled_seconds}
+    if runner.spec.limits.cpu_max is not None:
+        for life in runner.lives().items():
+            found[life] = runner.group_of(*life).usage(pressure=False).throttled_seconds
+    return {life: seconds for life, seconds in found.items() if seconds is not None}
+
+
+def _held_up(before: dict[Life, float], now: dict[Life, float]) -> float:
+    return sum(max(0.0, seconds - before.get(life, 0.0)) for life, seconds in now.items())
 
 
 def _waited(used: Usage, resource: str, who: str) -> float | None:

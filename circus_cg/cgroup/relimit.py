@@ -7,7 +7,8 @@ import os
 from collections.abc import Iterable, Iterator
 
 from circus_cg.cgroup import files, v1
-from circus_cg.cgroup.group import WatcherGroup, WorkerGroup, with_weight_file
+from circus_cg.cgroup.enforceable import with_weight_file
+from circus_cg.cgroup.group import WatcherGroup, WorkerGroup
 from circus_cg.cgroup.hierarchy import Hierarchy
 from circus_cg.cgroup.limits import Setting
 from circus_cg.cgroup.limits.change import INHERITED, Changes, changes, effective

@@ -43,6 +43,11 @@ def problems(spec: ArbiterSpec) -> Iterator[Problem]:
     if spec.cgroup_root is not None:
         yield from _cgroup_root(spec.cgroup_root)
     yield from _control(spec.control)
+    if spec.metrics.listen is not None and not _is_address(spec.metrics.listen):
+        yield Problem(
+            ("metrics", "listen"),
+            f"{spec.metrics.listen[:MAX_NAME]!r} can't be listened on; expected such as 127.0.0.1:9187 or [::1]:9187",
+        )
     seen: dict[str, str] = {}
     for watcher in spec.watchers:
         path = ("watchers", watcher.name)
@@ -163,6 +168,11 @@ def _is_endpoint(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_address(text: str) -> bool:
+    """As in an endpoint; all of IPv4 is 0.0.0.0."""
+    return not text.startswith("*") and _is_endpoint(f"tcp://{text}")
 
 
 def _identity(value: str | int | None, path: Path) -> Iterator[Problem]:

@@ -103,8 +103,8 @@ def _above(event: Event, by_id: Mapping[int, Event]) -> int | None:
     """The topmost known decision or command above it; its own id never."""
     seen, found = {event["id"]}, None
     while True:
-        links = (event.get("root"), event["cause"])
-        above = next((by_id[link] for link in links if link in by_id and by_id[link]["kind"] in ROOTS), None)
+        links = (by_id.get(event.get("root") or 0), by_id.get(event["cause"]))
+        above = next((link for link in links if link is not None and link["kind"] in ROOTS), None)
         if above is None or above["id"] in seen:
             return found
         seen.add(above["id"])

@@ -65,7 +65,7 @@ Match = Literal["simple", "glob", "regex"]
 
 
 class Which(msgspec.Struct, kw_only=True):
-    """ps, status, list."""
+    """ps, status, list, top."""
 
     name: Names = None
     match: Match = "simple"

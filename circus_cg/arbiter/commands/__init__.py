@@ -95,6 +95,7 @@ COMMANDS: dict[str, Command] = {
     "status": Command(rpc.Which, reports.status, OBSERVE),
     "stop": Command(rpc.Target, lifecycle.stop, OPERATE),
     "thaw": Command(rpc.Freeze, freezing.thaw, OPERATE),
+    "top": Command(rpc.Which, stats.top, OBSERVE),
     "wait": Command(rpc.Wait, lifecycle.wait, OBSERVE),
     "why": Command(rpc.Why, history.why, OBSERVE),
 }

@@ -67,7 +67,7 @@ def rm(session: Session, names: tuple[str, ...], nostop: bool, wait: bool, json_
 @wait_option
 @json_option
 @click.pass_obj
-def set_(session: Session, name: str, words: tuple[str, ...], *, wait: bool, json_: bool, **how: bool) -> None:
+def set_(session: Session, /, name: str, words: tuple[str, ...], *, wait: bool, json_: bool, **how: bool) -> None:
     """Change options of a watcher; where a worker must be born with one, its workers are renewed.
 
     Limits are changed where workers run. Keys below the top are dotted. VALUE `-` is read from standard input, `null`

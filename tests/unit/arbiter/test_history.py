@@ -110,7 +110,8 @@ def test_a_disk_that_does_not_keep_up_costs_no_memory(tmp_path: Path, monkeypatc
         home.journal.ring = Journal(kept=10).ring
         assert await kept(keeping) == [str(number) for number in range(50)]
         keeping._on_record(_last(home, "next"))
-        assert (await kept(keeping))[50:] == ["50 events before were not kept: the disk refused them, or was too slow", "next"]
+        gap = "50 events before were not kept: the disk refused them, or was too slow"
+        assert (await kept(keeping))[50:] == [gap, "next"]
         keeping._jobs.put(None)
 
     run(work())

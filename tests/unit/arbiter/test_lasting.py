@@ -69,7 +69,9 @@ def test_what_a_worker_is_born_with_can_not_be_smuggled_in(path: Path) -> None:
     assert births(["limits.pids_max", "cmd", "env.A", "numprocesses"]) == ["cmd", "env.A"]
 
 
-@pytest.mark.parametrize("said", [{"limits.pids_max": "many"}, {"limits.nothing": 1}, {"limits": 5}, {"max_retry.x": 1}])
+@pytest.mark.parametrize(
+    "said", [{"limits.pids_max": "many"}, {"limits.nothing": 1}, {"limits": 5}, {"max_retry.x": 1}]
+)
 def test_what_does_not_fit_any_more_leaves_the_configuration(path: Path, said: dict[str, Any]) -> None:
     path.write_bytes(msgspec.json.encode({"version": 1, "watchers": {"web": said}}))
     assert Lasting(path).over(WEB) == WEB

@@ -21,7 +21,7 @@ def event(at: float, watcher: str = "web", kind: str = "exit", wid: int | None =
 
 def usage(at: float, watcher: str = "web", span: float = 60.0, **more: float | None) -> Usage:
     unknown = dict.fromkeys(Usage._fields[3:])
-    return Usage(watcher=watcher, at=at, span=span, **{**unknown, **more})  # type: ignore[arg-type]
+    return Usage(watcher=watcher, at=at, span=span, **{**unknown, **more})
 
 
 @pytest.fixture
@@ -100,13 +100,15 @@ def test_old_samples_become_coarse_and_keep_their_means_and_peaks(path: Path) ->
     store, begin = Store(path), 10 * float(COARSE)
     samples = [usage(begin + 60 * i, cpu=float(i), memory=100.0, memory_most=float(100 + i)) for i in range(15)]
     recent = usage(begin + COARSE_AFTER + 2 * COARSE, cpu=7.0)
-    store.write([], [*samples, usage(begin, watcher="db", cpu=None), usage(begin + 60, watcher="db", cpu=3.0), recent])
+    alone = usage(begin + 5 * COARSE, watcher="alone", cpu=1.0)
+    nothing = usage(begin, watcher="db", cpu=None)
+    store.write([], [*samples, nothing, usage(begin + 60, watcher="db", cpu=3.0), recent, alone])
     for _ in range(2):  # what is coarse already stays as it is
         store.prune(begin + COARSE_AFTER + 2 * COARSE, 30 * DAY, 64 << 20)
-        db, web, new = sorted(read_usage(path, Wanted()), key=lambda one: (one["watcher"], one["at"]))
+        one, db, web, new = sorted(read_usage(path, Wanted()), key=lambda one: (one["watcher"], one["at"]))
         assert (web["span"], web["cpu"], web["memory"], web["memory_most"]) == (900.0, 7.0, 100.0, 114.0)
         assert (db["cpu"], db["span"], db["memory"]) == (3.0, 120.0, None), "what was not told counts for no mean"
-        assert new == recent._asdict()
+        assert (one, new) == (alone._asdict(), recent._asdict())
 
 
 @pytest.mark.parametrize("content", [b"no database at all" * 100, b"SQLite format 3\0" + b"\xff" * 5000])

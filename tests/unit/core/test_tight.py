@@ -15,7 +15,8 @@ TOGETHER = Used("web", 80 * MB, 7)
 
 
 def told(old: dict[str, Any], new: dict[str, Any], which: str = "limits") -> list[str]:
-    specs = [WatcherSpec(name="web", cmd=("x",), **{which: Limits(**one)}) for one in (old, new)]
+    given: list[dict[str, Any]] = [{which: Limits(**one)} for one in (old, new)]
+    specs = [WatcherSpec(name="web", cmd=("x",), **one) for one in given]
     return too_tight(specs[0], specs[1], WORKERS, TOGETHER)
 
 

@@ -166,11 +166,11 @@ def test_it_is_bounded_and_ends_and_begins_with_the_configuration(daemon: StartD
 
 def test_what_watchers_used_is_kept(daemon: StartDaemon) -> None:
     burner = sh("while :; do :; done")
-    running = daemon(history={"usage": "200ms"}, watchers={"w": {"cmd": burner, "limits": {"cpu_max": 0.3}}})
+    running = daemon(history={"usage": "200ms"}, watchers={"w": {"cmd": burner, "limits": {"cpu_max": 0.1}}})
     running.wait_phase("w")
     rows = until(lambda: running.ctl("history", "--usage")["usage"][3:], why="samples")
     for row in rows:
         assert row["watcher"] == "w" and row["workers"] == 1 and 0.1 < row["span"] < 5
-        assert 0.05 < row["cpu"] < 0.6 and row["memory"] > 0
+        assert 0.01 < row["cpu"] < 0.3 and row["memory"] > 0
     assert any(row["throttled"] > 0 for row in rows)
     assert "MEMORY PSI" in running.command("history", "--usage").stdout

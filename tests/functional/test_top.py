@@ -19,7 +19,7 @@ from tests.functional.daemon import PROGRAM, Daemon
 from tests.functional.evidence import python, sh
 
 SLEEP = ["sleep", "1000"]
-BURN = {"cmd": sh("while :; do :; done"), "limits": {"cpu_max": 0.3}}
+BURN = {"cmd": sh("while :; do :; done"), "limits": {"cpu_max": 0.1}}
 HOLD = {
     "cmd": python("x = bytearray(b'x' * (20 << 20)); import signal; signal.pause()"),
     "numprocesses": 2,
@@ -56,8 +56,8 @@ def test_once_tells_rates_limits_and_restarts_of_watchers_and_workers(busy: Daem
     rows = rows_of(busy)
     assert list(rows)[:2] == ["burn", "burn.1"], "the busiest first"
     for name in ("burn", "burn.1"):
-        assert 5 < rows[name]["cpu"] < 45 and rows[name]["throttled"] > 0
-    assert rows["burn.1"]["cpu_max"] == 0.3
+        assert 3 < rows[name]["cpu"] < 20 and rows[name]["throttled"] > 0
+    assert rows["burn.1"]["cpu_max"] == 0.1
     assert 20 < rows["hold.2"]["memory_percent"] < 70 and rows["hold.2"]["memory_max"] == 64 << 20
     assert (rows["hold"]["restarts"], rows["hold.1"]["restarts"], rows["hold.2"]["restarts"]) == (1, 1, 0)
     assert rows["off"]["state"] == "stopped" and rows["off"]["workers"] == []

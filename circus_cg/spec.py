@@ -154,6 +154,8 @@ class WatcherSpec(Spec, frozen=True, kw_only=True):
     flapping: Flapping = Flapping()
     limits: Limits = Limits()  # of each worker
     watcher_limits: Limits = Limits()  # of their sum
+    autoscale: ScalePolicy | None = None  # None: `numprocesses`, until the operator says otherwise
+    memory_policy: MemoryPolicy = MemoryPolicy()
 
 
 class Control(Spec, frozen=True, kw_only=True):
@@ -177,6 +179,7 @@ class ArbiterSpec(Spec, frozen=True, kw_only=True):
     on_missing: str = "refuse"  # refuse | warn: what to do about a limit this host can't enforce
     events_kept: int = 10_000  # for who listens late
     control: Control = Control()
+    pressure: PressurePolicy | None = None  # None: nobody ends for the host's sake
     watchers: tuple[WatcherSpec, ...] = ()
 
     def watcher(self, name: str) -> WatcherSpec | None:

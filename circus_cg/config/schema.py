@@ -8,62 +8,41 @@ from __future__ import annotations
 import difflib
 import functools
 import re
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from msgspec import inspect
 
 from circus_cg import linux, units
 from circus_cg.config.document import Document, Part
-from circus_cg.config.words import command_words
+from circus_cg.config.option import (
+    BYTES,
+    CAPABILITIES,
+    COMMAND,
+    COUNT,
+    CPUS,
+    MAX_SECONDS,
+    MAX_WORKERS,
+    PAGE,
+    PATHS,
+    RLIMIT,
+    SECONDS,
+    SIGNAL,
+    UMASK,
+    Option,
+    Unit,
+)
+from circus_cg.config.scaling import SCALING
 from circus_cg.spec import ArbiterSpec, Backoff, Control, Flapping, IoMax, Limits, Rlimit, WatcherSpec
 
 
-class Unit(NamedTuple):
-    """How an option is written as one text; `none` is the word for None."""
-
-    name: str
-    parse: Callable[[str], Any]
-    none: str | None = None
-
-
-class Option(NamedTuple):
-    """`least` and `most` include themselves, and `most` comes with `least`.
-
-    `also` are other people's names for it, to guess what was meant. `words` are texts with a meaning of their own.
-    `absent` says what None means. In what `expands` a `$(circus.env.NAME)` is replaced.
-    """
-
-    description: str
-    unit: Unit | None = None  # None: the type says how it is written
-    least: float | None = None
-    most: float | None = None
-    choices: tuple[str, ...] = ()
-    also: tuple[str, ...] = ()
-    words: tuple[str, ...] = ()
-    absent: str = ""
-    expands: bool = False
-
-
-_NAMES = re.compile(r"[^,\s]+")
-
-BYTES = Unit("bytes such as 512M", units.parse_bytes, none="max")
-CPUS = Unit("CPUs such as 1.5", units.parse_cpus, none="max")
-COUNT = Unit("a whole number", units.parse_count, none="max")
-SECONDS = Unit("seconds such as 30s or 500ms", units.parse_seconds)
-SIGNAL = Unit("a signal such as TERM", units.signal_number)
-UMASK = Unit("an octal mask such as 022", units.parse_umask)
-RLIMIT = Unit("a number, a size or infinity", units.parse_rlimit)
-COMMAND = Unit("a command: a list or text", command_words)
-PATHS = Unit("a path, or a list of paths", lambda text: (text,))
-CAPABILITIES = Unit("names such as net_bind_service: a list or text", lambda text: tuple(_NAMES.findall(text)))
+__all__ = [
+    "BYTES", "CAPABILITIES", "COMMAND", "COUNT", "CPUS", "KEYS", "MAX_SECONDS", "MAX_WORKERS", "OPTIONS", "PATHS",
+    "RLIMIT", "RLIMITS", "SECONDS", "SIGNAL", "STREAMS", "UMASK", "Option", "Unit", "expected", "fields", "from_text",
+    "nearest", "struct_of",
+]  # fmt: skip
 
 _NUMBER = re.compile("[0-9]{1,10}")
-
-MAX_SECONDS = 1e9  # 31 years; what is longer is a slip, and clocks should not overflow
-MAX_WORKERS = 100_000
-PAGE = 4096  # bytes: the kernel rounds a smaller limit down to nothing
 
 STREAMS = ("inherit", "null")
 DAEMONS, USERS = "the daemon's", "the user's own"
@@ -75,6 +54,11 @@ _ARBITER = {
     "on_missing": Option("what to do about what this host can't enforce or grant", choices=("refuse", "warn")),
     "events_kept": Option("so many events can be asked for after they happened", least=100, most=1_000_000),
     "control": Option("who may operate it from afar: nobody unless it says so", also=("endpoint", "remote", "rpc")),
+    "pressure": Option(
+        "end workers when the host is short of memory, the least important watcher's first",
+        also=("oomd", "memory_pressure"),
+        absent="nobody is ended",
+    ),
     "watchers": Option("NAME: a mapping of the watcher's options", also=("services", "programs", "processes")),
 }
 
@@ -207,7 +191,14 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
         "flapping": Option("when to stop restarting for a while"),
         "limits": Option("of each worker", also=("resources",)),
         "watcher_limits": Option("of the sum of the watcher's workers", also=("pool_limits", "group_limits")),
+        "autoscale": Option(
+            "how many workers, by how busy they are; `numprocesses` is what it begins with",
+            also=("autoscaling", "scale", "cheaper"),
+            absent="as many as `numprocesses` says",
+        ),
+        "memory_policy": Option("when a worker's memory use is answered by a new life of it"),
     },
+    **SCALING,
     Backoff: {
         "initial": Option("the first delay, doubled each time", SECONDS, 0, MAX_SECONDS, also=("min", "delay")),
         "max": Option("the longest delay", SECONDS, 0, MAX_SECONDS, also=("maximum",)),
@@ -266,6 +257,13 @@ def fields(struct: type[msgspec.Struct]) -> dict[str, inspect.Field]:
     return {field.encode_name: field for field in described.fields if field.encode_name != KEYS.get(struct)}
 
 
+def struct_of(kind: inspect.Type) -> type[msgspec.Struct] | None:
+    """The struct that an option holds, if it holds one or none."""
+    if isinstance(kind, inspect.UnionType):
+        kind = next((one for one in kind.types if not isinstance(one, inspect.NoneType)), kind)
+    return kind.cls if isinstance(kind, inspect.StructType) else None
+
+
 def expected(kind: inspect.Type, unit: Unit | None) -> str:
     """What may be written, for messages."""
     if unit is not None:
@@ -296,6 +294,8 @@ def from_text(kind: inspect.Type, unit: Unit | None, text: str) -> Any:
             return units.parse_float(text)
         case inspect.StrType():
             return text
+        case inspect.UnionType(types=(inner, inspect.NoneType())):
+            return from_text(inner, None, text)
         case inspect.UnionType():  # a name or a number
             return int(text) if _NUMBER.fullmatch(text) else text
         case _:
@@ -310,8 +310,8 @@ def nearest(struct: type[msgspec.Struct], key: str) -> str | None:
         if plain == name or plain in OPTIONS[struct][name].also:
             return name
     for parent, field in own.items():
-        if isinstance(field.type, inspect.StructType):
-            for name, option in OPTIONS[field.type.cls].items():
+        if (inner := struct_of(field.type)) is not None:
+            for name, option in OPTIONS[inner].items():
                 if plain == name or plain in option.also:
                     return f"{parent}.{name}"
     return next(iter(difflib.get_close_matches(plain, own, n=1)), None)

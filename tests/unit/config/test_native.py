@@ -26,6 +26,7 @@ control:
   queue: 5
   connections: 20
   handshake_timeout: 2s
+pressure: {full_at: 50, lasting: 20s, calm_at: 5, calm_after: 5s, pause: 10s}
 watchers:
   web:
     cmd: serve --title 'My Shop' $HOME
@@ -76,6 +77,23 @@ watchers:
       io_max: {"8:0": {rbps: 1M, wiops: max}, /dev/sdb: {wbps: 2M}}
       io_weight: 50
     watcher_limits: {memory_max: 1G}
+    autoscale:
+      max: 8
+      min: 2
+      grow_at: 0.95
+      target: 0.8
+      shrink_at: 0.4
+      grow_window: 6s
+      shrink_window: 5m
+      grow_step: 0.5
+      shrink_step: 0.25
+      sample: 1s
+      warmup: 10s
+      cpus: 2
+      backlog: 20
+      hold: 10m
+      dry_run: true
+    memory_policy: {restart_above: 450M, restart_after: 1m, stalled_at: 30, stalled_after: 10s}
 """
 
 

@@ -20,7 +20,7 @@ from circus_cg.cgroup.limits.cpuset import FILES as CPUSET_FILES
 from circus_cg.cgroup.limits.io import V1_WEIGHTS, V2_WEIGHTS, bfq
 from circus_cg.cgroup.limits.memory import MEMSW
 from circus_cg.cgroup.tree import TOP, Tree
-from circus_cg.cgroup.usage import Meter, OomVerdict, Usage
+from circus_cg.cgroup.usage import Meter, OomVerdict, Usage, Work
 from circus_cg.errors import CgroupError, HostError
 from circus_cg.spec import Limits
 
@@ -66,6 +66,12 @@ class WatcherGroup:
     def usage(self) -> Usage:
         """Of all workers together, those that are gone included where the kernel counts on."""
         return self._meter.usage()
+
+    def pressure(self, resource: str) -> dict[str, dict[str, float]] | None:
+        return self._meter.pressure(resource)
+
+    def memory_current(self) -> int | None:
+        return self._meter.memory_current()
 
     def worker(self, wid: int, generation: int) -> WorkerGroup:
         return WorkerGroup(self, f"{wid}.{generation}")
@@ -121,6 +127,11 @@ class WatcherGroup:
         if self._limits.cpu_max is None:
             return []
         return [(d, *UNTHROTTLED[h.version]) for h, d in self._places if "cpu" in h.controllers]
+
+    @property
+    def has_quota(self) -> bool:
+        """Each worker has one of its own."""
+        return self._limits.cpu_max is not None
 
     def meter_of(self, life: str) -> Meter:
         return Meter(self._by_controller(life))
@@ -298,6 +309,15 @@ class WorkerGroup:
 
     def usage(self, pressure: bool = True) -> Usage:
         return self._metered().usage(pressure)
+
+    def work(self) -> Work:
+        return self._metered().work(self._watcher.has_quota)
+
+    def pressure(self, resource: str) -> dict[str, dict[str, float]] | None:
+        return self._metered().pressure(resource)
+
+    def memory_current(self) -> int | None:
+        return self._metered().memory_current()
 
     def memory_peak(self) -> int | None:
         """Bytes. One read: this is done at each exit."""

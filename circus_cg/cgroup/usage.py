@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from circus_cg.cgroup import files, parse
 from circus_cg.cgroup.files import Kept
 from circus_cg.cgroup.hierarchy import Hierarchy
 from circus_cg.errors import CgroupError
 
+USAGE = "usage_usec "  # the first line of v2's cpu.stat
+COMPOSITION = {"anon": "anon", "file": "file", "shmem": "shmem", "kernel": "kernel"}  # memory.stat; shmem is in file
+V1_COMPOSITION = {"anon": "total_rss", "file": "total_cache", "shmem": "total_shmem"}
 NEAR = 1 << 20  # bytes: v1 tells no `oom`; a peak this close to the limit means the limit did it
 
 
@@ -26,6 +30,14 @@ class Usage:
     throttled_seconds: float | None = None
     pids: int | None = None
     pressure: dict[str, dict[str, dict[str, float]]] | None = None  # by resource, as parse.pressure
+
+
+class Work(NamedTuple):
+    """What is looked at every few seconds, of each worker: as Usage has it."""
+
+    cpu_seconds: float | None
+    nr_throttled: int | None
+    memory_current: int | None  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +76,35 @@ class Meter:
             pids=_number(self._read("pids", "pids.current")),
             pressure=self._pressure() if pressure else None,
         )
+
+    def work(self, throttling: bool) -> Work:
+        """Two reads, or one more on v1 for the `throttling`: hundreds of workers are looked at every two seconds."""
+        text = self._read("", "cpu.stat")
+        if text is not None and text.startswith(USAGE) and not throttling:
+            seconds: float | None = int(text[len(USAGE) : text.index("\n")]) / 1e6
+            throttled = None
+        else:
+            cpu = self._cpu_stat()
+            seconds, throttled = self._cpu_seconds(cpu), cpu.get("nr_throttled")
+        return Work(seconds, throttled, self.memory_current())
+
+    def memory_current(self) -> int | None:
+        version, kept = self._at.get("memory", (0, None))
+        if kept is None:
+            return None
+        return _number(kept.read("memory.current" if version == 2 else "memory.usage_in_bytes"))
+
+    def pressure(self, resource: str) -> dict[str, dict[str, float]] | None:
+        """As parse.pressure has it."""
+        text = self._read("", f"{resource}.pressure")
+        return parse.pressure(text) if text else None
+
+    def composition(self) -> dict[str, int]:
+        """Bytes by kind, of the group and those below it; {} where that can't be read."""
+        version, kept = self._at.get("memory", (0, None))
+        stat = parse.flat_keyed((kept.read("memory.stat") if kept is not None else None) or "")
+        names = COMPOSITION if version == 2 else V1_COMPOSITION
+        return {name: stat[key] for name, key in names.items() if key in stat}
 
     def memory(self) -> tuple[int | None, int | None, int | None]:
         """Current, peak and limit in bytes."""
@@ -127,12 +168,8 @@ class Meter:
         return None if nanoseconds is None else nanoseconds / 1e9
 
     def _pressure(self) -> dict[str, dict[str, dict[str, float]]] | None:
-        found = {}
-        for resource in ("cpu", "memory", "io"):
-            text = self._read("", f"{resource}.pressure")
-            if text:
-                found[resource] = parse.pressure(text)
-        return found or None
+        found = {resource: self.pressure(resource) for resource in ("cpu", "memory", "io")}
+        return {resource: told for resource, told in found.items() if told is not None} or None
 
     def _read(self, controller: str, file: str) -> str | None:
         place = self._at.get(controller)

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from circus_cg.core.load import Load, Sample, between, leaving
 from circus_cg.core.room import Veto, tightest
-from circus_cg.spec import ScalePolicy
+from circus_cg.spec import ScalePolicy, WatcherSpec
 
 BUSY_WINDOWS = 2.0  # workers that are busy, but not saturated, are no emergency: grow windows until they call for more
 STALL = 3.0  # samples: after a longer gap nothing is concluded
@@ -102,6 +102,12 @@ def pin(policy: ScalePolicy, state: State, now: float) -> State:
 
 def unpin(state: State) -> State:
     return replace(state, pinned_until=None)
+
+
+def first_count(spec: WatcherSpec) -> int:
+    """How many workers a watcher begins with."""
+    policy = spec.autoscale
+    return spec.numprocesses if policy is None else max(policy.min, min(policy.max, spec.numprocesses))
 
 
 def lasting(state: State) -> State:

@@ -14,8 +14,10 @@ from circus_cg.arbiter import execs, roster
 from circus_cg.arbiter.boot import ArbiterBoot
 from circus_cg.arbiter.execs import Execs
 from circus_cg.arbiter.feed import Feed
+from circus_cg.arbiter.governor import Governors
 from circus_cg.arbiter.intent import Intents
 from circus_cg.arbiter.journal import Journal
+from circus_cg.arbiter.relief import Relief
 from circus_cg.arbiter.runner import Shared, WatcherRunner
 from circus_cg.arbiter.sampler import Sampler
 from circus_cg.arbiter.samples import Samples
@@ -49,8 +51,10 @@ class Arbiter:
         self.sampler = Sampler(self)
         self.feed = Feed(self)
         self.execs = Execs(self)
+        self.governors = Governors(self)
+        self.relief = Relief(self)
         self.reconfiguring = asyncio.Lock()
-        self.shared = Shared(boot, keeper, self.hub, self.journal)
+        self.shared = Shared(boot, keeper, self.hub, self.journal, self.relief.holds)
         self.started_at = clock.wall()
         self.stopping = bool(hello["stopping"]) or hello["note"] == STOPPING
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # the keeper is
@@ -78,6 +82,7 @@ class Arbiter:
         for runner in list(self.runners.values()):
             if not self.stopping:
                 roster.take_up(self, runner)
+        self.relief.adjust()
         loop.add_reader(self.keeper.fileno(), self._on_readable)
         if self.stopping:
             self.terminate()
@@ -107,6 +112,8 @@ class Arbiter:
         loop.remove_writer(self.keeper.fileno())
         for task in self._tasks:
             task.cancel()
+        self.governors.close()
+        self.relief.close()
         for runner in self.runners.values():
             runner.close()
         self.hub.close()

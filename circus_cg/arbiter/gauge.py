@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from circus_cg.arbiter.runner import WatcherRunner
-from circus_cg.core.load import Sample, WorkerSample
+from circus_cg.core.load import Sample, Told, WorkerSample
 from circus_cg.core.memory import WorkerMemory
 from circus_cg.core.slot import Phase, Slot
 from circus_cg.host.totals import Totals, totals
@@ -28,15 +27,6 @@ class Host:
         if self._totals is None or now - self._at > FRESH:
             self._totals, self._at = totals(), now
         return self._totals
-
-
-class Told(NamedTuple):
-    """What a worker said of its own load; None: not said."""
-
-    generation: int
-    at: float  # monotonic
-    busy: float | None  # 0 to 1
-    backlog: int | None  # requests that wait for it
 
 
 def sample(runner: WatcherRunner, host: Host, fresh: float, now: float) -> Sample:
@@ -99,7 +89,7 @@ def last_oom(slots: Iterable[Slot]) -> float | None:
 
 def _workers(runner: WatcherRunner, words: dict[int, Told]) -> Iterator[WorkerSample]:
     for slot in runner.slots.values():
-        if not slot.wanted:
+        if not slot.wanted or slot.instead is not None:  # one more beside the count, until it takes another's place
             continue
         word = words.get(slot.wid)
         if word is not None and word.generation != slot.generation:

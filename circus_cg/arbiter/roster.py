@@ -81,6 +81,7 @@ def take_up(arbiter: Arbiter, runner: WatcherRunner) -> None:
     runner.renew(said.renew)
     runner.renew(runner.outdated())
     runner.still(said.frozen)
+    arbiter.governors.adjust(runner)
     if said.rolling:
         arbiter.spawn_task(rolling.roll(arbiter, runner, said.rolling))
 
@@ -100,7 +101,8 @@ def add(arbiter: Arbiter, spec: WatcherSpec, *, start: bool, keep: Callable[...,
         raise
     runner = arbiter.runners[spec.name] = WatcherRunner(spec, who, group, arbiter.shared)
     arbiter.journal.tell(spec.name, "add")
-    runner.want(start, spec.numprocesses)
+    runner.want(start, arbiter.intents.numprocesses(spec))
+    arbiter.governors.adjust(runner)
     return runner
 
 
@@ -131,11 +133,15 @@ def change(arbiter: Arbiter, runner: WatcherRunner, spec: WatcherSpec, *, keep: 
         refuse_lifting(old, spec)
     before = arbiter.intents.of(spec.name)
     keep(arbiter.intents.change, old, spec, who, _stale(runner, decided))
+    if old.autoscale is not None and spec.autoscale is None:  # what it came to stays
+        keep(arbiter.intents.count, spec.name, spec.numprocesses)
     try:
         _carry_out(arbiter, runner, spec, who, decided)
     except CircusCgError:
         keep(arbiter.intents.put, spec.name, before)
         raise
+    if decided.recount:
+        arbiter.governors.pin(spec.name)
     return decided
 
 
@@ -180,6 +186,7 @@ def _carry_out(arbiter: Arbiter, runner: WatcherRunner, spec: WatcherSpec, who: 
         runner.restart(spec.numprocesses)  # those that wait or have failed try again too
     else:
         runner.want(runner.wanted, spec.numprocesses)
+    arbiter.governors.adjust(runner)
 
 
 def remove(arbiter: Arbiter, runner: WatcherRunner) -> None:
@@ -201,6 +208,7 @@ async def _see_off(arbiter: Arbiter, runner: WatcherRunner) -> None:
     runner.forget()
     del arbiter.runners[name], arbiter.leaving[name]
     arbiter.samples.forget(name)
+    arbiter.governors.forget(name)
     _gone(arbiter, name)
     arbiter.journal.tell(name, "removed")
 

@@ -16,14 +16,18 @@ from msgspec.structs import replace
 
 from circus_cg.arbiter import life
 from circus_cg.arbiter.boot import ArbiterBoot
+from circus_cg.arbiter.holding import AGAIN, Holding
 from circus_cg.arbiter.journal import Journal
 from circus_cg.arbiter.lives import NOT_KILLED, LifeGroups, oom
+from circus_cg.arbiter.replacing import Replacing
 from circus_cg.cgroup.group import WatcherGroup, WorkerGroup
 from circus_cg.cgroup.watch import EventHub
 from circus_cg.core import effects as do
 from circus_cg.core import events as ev
 from circus_cg.core import plan, watcher
-from circus_cg.core.slot import Phase, Slot, step, to_note
+from circus_cg.core.load import Told
+from circus_cg.core.slot import Exit, Phase, Slot, step, to_note
+from circus_cg.core.state import Reason
 from circus_cg.errors import CgroupError, CircusCgError
 from circus_cg.host import clock
 from circus_cg.host.identity import Identity
@@ -42,6 +46,7 @@ class Shared(NamedTuple):
     keeper: KeeperClient
     hub: EventHub
     journal: Journal
+    holds: Callable[[Exit], bool] = lambda end: False  # a worker that ended so must not live again yet
 
 
 class WatcherRunner:
@@ -59,6 +64,9 @@ class WatcherRunner:
         self._lives = LifeGroups(group, shared.hub, self._on_emptied)
         self._unsaid: dict[int, str] = {}  # notes that wait for the end of the turn
         self._timers: dict[int, asyncio.TimerHandle] = {}
+        self._holding = Holding(spec.name, shared.holds, shared.journal)
+        self.told: dict[int, Told] = {}
+        self._replacing = Replacing(self, shared.journal)
         self.rolling = asyncio.Lock()  # new lives one after the other: one such series at a time
         self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._loop = asyncio.get_running_loop()
@@ -70,6 +78,18 @@ class WatcherRunner:
         self._say_wish(wanted)
         self.wanted, self.numprocesses = wanted, numprocesses
         self._tell(watcher.reconcile(wanted, numprocesses, self.slots))
+
+    def scale(self, numprocesses: int, leaving: Iterable[int], cause: int) -> None:
+        """A policy's number; `leaving`: whom to stop when it is fewer."""
+        self.numprocesses = numprocesses
+        for wid in leaving:
+            self.deliver(wid, ev.Stop(id=cause))
+        self._tell(watcher.reconcile(self.wanted, numprocesses, self.slots), cause)
+
+    def load_told(self, wid: int, busy: float | None = None, backlog: int | None = None) -> None:
+        """What a worker says of its own load, instead of its CPU: how busy it is, 0 to 1; how many requests wait."""
+        if (slot := self.slots.get(wid)) is not None:
+            self.told[wid] = Told(slot.generation, clock.now(), busy, backlog)
 
     def start(self) -> None:
         self._say_wish(True)
@@ -125,10 +145,23 @@ class WatcherRunner:
     def thaw(self, wids: Iterable[int]) -> None:
         self._tell(tuple((wid, ev.Thaw) for wid in wids))
 
+    def end(self, wid: int, generation: int, reason: Reason, detail: str, signum: int | None = None) -> None:
+        """This life, if it is there still, and not for an operator: what follows is for the restart policy to say."""
+        self.deliver(wid, ev.End(self._journal.next_id(), generation, reason, detail, signum))
+
+    def replace(self, wid: int, generation: int, reason: Reason, detail: str) -> None:
+        """This life by that of another worker, which is ready before it goes; in place where there can't be one more.
+
+        It stays if the other one does not become ready. One at a time in a watcher; the others wait.
+        """
+        self._replacing.ask(wid, generation, reason, detail)
+
     def adopt(self, slot: Slot) -> None:
         """A slot that lived before this arbiter did."""
         self._put(slot)
         self._schedule(slot)
+        if slot.instead is not None:
+            self._replacing.look_soon()
 
     def sweep(self) -> None:
         """Groups of lives that are over, whose removal a dead arbiter still owed."""
@@ -215,6 +248,8 @@ class WatcherRunner:
         self._schedule(after)
         if not self.wanted and before.phase is not after.phase and not self.busy:
             self._journal.tell(self.spec.name, "stopped")
+        if self._replacing.is_active:
+            self._replacing.look_soon()
         self._wake()
 
     def close(self) -> None:
@@ -323,9 +358,9 @@ class WatcherRunner:
             self._keeper.note([((self.spec.name, wid), note) for wid, note in self._unsaid.items()])
             self._unsaid.clear()
 
-    def _tell(self, decisions: watcher.Decisions) -> None:
+    def _tell(self, decisions: watcher.Decisions, cause: int | None = None) -> None:
         for wid, kind in decisions:
-            self.deliver(wid, kind(id=self._journal.next_id()))
+            self.deliver(wid, kind(id=cause or self._journal.next_id()))
 
     def _put(self, slot: Slot) -> None:
         before = self.slots.get(slot.wid)
@@ -343,6 +378,9 @@ class WatcherRunner:
 
     def _on_deadline(self, wid: int) -> None:
         self._timers.pop(wid, None)
+        if self._holding.keeps(self.slots[wid]):
+            self._timers[wid] = self._loop.call_later(AGAIN, self._on_deadline, wid)
+            return
         self.deliver(wid, ev.DeadlineReached(id=self._journal.next_id()))
 
     def _wake(self) -> None:

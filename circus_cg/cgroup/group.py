@@ -63,9 +63,9 @@ class WatcherGroup:
     def controllers(self) -> frozenset[str]:
         return self._controllers
 
-    def usage(self) -> Usage:
+    def usage(self, pressure: bool = True) -> Usage:
         """Of all workers together, those that are gone included where the kernel counts on."""
-        return self._meter.usage()
+        return self._meter.usage(pressure)
 
     def pressure(self, resource: str) -> dict[str, dict[str, float]] | None:
         return self._meter.pressure(resource)

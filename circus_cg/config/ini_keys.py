@@ -8,8 +8,6 @@ from __future__ import annotations
 import difflib
 from typing import NamedTuple
 
-from msgspec import inspect
-
 from circus_cg.config import schema
 from circus_cg.config.findings import Kind
 from circus_cg.spec import ArbiterSpec, WatcherSpec

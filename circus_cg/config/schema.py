@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import functools
 import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -34,7 +35,6 @@ from circus_cg.config.option import (
 )
 from circus_cg.config.scaling import SCALING
 from circus_cg.spec import ArbiterSpec, Backoff, Control, Flapping, IoMax, Limits, Rlimit, WatcherSpec
-
 
 __all__ = [
     "BYTES", "CAPABILITIES", "COMMAND", "COUNT", "CPUS", "KEYS", "MAX_SECONDS", "MAX_WORKERS", "OPTIONS", "PATHS",
@@ -112,6 +112,7 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
         ),
         "singleton": Option("never more than one worker: `incr` and `set` beyond that are refused"),
         "autostart": Option("start with the daemon"),
+        "priority": Option("watchers with a higher one start first and stop last", also=("order",)),
         "env": Option("added to the workers' environment", also=("environment", "environ"), expands=True),
         "env_file": Option(
             "files of `NAME=value` lines, `$` stays as written; what is in `env` goes before them",
@@ -139,7 +140,7 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
         "gid": Option("their group, name or number", least=0, most=2**32 - 2, also=("group",), absent=USERS),
         "groups": Option("their supplementary groups, names or numbers", least=0, most=2**32 - 2, absent=USERS),
         "umask": Option("file mode creation mask", UMASK, least=0, most=0o777, absent=DAEMONS),
-        "nice": Option("scheduling priority", least=-20, most=19, also=("priority",), absent=DAEMONS),
+        "nice": Option("scheduling priority", least=-20, most=19, also=("niceness",), absent=DAEMONS),
         "sched_policy": Option(
             "scheduling policy", choices=tuple(linux.POLICIES), also=("cpu_scheduling_policy",), absent=DAEMONS
         ),
@@ -281,17 +282,20 @@ def expected(kind: inspect.Type, unit: Unit | None) -> str:
             return "text"
 
 
+_PLAIN: dict[type[inspect.Type], Callable[[str], Any]] = {
+    inspect.BoolType: units.parse_bool,
+    inspect.IntType: units.parse_integer,
+    inspect.FloatType: units.parse_float,
+}
+
+
 def from_text(kind: inspect.Type, unit: Unit | None, text: str) -> Any:
     """The value of an option whose type is no list, mapping or struct unless its unit reads one. Raises ValueError."""
     if unit is not None:
         return None if text == unit.none else unit.parse(text)
     match kind:
-        case inspect.BoolType():
-            return units.parse_bool(text)
-        case inspect.IntType():
-            return units.parse_integer(text)
-        case inspect.FloatType():
-            return units.parse_float(text)
+        case inspect.BoolType() | inspect.IntType() | inspect.FloatType():
+            return _PLAIN[type(kind)](text)
         case inspect.StrType():
             return text
         case inspect.UnionType(types=(inner, inspect.NoneType())):

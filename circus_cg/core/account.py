@@ -34,6 +34,17 @@ def is_news(decision: Decision, told: Mapping[str, float], now: float) -> bool:
     return now - told.get(subject(decision), float("-inf")) >= AGAIN
 
 
+def text(decision: Decision) -> str:
+    """One line, in circus's words: all are busy, add workers; bored, remove workers."""
+    there = decision.load.wanted if decision.load is not None else decision.wanted
+    proposed, reason = decision.proposed, decision.reason
+    would = "would " if decision.dry_run else ""
+    if there is None or proposed is None or proposed == there:
+        return reason
+    what = f"{would}add {proposed - there}" if proposed > there else f"{would}remove {there - proposed}"
+    return f"{what} of {there} workers: {reason}" if proposed < there else f"{what} to {there} workers: {reason}"
+
+
 def inputs(decision: Decision) -> dict[str, Any]:
     """`count`: how many there are; what nobody could tell is left out."""
     found: dict[str, Any] = {

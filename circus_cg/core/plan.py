@@ -14,7 +14,7 @@ from circus_cg.spec import Limits, WatcherSpec
 LIVE = frozenset(
     {
         "autoscale", "autostart", "backoff", "flapping", "graceful_timeout", "max_retry", "memory_policy", "min_uptime",
-        "numprocesses", "singleton", "stop_signal", "watcher_limits",
+        "numprocesses", "priority", "singleton", "stop_signal", "watcher_limits",
     }
 )  # fmt: skip
 

@@ -24,5 +24,5 @@ class Holding:
             self._told.add(slot.wid)
             inputs = {"last_exit": str(slot.last_exit)}
             text = "its restart waits until the host's memory pressure is over"
-            self._journal.decide(self._watcher, slot.wid, "hold", text, inputs, slot.cause)
+            self._journal.decide(self._watcher, slot.wid, "hold", text, inputs, cause=slot.cause)
         return True

@@ -54,8 +54,8 @@ class Journal:
         """Of a whole watcher: what an operator decided, or came of it."""
         self.write(Record(self.next_id(), 0, clock.wall(), watcher, 0, kind, detail))
 
-    def decide(
-        self, watcher: str, wid: int | None, verdict: str, detail: str, inputs: Mapping[str, Any], cause: int = 0
+    def decide(  # noqa: PLR0913 - they are a record's own
+        self, watcher: str, wid: int | None, verdict: str, detail: str, inputs: Mapping[str, Any], *, cause: int = 0
     ) -> int:
         """What a policy decided by itself, of a worker or (None) of its watcher; the id, for what follows from it."""
         own = self.next_id()

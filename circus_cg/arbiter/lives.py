@@ -7,9 +7,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
+from circus_cg.arbiter.journal import Journal
 from circus_cg.cgroup.group import WatcherGroup, WorkerGroup
 from circus_cg.cgroup.watch import EventHub
 
+COUNTED, COUNT_AGAIN = 50, 0.02  # looks, and seconds between two
 REMOVE_AGAIN = 0.2  # seconds; a group that was just emptied can refuse rmdir for an instant
 
 Life = tuple[int, int]  # wid, generation
@@ -27,9 +29,19 @@ NOT_KILLED = Oom(None, "", None)
 
 
 class LifeGroups:
-    def __init__(self, group: WatcherGroup, hub: EventHub, emptied: Callable[[int, int], None]) -> None:
-        """`emptied` is called with wid and generation, once for each killed or watched group that holds nobody more."""
+    def __init__(
+        self,
+        group: WatcherGroup,
+        hub: EventHub,
+        emptied: Callable[[int, int], None],
+        oom_killed: Callable[[int, int], None],
+    ) -> None:
+        """`emptied` is called with wid and generation, once for each killed or watched group that holds nobody more;
+        `oom_killed` when a group that must go as a whole has lost one process, and the rest has been killed.
+        """
         self.group = group
+        self._oom_killed = oom_killed
+        self._ooms: dict[Life, Any] = {}
         self._hub, self._emptied = hub, emptied
         self._groups: dict[Life, WorkerGroup] = {}  # those not removed yet
         self._watches: dict[Life, Any] = {}
@@ -52,6 +64,25 @@ class LifeGroups:
             self._watches[wid, generation] = self._hub.watch_populated(group, partial(self.look, wid, generation))
         self._loop.call_soon(self.look, wid, generation)
 
+    def watch_oom(self, wid: int, generation: int) -> None:
+        """Where the kernel takes one process of a group that must go as a whole, the rest follows."""
+        if self.group.oom_group_is_ours and (wid, generation) not in self._ooms:
+            told = partial(self._after_oom, wid, generation, COUNTED)
+            self._ooms[wid, generation] = self._hub.watch_oom(self.of(wid, generation), told)
+
+    def _after_oom(self, wid: int, generation: int, tries: int) -> None:
+        if (wid, generation) not in self._ooms:
+            return
+        group = self.of(wid, generation)
+        if not group.oom_kills():
+            if tries:  # v1 counts a kill a little after it tells of it
+                self._loop.call_later(COUNT_AGAIN, self._after_oom, wid, generation, tries - 1)
+            return
+        self._hub.forget(self._ooms.pop((wid, generation)))
+        if group.populated():
+            self.kill(wid, generation)
+            self._oom_killed(wid, generation)
+
     def look(self, wid: int, generation: int) -> None:
         if (wid, generation) in self._watches and not self.of(wid, generation).populated():
             self._emptied(wid, generation)
@@ -64,6 +95,8 @@ class LifeGroups:
 
     def remove(self, wid: int, generation: int, tries: int = 25) -> None:
         self.forget(wid, generation)
+        if (handle := self._ooms.pop((wid, generation), None)) is not None:
+            self._hub.forget(handle)
         if self.of(wid, generation).remove():
             self._groups.pop((wid, generation), None)
         elif tries:
@@ -87,10 +120,20 @@ class LifeGroups:
         self.group.close()
 
 
+def tell_group_kill(journal: Journal, watcher: str, wid: int, generation: int) -> None:
+    text = "one of its processes was OOM-killed: the whole group goes, as memory_oom_group says"
+    journal.decide(watcher, wid, "kill", text, {"generation": generation})
+
+
 def oom(group: WorkerGroup) -> Oom:
     found = group.oom()
     if not found.kills:
         return NOT_KILLED
     limit = "none" if found.limit is None else str(found.limit)
     peak = "unknown" if found.peak is None else str(found.peak)
-    return Oom("own" if found.own_limit else "host", f"memory_max {limit}, peak {peak}", found.peak)
+    detail = f"memory_max {limit}, peak {peak}"
+    if found.left and found.peak is not None:
+        left = ", ".join(f"{kind} {size}" for kind, size in found.left.items() if size) or "nothing"
+        whole = sum(size for kind, size in found.left.items() if kind != "shmem")  # that is in file
+        detail += f" ({max(0, found.peak - whole)} went with it; left behind: {left})"
+    return Oom("own" if found.own_limit else "host", detail, found.peak)

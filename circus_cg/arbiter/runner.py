@@ -9,6 +9,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from math import inf
 from typing import Any, NamedTuple, assert_never
 
@@ -18,7 +19,7 @@ from circus_cg.arbiter import life
 from circus_cg.arbiter.boot import ArbiterBoot
 from circus_cg.arbiter.holding import AGAIN, Holding
 from circus_cg.arbiter.journal import Journal
-from circus_cg.arbiter.lives import NOT_KILLED, LifeGroups, oom
+from circus_cg.arbiter.lives import NOT_KILLED, LifeGroups, oom, tell_group_kill
 from circus_cg.arbiter.replacing import Replacing
 from circus_cg.cgroup.group import WatcherGroup, WorkerGroup
 from circus_cg.cgroup.watch import EventHub
@@ -61,7 +62,9 @@ class WatcherRunner:
         self._names_wid = life.names_wid(spec)
         self._digest = plan.digest(spec)
         self._keeper, self._journal = shared.keeper, shared.journal
-        self._lives = LifeGroups(group, shared.hub, self._on_emptied)
+        self._lives = LifeGroups(
+            group, shared.hub, self._on_emptied, partial(tell_group_kill, shared.journal, spec.name)
+        )
         self._unsaid: dict[int, str] = {}  # notes that wait for the end of the turn
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._holding = Holding(spec.name, shared.holds, shared.journal)
@@ -160,6 +163,8 @@ class WatcherRunner:
         """A slot that lived before this arbiter did."""
         self._put(slot)
         self._schedule(slot)
+        if slot.alive:
+            self._lives.watch_oom(slot.wid, slot.generation)
         if slot.instead is not None:
             self._replacing.look_soon()
 
@@ -299,6 +304,7 @@ class WatcherRunner:
             request["failed"] = {"stage": "keeper", "errno": 0, "text": text}
         try:
             group.create()
+            self._lives.watch_oom(slot.wid, effect.generation)
         except (CgroupError, OSError) as refused:
             # The keeper files this life as failed: its ledger and ours stay in step.
             request["failed"] = {"stage": "cgroup", "errno": refused.errno or 0, "text": str(refused)}

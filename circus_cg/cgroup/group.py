@@ -129,6 +129,11 @@ class WatcherGroup:
         return [(d, *UNTHROTTLED[h.version]) for h, d in self._places if "cpu" in h.controllers]
 
     @property
+    def oom_group_is_ours(self) -> bool:
+        """An OOM kill must take a whole worker, and this kernel takes one process."""
+        return self._limits.memory_oom_group and self._meter.counts_by_v1
+
+    @property
     def has_quota(self) -> bool:
         """Each worker has one of its own."""
         return self._limits.cpu_max is not None
@@ -330,6 +335,9 @@ class WorkerGroup:
             return False
         return True
 
+    def oom_kills(self) -> int:
+        return self._metered().oom_kills()
+
     def oom(self) -> OomVerdict:
         """Read once more when the process is gone, before the group is removed."""
         meter = self._metered()
@@ -337,12 +345,10 @@ class WorkerGroup:
         if not kills:
             return OomVerdict()
         _, peak, limit = meter.memory()
-        if meter.oom_hits() or meter.at_v1_limit():
-            return OomVerdict(kills=kills, own_limit=True, limit=limit, peak=peak)
-        if (hit := self._watcher.hit_limit(self._hits_before)) is not None:
-            limit, peak = hit
-            return OomVerdict(kills=kills, own_limit=True, limit=limit, peak=peak)
-        return OomVerdict(kills=kills, own_limit=False, limit=limit, peak=peak)
+        own, left = bool(meter.oom_hits()) or meter.at_v1_limit(), meter.composition()
+        if not own and (hit := self._watcher.hit_limit(self._hits_before)) is not None:
+            own, (limit, peak) = True, hit
+        return OomVerdict(kills=kills, own_limit=own, limit=limit, peak=peak, left=left)
 
     def _metered(self) -> Meter:
         if self._meter is None:

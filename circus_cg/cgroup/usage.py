@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from circus_cg.cgroup import files, parse
@@ -48,6 +48,7 @@ class OomVerdict:
     own_limit: bool = False
     limit: int | None = None
     peak: int | None = None
+    left: dict[str, int] = field(default_factory=dict)  # bytes by kind that the dead left behind, as Meter.composition
 
 
 class Meter:
@@ -124,6 +125,11 @@ class Meter:
         if kept is None:
             return None
         return _number(kept.read("memory.peak" if version == 2 else "memory.max_usage_in_bytes"))
+
+    @property
+    def counts_by_v1(self) -> bool:
+        """The memory controller is a v1 one."""
+        return self._at.get("memory", (0, None))[0] == 1
 
     def oom_kills(self) -> int:
         """Processes that the OOM killer took from the group and from those below it."""

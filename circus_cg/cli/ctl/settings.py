@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from circus_cg.cli.ctl.parameters import json_option, name_argument
+from circus_cg.cli.ctl.scaling import scaling_lines
 from circus_cg.cli.ctl.session import Session
 from circus_cg.cli.ctl.watching import Document, report
 from circus_cg.cli.output import aligned
@@ -43,7 +44,7 @@ def globaloptions(session: Session, option: str | None, json_: bool) -> None:
 
 
 def _lines(found: Document) -> list[str]:
-    return aligned(("OPTION", "VALUE"), list(_flat("", found["options"])))
+    return aligned(("OPTION", "VALUE"), list(_flat("", found["options"]))) + scaling_lines(found)
 
 
 def _flat(prefix: str, options: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from circus_cg.cli.ctl.parameters import json_option, names_argument, watch_option
+from circus_cg.cli.ctl.scaling import scaling_lines
 from circus_cg.cli.ctl.session import Session
 from circus_cg.cli.ctl.watching import Document, report
 from circus_cg.cli.output import aligned
@@ -30,7 +31,7 @@ def ps(session: Session, names: tuple[str, ...], json_: bool, watch: float | Non
     """One row a worker. Example: circus-cg ctl ps web --watch"""
 
     def lines(found: Document) -> list[str]:
-        return aligned(PS, [_ps_row(row) for row in found["workers"]], RIGHT)
+        return aligned(PS, [_ps_row(row) for row in found["workers"]], RIGHT) + scaling_lines(found)
 
     report(lambda: session.call("ps", name=list(names) or None, match="glob"), lines, json_=json_, watch=watch)
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from circus_cg.config import validate
 from circus_cg.config.problems import Path, shown
-from circus_cg.config.schema import KEYS, OPTIONS, Option, expected, fields, from_text, nearest
+from circus_cg.config.schema import KEYS, OPTIONS, Option, expected, fields, from_text, nearest, struct_of
 from circus_cg.errors import ConfigError
 from circus_cg.spec import ArbiterSpec, Rlimit, WatcherSpec
 
@@ -67,7 +67,7 @@ class _Reading:
     def struct(self, old: Any, given: Mapping[str, Any], path: Path) -> Any:
         cls: type[msgspec.Struct] = type(old)
         known = fields(cls)
-        for key, value in given.items():
+        for key, value in sorted(given.items(), key=lambda one: not _is_required(cls, one[0])):
             head, *rest = [key] if key in known else key.split(".", 1) if path else _split(key)
             here = (*path, head)
             if head not in known:
@@ -182,6 +182,14 @@ _KINDS: dict[type, str] = {
     dict: "a mapping", list: "a list", tuple: "a list", bool: "a boolean", type(None): "null", str: "text",
     int: "a number", float: "a number",
 }  # fmt: skip
+
+
+def _is_required(cls: type[msgspec.Struct], key: str) -> bool:
+    """A part without which there is no whole, so that it is read before the others."""
+    head, _, tail = key.partition(".")
+    field = fields(cls).get(head)
+    inner = None if field is None else struct_of(field.type)
+    return inner is not None and tail in fields(inner) and fields(inner)[tail].required
 
 
 def _held(kind: inspect.Type) -> inspect.Type:

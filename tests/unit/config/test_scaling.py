@@ -56,6 +56,7 @@ def test_a_policy_is_set_by_its_parts_while_the_daemon_runs() -> None:
     assert spec.autoscale == ScalePolicy(max=4)
     assert revised(spec, {"autoscale.min": "2"}).autoscale == ScalePolicy(max=4, min=2)
     assert revised(spec, {"autoscale": None}).autoscale is None
+    assert revised(WatcherSpec(name="w", cmd=("x",)), {"autoscale.min": 2, "autoscale.max": 3}).autoscale is not None
     assert revised(spec, {"autoscale": {"max": 3, "sample": "1s"}}).autoscale == ScalePolicy(max=3, sample=1)
     with pytest.raises(ConfigError, match=r"autoscale.max is missing"):
         revised(WatcherSpec(name="w", cmd=("x",)), {"autoscale.min": 2})

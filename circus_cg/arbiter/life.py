@@ -74,7 +74,7 @@ def _within(virtualenv: Virtualenv, environment: Mapping[str, str]) -> dict[str,
 
 
 def _granted(spec: WatcherSpec) -> dict[str, Any]:
-    """What a keeper of messages' version 1 would leave out in silence (keeper.messages.SINCE_2); only what is asked."""
+    """What a keeper of messages' version 1 would leave out in silence (keeper.messages.SINCE); only what is asked."""
     policy, ambient, bounding = spec.sched_policy, spec.ambient_capabilities, spec.bounding_capabilities
     priority = (spec.sched_priority or 1) if policy in linux.REAL_TIME else 0
     asked = {

@@ -18,12 +18,14 @@ from circus_cg.arbiter import life
 from circus_cg.arbiter.boot import ArbiterBoot
 from circus_cg.arbiter.journal import Journal
 from circus_cg.arbiter.lives import NOT_KILLED, LifeGroups, oom
+from circus_cg.arbiter.replacing import Replacing
 from circus_cg.cgroup.group import WatcherGroup, WorkerGroup
 from circus_cg.cgroup.watch import EventHub
 from circus_cg.core import effects as do
 from circus_cg.core import events as ev
 from circus_cg.core import plan, watcher
 from circus_cg.core.slot import Phase, Slot, step, to_note
+from circus_cg.core.state import Reason
 from circus_cg.errors import CgroupError, CircusCgError
 from circus_cg.host import clock
 from circus_cg.host.identity import Identity
@@ -59,6 +61,7 @@ class WatcherRunner:
         self._lives = LifeGroups(group, shared.hub, self._on_emptied)
         self._unsaid: dict[int, str] = {}  # notes that wait for the end of the turn
         self._timers: dict[int, asyncio.TimerHandle] = {}
+        self._replacing = Replacing(self, shared.journal)
         self.rolling = asyncio.Lock()  # new lives one after the other: one such series at a time
         self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._loop = asyncio.get_running_loop()
@@ -125,10 +128,23 @@ class WatcherRunner:
     def thaw(self, wids: Iterable[int]) -> None:
         self._tell(tuple((wid, ev.Thaw) for wid in wids))
 
+    def end(self, wid: int, generation: int, reason: Reason, detail: str, signum: int | None = None) -> None:
+        """This life, if it is there still, and not for an operator: what follows is for the restart policy to say."""
+        self.deliver(wid, ev.End(self._journal.next_id(), generation, reason, detail, signum))
+
+    def replace(self, wid: int, generation: int, reason: Reason, detail: str) -> None:
+        """This life by that of another worker, which is ready before it goes; in place where there can't be one more.
+
+        It stays if the other one does not become ready. One at a time in a watcher; the others wait.
+        """
+        self._replacing.ask(wid, generation, reason, detail)
+
     def adopt(self, slot: Slot) -> None:
         """A slot that lived before this arbiter did."""
         self._put(slot)
         self._schedule(slot)
+        if slot.instead is not None:
+            self._replacing.look_soon()
 
     def sweep(self) -> None:
         """Groups of lives that are over, whose removal a dead arbiter still owed."""
@@ -215,6 +231,8 @@ class WatcherRunner:
         self._schedule(after)
         if not self.wanted and before.phase is not after.phase and not self.busy:
             self._journal.tell(self.spec.name, "stopped")
+        if self._replacing.is_active:
+            self._replacing.look_soon()
         self._wake()
 
     def close(self) -> None:

@@ -56,7 +56,8 @@ def rebuild(noted: Slot | None, wid: int, held: Held, now: float) -> Slot:
         slot = replace(slot, started=now)
     if slot.phase is Phase.STOPPING or not slot.wanted:
         due = slot.deadline if slot.phase is Phase.STOPPING and (slot.signalled or not running) else now
-        return replace(slot, phase=Phase.STOPPING, asked=True, deadline=due)
+        asked = slot.asked or slot.ending is None or not slot.wanted
+        return replace(slot, phase=Phase.STOPPING, asked=asked, deadline=due)
     return replace(slot, phase=Phase.READY) if running else slot
 
 
@@ -73,5 +74,5 @@ def _without_process(slot: Slot, held: Held, now: float) -> Slot:
 def _life(slot: Slot, held: Held) -> Slot:
     """A life the note does not know."""
     begun = replace(slot, generation=held.generation, alive=True, started=None, asked=False, signalled=False)
-    begun = replace(begun, frozen=False, left=0.0)
+    begun = replace(begun, frozen=False, left=0.0, ending=None)
     return replace(begun, phase=Phase.STARTING, deadline=inf, kills=0, stuck=False)

@@ -3,8 +3,11 @@
 import enum
 from dataclasses import dataclass
 from math import inf
+from typing import Literal
 
 import msgspec
+
+Reason = Literal["memory", "pressure", "watchdog", "start-timeout", "health", "max-age", "stalled"]  # why we end a life
 
 
 class Phase(enum.StrEnum):
@@ -18,7 +21,10 @@ class Phase(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How a life ended. `reason`: exited, signal, killed (by us), oom, oom-host, exec (never came to it), unknown."""
+    """How a life ended.
+
+    `reason`: exited, signal, killed (by us), oom, oom-host, exec (never came to it), unknown; or a Reason.
+    """
 
     code: int | None
     signal: int | None
@@ -41,7 +47,29 @@ class Exit:
                 how = "OOM-killed, the host being short of memory"
             case _:
                 how = f"exited with status {self.code}" if self.signal is None else f"killed by signal {self.signal}"
+                if self.reason not in ("exited", "signal", "killed"):
+                    how = f"ended for {self.reason}, {how}"
         return f"{how} after {self.uptime:.2f} s{more}"
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """Why a life is to end that no operator wants to end; `signum` goes to it instead of the first signal."""
+
+    reason: str
+    detail: str
+    signum: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}" if self.detail else self.reason
+
+
+class Instead(msgspec.Struct, frozen=True):
+    """The life in whose place another one begins beside it, to end it once it is ready."""
+
+    wid: int
+    generation: int
+    reason: Reason
+    detail: str
 
 
 class Slot(msgspec.Struct, frozen=True):
@@ -72,4 +100,6 @@ class Slot(msgspec.Struct, frozen=True):
     frozen: bool = False  # its life stands still and no other begins, until a thaw, a stop or a restart
     left: float = 0.0  # of the delay, for one that is frozen in backoff
     cause: int = 0  # id of the event that last changed it
+    ending: Ending | None = None  # what its present life is ended for, if for more than an operator's wish
+    instead: Instead | None = None  # whom it is to replace; until then it is one more than the watcher's count
     born: str = ""  # plan.digest of the spec that this life began by

@@ -4,6 +4,7 @@ Commands cost O(slots); nothing here is called for an ordinary event.
 """
 
 from collections.abc import Iterable, Mapping
+from itertools import count
 
 from circus_cg.core.events import Command, Freeze, Restart, Start, Stop, Thaw
 from circus_cg.core.state import Phase, Slot
@@ -33,13 +34,15 @@ def reconcile(wanted: bool, numprocesses: int, slots: Mapping[int, Slot]) -> Dec
     """Whom to start or stop (by wid) so that `numprocesses` slots are wanted, or none.
 
     Growth takes the lowest wids that are not wanted, so that they stay dense and a worker on its way out is never
-    doubled; what shrinks is not ready, or else youngest. A failed slot keeps its place.
+    doubled; what shrinks is not ready, or else youngest. A failed slot keeps its place. Who is to replace another
+    (core.replacement) does not count until it has.
     """
-    there = [slot for slot in slots.values() if slot.wanted]
+    everybody = [slot for slot in slots.values() if slot.wanted]
+    there = [slot for slot in everybody if slot.instead is None] if wanted else everybody
     target = numprocesses if wanted else 0
     if len(there) < target:
-        taken = {slot.wid for slot in there}
-        free = (wid for wid in range(1, target + 1) if wid not in taken)
+        taken = {slot.wid for slot in everybody}
+        free = (wid for wid in count(1) if wid not in taken)
         return tuple((wid, Start) for wid, _ in zip(free, range(target - len(there)), strict=False))
     leaving = sorted(there, key=_missed)[: len(there) - target]
     return tuple((wid, Stop) for wid in sorted(slot.wid for slot in leaving))

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from math import inf
 from random import Random
 from signal import SIGKILL, SIGSEGV
+from typing import get_args
 
 from circus_cg.core.events import Freeze, Thaw
 from circus_cg.core.slot import Phase
+from circus_cg.core.state import Reason
 from circus_cg.core.watcher import can_freeze, reconcile, restart, start
 from circus_cg.spec import Backoff, Flapping, WatcherSpec
 from tests.simulation.arbiter import Arbiter, ArbiterDied, Intent
-from tests.simulation.host import End, Host, Key
+from tests.simulation.host import End, Host, Key, Place
 
 NOTHING_LEFT = (Phase.IDLE, Phase.BACKOFF, Phase.FAILED)
 ENDS = (
@@ -89,6 +91,12 @@ class World:
         self.intents[name].frozen.clear()
         self._try(lambda: self._up().tell(name, tuple((wid, Thaw) for wid in self._up().of(name))))
 
+    def end(self, place: Place, reason: Reason) -> None:
+        self._try(lambda: self._up().end(place, reason))
+
+    def replace(self, place: Place, reason: Reason) -> None:
+        self._try(lambda: self._up().replace(place, reason))
+
     def resize(self, name: str, numprocesses: int) -> None:
         self.intents[name].numprocesses = numprocesses
         self._reconcile(name)
@@ -136,7 +144,10 @@ class World:
                 assert slot.frozen, f"{slot} was left in the frozen {group}"
         for name, intent in self.intents.items():
             wanted = [slot for slot in arbiter.of(name).values() if slot.wanted]
-            assert len(wanted) == (intent.numprocesses if intent.wanted else 0), f"{name}: {wanted}"
+            newcomers = [slot for slot in wanted if slot.instead is not None]
+            assert len(newcomers) <= (1 if intent.wanted else 0), f"{name}: {newcomers}"
+            count = intent.numprocesses if intent.wanted else 0
+            assert len(wanted) == count + len(newcomers), f"{name}: {wanted}"
 
     def settle(self) -> None:
         """Liveness: in a world without faults everybody arrives, and a stop ends with nothing left."""
@@ -150,6 +161,7 @@ class World:
             self._check_end(place)
             renewed = self.intents[place[0]].renew.get(place[1]) == slot.generation
             assert not (renewed and slot.alive), f"{slot} was to be renewed"
+            assert slot.instead is None or slot.frozen, f"{slot} neither takes over nor goes"
         for name in self.specs:
             self.stop(name)
         self._calm()
@@ -275,9 +287,19 @@ def move(world: World, chance: Random) -> None:
             (3, lambda: world.freeze(name)),
             (3, lambda: world.thaw(name)),
             (4, lambda: world.resize(name, chance.randint(0, 5))),
+            *_endings(world, chance),
             (3, lambda: world.arbiter_dies(chance.randint(0, 6))),
         ]
         if host.news:
             moves.append((60, world.deliver))
     weights = [weight for weight, _ in moves]
     chance.choices([action for _, action in moves], weights)[0]()
+
+
+def _endings(world: World, chance: Random) -> list[tuple[int, Callable[[], None]]]:
+    assert world.arbiter is not None
+    if not world.arbiter.slots:
+        return []
+    place = chance.choice(list(world.arbiter.slots))
+    reason: Reason = chance.choice(get_args(Reason))
+    return [(3, lambda: world.end(place, reason)), (4, lambda: world.replace(place, reason))]

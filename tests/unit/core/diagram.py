@@ -15,6 +15,7 @@ EVENTS = (
     ev.Restart,
     ev.Freeze,
     ev.Thaw,
+    ev.End,
     ev.Spawned,
     ev.LaunchFailed,
     ev.Exited,
@@ -75,6 +76,7 @@ def _what_may_come(slot: Slot) -> list[tuple[ev.Event, float]]:
         ev.Restart(1),
         ev.Freeze(1),
         ev.Thaw(1),
+        ev.End(1, generation, "watchdog", ""),
         ev.Spawned(1, generation, 7),
         ev.LaunchFailed(1, generation, "exec", 2, "No such file or directory"),
         ev.Exited(1, generation, 1, None, None, "", populated=False),
@@ -106,6 +108,7 @@ def _essence(slot: Slot) -> tuple[object, ...]:
         slot.stuck,
         slot.frozen,
         slot.left > 0,
+        slot.ending is not None,
         last is not None and (last.reason, last.uptime < SPEC.min_uptime),
     )
 

@@ -37,6 +37,11 @@ def alive_until(slot: Slot) -> float:
     return inf if slot.frozen or heard.period <= 0 else heard.heard + heard.period
 
 
+def await_readiness(at: Moment, slot: Slot) -> Step:
+    """Its process is there; it has yet to say that it is ready."""
+    return slot, (tell(at, slot, "started", f"pid {slot.pid}"),)
+
+
 def become_ready(at: Moment, slot: Slot) -> Step:
     """Its process is there, and it has said so if it was to."""
     readiness = slot.readiness

@@ -11,8 +11,8 @@ Nine requests (arbiter -> keeper); each names its operation in "op":
     pong                     the answer to ping
     counts                   what is held, for who looks for a fault
     quit    code             nothing is left to supervise; leave
-Answers and news (keeper -> arbiter): hello (paged), spawned, exited, refused, terminate, ping, counts; hears (what a life
-says can be read from the descriptors that come along: before its spawned, and again for each arbiter).
+Answers and news (keeper -> arbiter): hello (paged), spawned, exited, refused, terminate, ping, counts; hears (what a
+life says can be read from the descriptors that come along: told before its spawned, and to each new arbiter).
 
 A key is [watcher, wid, generation], a slot [watcher, wid]. Unknown fields are ignored: either side may be a version
 ahead. What must not be ignored is in SINCE, and is not asked of a keeper that is too old.

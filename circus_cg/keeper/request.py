@@ -7,7 +7,7 @@ to 8 bytes, numbers in the machine's own order; strings end in NUL. An answer is
 import errno
 import os
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 INLINE_MAX = 65536  # bytes of body in a packet; a larger body is passed in a memfd
@@ -35,6 +35,7 @@ ANSWER_SIZE = _ANSWER.size
 
 
 _CAUSES = {
+    ("notify", errno.ENAMETOOLONG): "the runtime directory's path is too long for a socket; set CIRCUS_CG_RUNTIME_DIR",
     ("oom_score_adj", errno.EACCES): "only CAP_SYS_RESOURCE may lower it below the daemon's own; give more",
     ("nice", errno.EACCES): "only CAP_SYS_NICE may lower it; give more",
     ("scheduler", errno.EPERM): "no CAP_SYS_NICE, or the worker's v1 cpu group has no cpu.rt_runtime_us;"
@@ -182,16 +183,9 @@ def encode(request: SpawnRequest) -> tuple[bytes, bytes]:
     ):
         if value is not None:
             fields.append(_field(tag, _pack(form, value)))
+    fields += _granted(request)
     if request.rlimits:
         fields.append(_field(_RLIMITS, b"".join(_pack("=qqq", *limit) for limit in request.rlimits)))
-    if request.scheduler is not None:
-        fields.append(_field(_SCHEDULER, _pack("=2i", *request.scheduler)))
-    if request.cpus is not None:
-        fields.append(_field(_CPUS, _mask(request.cpus)))
-    if request.no_new_privs:
-        fields.append(_field(_NO_NEW_PRIVS, b""))
-    if request.own_pid:
-        fields.append(_field(_OWN_PID, _joined(map(os.fsencode, request.own_pid))))
     if request.groups is not None:
         fields.append(_field(_GROUPS, b"".join(_pack("=I", gid) for gid in request.groups)))
     if request.fds:
@@ -203,6 +197,18 @@ def encode(request: SpawnRequest) -> tuple[bytes, bytes]:
         raise ValueError(f"cannot spawn {request.argv[0]!r}: {len(body)} bytes of arguments; at most {BODY_MAX} travel")
     flags = _BODY_IN_MEMFD if len(body) > INLINE_MAX else 0
     return _HEADER.pack(_VERSION, flags, 0, len(body), request.ident), body
+
+
+def _granted(request: SpawnRequest) -> Iterator[bytes]:
+    """What few workers have."""
+    if request.scheduler is not None:
+        yield _field(_SCHEDULER, _pack("=2i", *request.scheduler))
+    if request.cpus is not None:
+        yield _field(_CPUS, _mask(request.cpus))
+    if request.no_new_privs:
+        yield _field(_NO_NEW_PRIVS, b"")
+    if request.own_pid:
+        yield _field(_OWN_PID, _joined(map(os.fsencode, request.own_pid)))
 
 
 def decode(data: bytes) -> Started | Running | Failed:

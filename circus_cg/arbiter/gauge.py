@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from circus_cg.arbiter.runner import WatcherRunner
-from circus_cg.core.load import Sample, Told, WorkerSample
+from circus_cg.core.load import OwnLoad, Sample, WorkerSample
 from circus_cg.core.memory import WorkerMemory
 from circus_cg.core.slot import Phase, Slot
 from circus_cg.host.totals import Totals, totals
@@ -87,7 +87,7 @@ def last_oom(slots: Iterable[Slot]) -> float | None:
     return max((end.at for end in ends if end.reason in ("oom", "oom-host")), default=None)
 
 
-def _workers(runner: WatcherRunner, words: dict[int, Told]) -> Iterator[WorkerSample]:
+def _workers(runner: WatcherRunner, words: dict[int, OwnLoad]) -> Iterator[WorkerSample]:
     for slot in runner.slots.values():
         if not slot.wanted or slot.instead is not None:  # one more beside the count, until it takes another's place
             continue
@@ -99,14 +99,14 @@ def _workers(runner: WatcherRunner, words: dict[int, Told]) -> Iterator[WorkerSa
             wid=slot.wid,
             generation=slot.generation,
             phase=slot.phase,
-            ready_at=slot.since if slot.phase is Phase.READY else None,
+            ready_at=slot.since if slot.phase is Phase.READY and not slot.readiness.unwell else None,
             cpu_seconds=None if work is None else work.cpu_seconds,
             nr_throttled=None if work is None else work.nr_throttled,
             busy=None if word is None else word.busy,
         )
 
 
-def _backlog(runner: WatcherRunner, words: dict[int, Told]) -> int | None:
+def _backlog(runner: WatcherRunner, words: dict[int, OwnLoad]) -> int | None:
     """All that waits for any of its workers; None: nobody said anything."""
     lives = runner.lives()
     said = [word.backlog for wid, word in words.items() if lives.get(wid) == word.generation]

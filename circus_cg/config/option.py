@@ -1,4 +1,4 @@
-"""How an option is described: its unit, its range, other people's names for it."""
+"""What the table of options is made of: an option, and the units in which operators write."""
 
 from __future__ import annotations
 

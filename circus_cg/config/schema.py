@@ -15,6 +15,7 @@ import msgspec
 from msgspec import inspect
 
 from circus_cg import linux, units
+from circus_cg.config import health_schema
 from circus_cg.config.document import Document, Part
 from circus_cg.config.option import (
     BYTES,
@@ -34,7 +35,7 @@ from circus_cg.config.option import (
     Unit,
 )
 from circus_cg.config.scaling import SCALING
-from circus_cg.spec import ArbiterSpec, Backoff, Control, Flapping, IoMax, Limits, Rlimit, WatcherSpec
+from circus_cg.spec import ArbiterSpec, Backoff, Control, Flapping, HealthCheck, IoMax, Limits, Rlimit, WatcherSpec
 
 __all__ = [
     "BYTES", "CAPABILITIES", "COMMAND", "COUNT", "CPUS", "KEYS", "MAX_SECONDS", "MAX_WORKERS", "OPTIONS", "PATHS",
@@ -54,6 +55,7 @@ _ARBITER = {
     "on_missing": Option("what to do about what this host can't enforce or grant", choices=("refuse", "warn")),
     "events_kept": Option("so many events can be asked for after they happened", least=100, most=1_000_000),
     "control": Option("who may operate it from afar: nobody unless it says so", also=("endpoint", "remote", "rpc")),
+    "udp_watchdog": Option("circus's watchdog plugin: workers send `pid;time` to a UDP socket", absent="none"),
     "pressure": Option(
         "end workers when the host is short of memory, the least important watcher's first",
         also=("oomd", "memory_pressure"),
@@ -182,6 +184,23 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
             MAX_SECONDS,
             also=("stop_timeout", "stopwaitsecs", "kill_timeout"),
         ),
+        "ready": Option(
+            "what makes a worker ready: its exec, `READY=1` on its notify socket, a newline on its notification pipe",
+            choices=("exec", "notify", "fd"),
+            also=("type", "readiness"),
+        ),
+        "notification_fd": Option(
+            "the descriptor where `ready: fd` has its pipe", least=3, most=1023, also=("notification-fd",)
+        ),
+        "start_timeout": Option(
+            "one that is not ready by then is ended",
+            SECONDS,
+            0.001,
+            MAX_SECONDS,
+            also=("timeout_start", "listen_timeout", "startup_timeout"),
+        ),
+        "watchdog": Option("when a worker that says nothing more is ended", also=("watchdog_sec",)),
+        "health": Option("NAME: a mapping, one for each check", also=("healthcheck", "health_checks", "checks")),
         "min_uptime": Option(
             "a life at least this long is no crash at start", SECONDS, 0, MAX_SECONDS, also=("startsecs",)
         ),
@@ -211,6 +230,7 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
         "retry_in": Option("then wait so long", SECONDS, 0, MAX_SECONDS),
         "max_retry": Option("after so many waits the slot fails; -1: never", least=-1),
     },
+    **health_schema.OPTIONS,
     Rlimit: {
         "soft": Option("what the worker starts with", RLIMIT),
         "hard": Option("what it may raise it to", RLIMIT),
@@ -242,7 +262,11 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
     },
 }
 
-KEYS: dict[type[msgspec.Struct], str] = {WatcherSpec: "name", IoMax: "device"}  # written as the key of a mapping
+KEYS: dict[type[msgspec.Struct], str] = {
+    WatcherSpec: "name",
+    IoMax: "device",
+    HealthCheck: "name",
+}  # written as the key of a mapping
 
 RLIMITS = (
     "as", "core", "cpu", "data", "fsize", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "rttime",

@@ -12,7 +12,7 @@ SATURATED = 0.97  # no worker is ever busy all the time
 LOST = (Phase.BACKOFF, Phase.FAILED, Phase.IDLE)  # these slots hold no process
 
 
-class Told(msgspec.Struct, frozen=True, gc=False):
+class OwnLoad(msgspec.Struct, frozen=True, gc=False):
     """What a worker said of its own load; None: not said."""
 
     generation: int

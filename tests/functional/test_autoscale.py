@@ -19,8 +19,10 @@ from tests.functional.daemon import Daemon
 from tests.functional.evidence import arbiter_of, python, sh
 from tests.functional.following import Following
 
+pytestmark = pytest.mark.timeout(180)  # on a host that others keep busy, growth waits for an idle moment
+
 # A worker that may use a twentieth of a CPU is busy with it on a host that has others to serve, too.
-QUICK = {"sample": 1, "grow_window": 2, "shrink_window": 4, "warmup": 0, "grow_at": 0.75, "target": 0.6}
+QUICK = {"sample": 1, "grow_window": 2, "shrink_window": 4, "warmup": 0, "grow_at": 0.5, "target": 0.4, "shrink_at": 0.2}
 SMALL = {"cpu_max": 0.05}
 SPIN = python("while True: pass")
 
@@ -65,7 +67,6 @@ def burning(count: int) -> Iterator[None]:
         yield
 
 
-@pytest.mark.timeout(180)
 def test_busy_workers_become_as_many_as_may_be_and_bored_ones_as_few_without_going_up_and_down(
     daemon: StartDaemon, tmp_path: Path
 ) -> None:
@@ -78,7 +79,7 @@ def test_busy_workers_become_as_many_as_may_be_and_bored_ones_as_few_without_goi
         verdicts = [one["verdict"] for one in following.events if one["verdict"] != "hold"]
     assert verdicts == sorted(verdicts) and set(verdicts) == {"grow", "shrink"}
     grown = next(one for one in following.events if one["verdict"] == "grow")
-    assert grown["detail"].startswith("add ") and grown["inputs"]["saturation"] > 0.75
+    assert grown["detail"].startswith("add ") and grown["inputs"]["saturation"] >= 0.5
     assert grown["inputs"]["count"] < grown["inputs"]["wanted"]
     begun = running.ctl("events", "--watcher", "w", "--kind", "ready")["events"]
     assert grown["id"] in {one["id"] for one in following.events}

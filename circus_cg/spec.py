@@ -162,7 +162,6 @@ class WatcherSpec(Spec, frozen=True, kw_only=True):
     numprocesses: int = 1
     singleton: bool = False  # never more than one worker
     autostart: bool = True
-    priority: int = 0  # the higher ones start first and stop last
     env: dict[str, str] = {}
     env_file: tuple[str, ...] = ()  # absolute paths; a later file goes before an earlier one, env before all
     copy_env: bool = False  # start from the daemon's own environment

@@ -114,7 +114,6 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
         ),
         "singleton": Option("never more than one worker: `incr` and `set` beyond that are refused"),
         "autostart": Option("start with the daemon"),
-        "priority": Option("watchers with a higher one start first and stop last", also=("order",)),
         "env": Option("added to the workers' environment", also=("environment", "environ"), expands=True),
         "env_file": Option(
             "files of `NAME=value` lines, `$` stays as written; what is in `env` goes before them",
@@ -142,7 +141,7 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
         "gid": Option("their group, name or number", least=0, most=2**32 - 2, also=("group",), absent=USERS),
         "groups": Option("their supplementary groups, names or numbers", least=0, most=2**32 - 2, absent=USERS),
         "umask": Option("file mode creation mask", UMASK, least=0, most=0o777, absent=DAEMONS),
-        "nice": Option("scheduling priority", least=-20, most=19, also=("niceness",), absent=DAEMONS),
+        "nice": Option("scheduling priority", least=-20, most=19, also=("priority",), absent=DAEMONS),
         "sched_policy": Option(
             "scheduling policy", choices=tuple(linux.POLICIES), also=("cpu_scheduling_policy",), absent=DAEMONS
         ),

@@ -14,7 +14,7 @@ from circus_cg.spec import Limits, WatcherSpec
 LIVE = frozenset(
     {
         "autoscale", "autostart", "backoff", "flapping", "graceful_timeout", "health", "max_retry", "memory_policy",
-        "min_uptime", "numprocesses", "priority", "singleton", "start_timeout", "stop_signal", "watcher_limits",
+        "min_uptime", "numprocesses", "singleton", "start_timeout", "stop_signal", "watcher_limits",
     }
 )  # fmt: skip
 

@@ -22,7 +22,15 @@ from tests.functional.following import Following
 pytestmark = pytest.mark.timeout(180)  # on a host that others keep busy, growth waits for an idle moment
 
 # A worker that may use a twentieth of a CPU is busy with it on a host that has others to serve, too.
-QUICK = {"sample": 1, "grow_window": 2, "shrink_window": 4, "warmup": 0, "grow_at": 0.5, "target": 0.4, "shrink_at": 0.2}
+QUICK = {
+    "sample": 1,
+    "grow_window": 2,
+    "shrink_window": 4,
+    "warmup": 0,
+    "grow_at": 0.5,
+    "target": 0.4,
+    "shrink_at": 0.2,
+}
 SMALL = {"cpu_max": 0.05}
 SPIN = python("while True: pass")
 

@@ -34,7 +34,7 @@ from circus_cg.keeper.log import say, says
 from circus_cg.keeper.messages import Key, Message, is_understood
 from circus_cg.spec import WatcherSpec
 
-AT_REST = (Phase.IDLE, Phase.BACKOFF, Phase.FAILED)  # nothing lives in these
+AT_REST = (Phase.IDLE, Phase.BACKOFF, Phase.FAILED, Phase.DONE)  # nothing lives in these
 
 
 class Shared(NamedTuple):

@@ -29,6 +29,7 @@ from circus_cg.core.events import (
     Thaw,
 )
 from circus_cg.core.moment import Moment, Step, tell
+from circus_cg.core.restart import follows
 from circus_cg.core.state import Exit, Instead, Phase, Slot
 from circus_cg.spec import WatcherSpec
 
@@ -74,7 +75,7 @@ def _on_start(at: Moment, slot: Slot, instead: Instead | None) -> Step:
     match slot.phase:
         case Phase.BACKOFF if slot.frozen:  # as soon as it is thawed
             return (replace(slot, left=0.0) if slot.left else slot), ()
-        case Phase.IDLE | Phase.BACKOFF | Phase.FAILED:
+        case Phase.IDLE | Phase.BACKOFF | Phase.FAILED | Phase.DONE:
             return _begin(at, slot, asked=True)
         case Phase.STARTING | Phase.READY:
             return slot, ()
@@ -88,7 +89,7 @@ def _on_stop(at: Moment, slot: Slot) -> Step:
     match slot.phase:
         case Phase.IDLE:
             return slot, ()
-        case Phase.BACKOFF | Phase.FAILED:
+        case Phase.BACKOFF | Phase.FAILED | Phase.DONE:
             return _rest(at, slot)
         case Phase.STARTING | Phase.READY:
             return ask(at, replace(slot, wanted=False))
@@ -100,7 +101,7 @@ def _on_stop(at: Moment, slot: Slot) -> Step:
 
 def _on_restart(at: Moment, slot: Slot) -> Step:
     match slot.phase:
-        case Phase.IDLE | Phase.BACKOFF | Phase.FAILED:
+        case Phase.IDLE | Phase.BACKOFF | Phase.FAILED | Phase.DONE:
             return _begin(at, slot, asked=True)
         case Phase.STARTING | Phase.READY:
             return ask(at, slot)
@@ -122,7 +123,7 @@ def _on_freeze(at: Moment, slot: Slot) -> Step:
         case Phase.BACKOFF:
             left = max(0.0, slot.deadline - at.now)
             return replace(frozen, deadline=inf, left=left), (tell(at, slot, "frozen", f"{left:.2f} s before a start"),)
-        case Phase.IDLE | Phase.STOPPING | Phase.FAILED:  # what is on its way out goes on
+        case Phase.IDLE | Phase.STOPPING | Phase.FAILED | Phase.DONE:  # what is on its way out goes on
             return slot, ()
         case _:
             assert_never(slot.phase)
@@ -133,7 +134,7 @@ def _on_thaw(at: Moment, slot: Slot) -> Step:
         return slot, ()
     thawed = replace(slot, frozen=False, left=0.0)
     match slot.phase:
-        case Phase.STARTING | Phase.STOPPING | Phase.IDLE | Phase.FAILED:
+        case Phase.STARTING | Phase.STOPPING | Phase.IDLE | Phase.FAILED | Phase.DONE:
             return thawed, ()
         case Phase.READY:
             return thawed, (ThawGroup(slot.generation, at.cause), tell(at, slot, "thawed"))
@@ -200,7 +201,7 @@ def _on_refused(at: Moment, slot: Slot, event: Refused) -> Step:
     if event.pid is not None:
         after, effects = _on_spawned(at, there, event.pid)
     elif slot.phase is Phase.STOPPING:
-        after, effects = _over(at, replace(there, alive=False))
+        after, effects = _over(at, replace(there, alive=False, asked=True))  # there was no life to judge
     else:
         after, effects = _wait(at, replace(there, alive=False), ASK_AGAIN, "backoff", "the keeper refused the spawn")
     return after, (*effects, *unused)
@@ -216,7 +217,7 @@ def _on_deadline(at: Moment, slot: Slot) -> Step:
             return press(at, slot)
         case Phase.READY if slot.frozen:  # adopted before its group was frozen
             return replace(slot, deadline=inf), (FreezeGroup(slot.generation, at.cause),)
-        case Phase.IDLE | Phase.STARTING | Phase.READY | Phase.FAILED:
+        case Phase.IDLE | Phase.STARTING | Phase.READY | Phase.FAILED | Phase.DONE:
             return replace(slot, deadline=inf), ()
         case _:
             assert_never(slot.phase)
@@ -236,6 +237,7 @@ def _begin(at: Moment, slot: Slot, *, asked: bool) -> Step:
         alive=True,
         asked=False,
         signalled=False,
+        stage=0,
         started=None,
         restarts=slot.restarts + (not asked),
         kills=0,
@@ -255,6 +257,8 @@ def _over(at: Moment, slot: Slot, *told: Publish) -> Step:
         after, effects = _begin(at, slot, asked=True)
     elif slot.last_exit is None or slot.last_exit.reason == "exec":
         after, effects = _after_launch_failure(at, slot)
+    elif (at.spec.restart != "always" or at.spec.restart_prevent_exit_status) and not follows(at.spec, slot.last_exit):
+        after, effects = _done(at, slot)
     else:
         after, effects = _after_exit(at, slot, slot.last_exit)
     spawns = tuple(effect for effect in effects if isinstance(effect, Spawn))
@@ -300,6 +304,11 @@ def _wait(at: Moment, slot: Slot, delay: float, kind: Kind, why: str) -> Step:
 def _rest(at: Moment, slot: Slot) -> Step:
     idle = replace(slot, wanted=False, phase=Phase.IDLE, deadline=inf, frozen=False, left=0.0, instead=None)
     return idle, (tell(at, slot, "stopped"),)
+
+
+def _done(at: Moment, slot: Slot) -> Step:
+    done = replace(slot, phase=Phase.DONE, deadline=inf, frozen=False, left=0.0)
+    return done, (tell(at, slot, "done", f"no other life follows (restart: {at.spec.restart})"),)
 
 
 def _fail(at: Moment, slot: Slot, why: str) -> Step:

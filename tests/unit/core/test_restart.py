@@ -113,10 +113,10 @@ def test_what_never_came_to_its_exec_is_tried_again_under_every_policy() -> None
     life = Life(restart="never", max_retry=1)
     life.start()
     life.launch_failed()
-    assert life.slot.phase is Phase.BACKOFF
+    assert life.published == ["exit", "backoff"]
     life.deadline()
     life.launch_failed()
-    assert life.slot.phase is Phase.FAILED
+    assert life.published == ["exit", "failed"]
 
 
 def test_a_watcher_whose_workers_are_done_is_stopped_and_a_start_begins_them_anew() -> None:

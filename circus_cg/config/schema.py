@@ -8,68 +8,44 @@ from __future__ import annotations
 import difflib
 import functools
 import re
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from msgspec import inspect
 
 from circus_cg import linux, units
+from circus_cg.config import health_schema
 from circus_cg.config.document import Document, Part
-from circus_cg.config.words import command_words, exit_statuses, stop_step, stop_steps
-from circus_cg.spec import ArbiterSpec, Backoff, Control, Flapping, IoMax, Limits, Rlimit, WatcherSpec
+from circus_cg.config.option import (
+    BYTES,
+    CAPABILITIES,
+    COMMAND,
+    COUNT,
+    CPUS,
+    MAX_SECONDS,
+    MAX_WORKERS,
+    NAMES,
+    PAGE,
+    PATHS,
+    RLIMIT,
+    SECONDS,
+    SIGNAL,
+    STATUSES,
+    STOP_STEP,
+    STOPS,
+    UMASK,
+    Option,
+    Unit,
+)
+from circus_cg.spec import ArbiterSpec, Backoff, Control, Flapping, HealthCheck, IoMax, Limits, Rlimit, WatcherSpec
 
-
-class Unit(NamedTuple):
-    """How an option is written as one text; `none` is the word for None."""
-
-    name: str
-    parse: Callable[[str], Any]
-    none: str | None = None
-
-
-class Option(NamedTuple):
-    """`least` and `most` include themselves, and `most` comes with `least`.
-
-    `also` are other people's names for it, to guess what was meant. `words` are texts with a meaning of their own.
-    `absent` says what None means. In what `expands` a `$(circus.env.NAME)` is replaced.
-    """
-
-    description: str
-    unit: Unit | None = None  # None: the type says how it is written
-    least: float | None = None
-    most: float | None = None
-    choices: tuple[str, ...] = ()
-    also: tuple[str, ...] = ()
-    words: tuple[str, ...] = ()
-    absent: str = ""
-    expands: bool = False
-    item: Unit | None = None  # of a list, whose `unit` reads all of it
-
-
-_NAMES = re.compile(r"[^,\s]+")
-
-BYTES = Unit("bytes such as 512M", units.parse_bytes, none="max")
-CPUS = Unit("CPUs such as 1.5", units.parse_cpus, none="max")
-COUNT = Unit("a whole number", units.parse_count, none="max")
-SECONDS = Unit("seconds such as 30s or 500ms", units.parse_seconds)
-SIGNAL = Unit("a signal such as TERM", units.signal_number)
-UMASK = Unit("an octal mask such as 022", units.parse_umask)
-RLIMIT = Unit("a number, a size or infinity", units.parse_rlimit)
-COMMAND = Unit("a command: a list or text", command_words)
-PATHS = Unit("a path, or a list of paths", lambda text: (text,))
-NAMES = Unit("names: a list or text", lambda text: tuple(_NAMES.findall(text)))
-CAPABILITIES = Unit("names such as net_bind_service: a list or text", lambda text: tuple(_NAMES.findall(text)))
-
-STOP_STEP = Unit("a signal and the seconds it has, such as TERM 10s", stop_step)
-STOPS = Unit("such steps: a list, or text with commas", stop_steps)
-STATUSES = Unit("codes and signals such as 75 TERM: a list or text", exit_statuses)
+__all__ = [
+    "BYTES", "CAPABILITIES", "COMMAND", "COUNT", "CPUS", "KEYS", "MAX_SECONDS", "MAX_WORKERS", "NAMES", "OPTIONS",
+    "PATHS", "RLIMIT", "RLIMITS", "SECONDS", "SIGNAL", "STATUSES", "STOPS", "STOP_STEP", "STREAMS", "UMASK", "Option",
+    "Unit", "expected", "fields", "from_text", "nearest",
+]  # fmt: skip
 
 _NUMBER = re.compile("[0-9]{1,10}")
-
-MAX_SECONDS = 1e9  # 31 years; what is longer is a slip, and clocks should not overflow
-MAX_WORKERS = 100_000
-PAGE = 4096  # bytes: the kernel rounds a smaller limit down to nothing
 
 STREAMS = ("inherit", "null")
 DAEMONS, USERS = "the daemon's", "the user's own"
@@ -88,6 +64,7 @@ _ARBITER = {
     "pidfile": Option("a file for the daemon's pid: an absolute path", also=("pid_file",), absent="there is none"),
     "events_kept": Option("so many events can be asked for after they happened", least=100, most=1_000_000),
     "control": Option("who may operate it from afar: nobody unless it says so", also=("endpoint", "remote", "rpc")),
+    "udp_watchdog": Option("circus's watchdog plugin: workers send `pid;time` to a UDP socket", absent="none"),
     "watchers": Option("NAME: a mapping of the watcher's options", also=("services", "programs", "processes")),
 }
 
@@ -257,6 +234,23 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
             also=("runtime_max_sec", "max_lifetime"),
         ),
         "max_age_variance": Option("up to so much later, by chance", SECONDS, 0, MAX_SECONDS),
+        "ready": Option(
+            "what makes a worker ready: its exec, `READY=1` on its notify socket, a newline on its notification pipe",
+            choices=("exec", "notify", "fd"),
+            also=("type", "readiness"),
+        ),
+        "notification_fd": Option(
+            "the descriptor where `ready: fd` has its pipe", least=3, most=1023, also=("notification-fd",)
+        ),
+        "start_timeout": Option(
+            "one that is not ready by then is ended",
+            SECONDS,
+            0.001,
+            MAX_SECONDS,
+            also=("timeout_start", "listen_timeout", "startup_timeout"),
+        ),
+        "watchdog": Option("when a worker that says nothing more is ended", also=("watchdog_sec",)),
+        "health": Option("NAME: a mapping, one for each check", also=("healthcheck", "health_checks", "checks")),
         "min_uptime": Option(
             "a life at least this long is no crash at start", SECONDS, 0, MAX_SECONDS, also=("startsecs",)
         ),
@@ -279,6 +273,7 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
         "retry_in": Option("then wait so long", SECONDS, 0, MAX_SECONDS),
         "max_retry": Option("after so many waits the slot fails; -1: never", least=-1),
     },
+    **health_schema.OPTIONS,
     Rlimit: {
         "soft": Option("what the worker starts with", RLIMIT),
         "hard": Option("what it may raise it to", RLIMIT),
@@ -310,7 +305,11 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
     },
 }
 
-KEYS: dict[type[msgspec.Struct], str] = {WatcherSpec: "name", IoMax: "device"}  # written as the key of a mapping
+KEYS: dict[type[msgspec.Struct], str] = {
+    WatcherSpec: "name",
+    IoMax: "device",
+    HealthCheck: "name",
+}  # written as the key of a mapping
 
 RLIMITS = (
     "as", "core", "cpu", "data", "fsize", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "rttime",

@@ -10,12 +10,13 @@ import ipaddress
 import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from circus_cg import linux, units
-from circus_cg.config.problems import Path
+from circus_cg.config import validate_health
+from circus_cg.config.problems import Path, Problem
 from circus_cg.config.schema import KEYS, MAX_SECONDS, OPTIONS, RLIMITS, STREAMS, Option
 from circus_cg.core import order
 from circus_cg.spec import ArbiterSpec, Backoff, Control, Limits, Rlimit, WatcherSpec
@@ -32,11 +33,6 @@ _VERSION = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}")
 _DEVICE = re.compile(r"[0-9]{1,7}:[0-9]{1,7}|/dev/.+")
 
 
-class Problem(NamedTuple):
-    path: Path
-    text: str
-
-
 def problems(spec: ArbiterSpec) -> Iterator[Problem]:
     """All that is wrong with `spec`."""
     yield from _ranges(spec, ())
@@ -46,6 +42,8 @@ def problems(spec: ArbiterSpec) -> Iterator[Problem]:
     if spec.pidfile is not None and not spec.pidfile.startswith("/"):
         yield Problem(("pidfile",), f"{spec.pidfile!r} is no absolute path; expected one such as /run/shop.pid")
     yield from _control(spec.control)
+    if spec.udp_watchdog is not None:
+        yield from validate_health.udp_watchdog(spec.udp_watchdog, ("udp_watchdog",))
     seen: dict[str, str] = {}
     for watcher in spec.watchers:
         path = ("watchers", watcher.name)
@@ -91,6 +89,7 @@ def watcher_problems(spec: WatcherSpec, path: Path = ()) -> Iterator[Problem]:
     for name, limit in spec.rlimits.items():
         yield from _rlimit(name, limit, (*path, "rlimits", name))
     yield from _backoff(spec.backoff, (*path, "backoff"))
+    yield from validate_health.watcher(spec, path)
     for key in ("limits", "watcher_limits"):
         yield from _limits(getattr(spec, key), (*path, key))
 

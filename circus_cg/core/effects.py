@@ -6,7 +6,8 @@ from typing import Literal
 from circus_cg.core.state import Exit
 
 Kind = Literal[
-    "ready", "exit", "stopping", "backoff", "flapping", "failed", "done", "stuck", "stopped", "frozen", "thawed"
+    "started", "ready", "reloading", "reloaded", "unready", "serving", "exit", "stopping", "backoff", "flapping",
+    "failed", "done", "stuck", "stopped", "frozen", "thawed",
 ]  # fmt: skip
 
 

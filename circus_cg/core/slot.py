@@ -3,16 +3,18 @@
 A life is over when its process is gone and its group is empty; only then may the next begin.
 """
 
+from collections.abc import Callable
 from math import inf
-from typing import assert_never
+from typing import Any, assert_never
 
 from msgspec.structs import replace
 
 from circus_cg.core import backoff
 from circus_cg.core.adoption import Held, from_note, rebuild, to_note
-from circus_cg.core.effects import FreezeGroup, Kind, Publish, RemoveGroup, Spawn, ThawGroup
+from circus_cg.core.effects import FreezeGroup, Kind, Publish, RemoveGroup, Spawn
 from circus_cg.core.ending import ask, end_of, kill, on_end, press
 from circus_cg.core.events import (
+    Checked,
     Command,
     DeadlineReached,
     Emptied,
@@ -27,8 +29,11 @@ from circus_cg.core.events import (
     Start,
     Stop,
     Thaw,
+    Told,
 )
+from circus_cg.core.freezing import on_freeze, on_thaw, stilled
 from circus_cg.core.moment import Moment, Step, tell
+from circus_cg.core.readiness import await_readiness, become_ready, begun, limit, on_checked, on_overdue, on_told
 from circus_cg.core.restart import follows
 from circus_cg.core.state import Exit, Instead, Phase, Slot
 from circus_cg.spec import WatcherSpec
@@ -51,8 +56,8 @@ def _react(at: Moment, slot: Slot, event: Event) -> Step:
     match event:
         case Start() | Stop() | Restart() | Freeze() | Thaw():
             return _on_command(at, slot, event)
-        case End():
-            return on_end(at, slot, event)
+        case End() | Told() | Checked():
+            return _OF_A_LIFE[type(event)](at, slot, event)
         case Refused():
             return _on_refused(at, slot, event)
         case DeadlineReached():
@@ -63,6 +68,13 @@ def _react(at: Moment, slot: Slot, event: Event) -> Step:
             return _on_news(at, slot, event)
         case _:
             assert_never(event)
+
+
+_OF_A_LIFE: dict[type[Event], Callable[[Moment, Slot, Any], Step]] = {
+    End: on_end,
+    Told: on_told,
+    Checked: on_checked,
+}
 
 
 def _on_command(at: Moment, slot: Slot, event: Command) -> Step:
@@ -111,40 +123,7 @@ def _on_restart(at: Moment, slot: Slot) -> Step:
             assert_never(slot.phase)
 
 
-def _on_freeze(at: Moment, slot: Slot) -> Step:
-    if slot.frozen:
-        return slot, ()
-    frozen = replace(slot, frozen=True)
-    match slot.phase:
-        case Phase.STARTING:  # once its exec has happened: the launcher must not be held up
-            return frozen, ()
-        case Phase.READY:
-            return frozen, (FreezeGroup(slot.generation, at.cause), tell(at, slot, "frozen"))
-        case Phase.BACKOFF:
-            left = max(0.0, slot.deadline - at.now)
-            return replace(frozen, deadline=inf, left=left), (tell(at, slot, "frozen", f"{left:.2f} s before a start"),)
-        case Phase.IDLE | Phase.STOPPING | Phase.FAILED | Phase.DONE:  # what is on its way out goes on
-            return slot, ()
-        case _:
-            assert_never(slot.phase)
-
-
-def _on_thaw(at: Moment, slot: Slot) -> Step:
-    if not slot.frozen:
-        return slot, ()
-    thawed = replace(slot, frozen=False, left=0.0)
-    match slot.phase:
-        case Phase.STARTING | Phase.STOPPING | Phase.IDLE | Phase.FAILED | Phase.DONE:
-            return thawed, ()
-        case Phase.READY:
-            return thawed, (ThawGroup(slot.generation, at.cause), tell(at, slot, "thawed"))
-        case Phase.BACKOFF:
-            return replace(thawed, deadline=at.now + slot.left), (tell(at, slot, "thawed"),)
-        case _:
-            assert_never(slot.phase)
-
-
-_OTHERS = {Stop: _on_stop, Restart: _on_restart, Freeze: _on_freeze, Thaw: _on_thaw}
+_OTHERS = {Stop: _on_stop, Restart: _on_restart, Freeze: on_freeze, Thaw: on_thaw}
 
 
 def _on_news(at: Moment, slot: Slot, event: Spawned | LaunchFailed | Exited | Emptied) -> Step:
@@ -169,11 +148,10 @@ def _on_spawned(at: Moment, slot: Slot, pid: int) -> Step:
     born = replace(slot, pid=pid, started=at.now, exec_failures=0, delay=delay)
     if slot.phase is Phase.STOPPING:  # asked for before the stop, born after it
         return ask(at, born, asked=slot.asked)
-    ready = replace(born, phase=Phase.READY)
+    there, effects = await_readiness(at, born) if slot.readiness.awaited else become_ready(at, born)
     if not slot.frozen:
-        return ready, (tell(at, ready, "ready", f"pid {pid}"),)
-    freeze = FreezeGroup(slot.generation, at.cause)
-    return ready, (freeze, tell(at, ready, "ready", f"pid {pid}"), tell(at, ready, "frozen"))
+        return there, effects
+    return stilled(at, there), (FreezeGroup(slot.generation, at.cause), *effects, tell(at, there, "frozen"))
 
 
 def _on_launch_failed(at: Moment, slot: Slot, event: LaunchFailed) -> Step:
@@ -215,9 +193,9 @@ def _on_deadline(at: Moment, slot: Slot) -> Step:
             return _begin(at, slot, asked=False)
         case Phase.STOPPING:
             return press(at, slot)
-        case Phase.READY if slot.frozen:  # adopted before its group was frozen
-            return replace(slot, deadline=inf), (FreezeGroup(slot.generation, at.cause),)
-        case Phase.IDLE | Phase.STARTING | Phase.READY | Phase.FAILED | Phase.DONE:
+        case Phase.STARTING | Phase.READY:
+            return on_overdue(at, slot)
+        case Phase.IDLE | Phase.FAILED | Phase.DONE:
             return replace(slot, deadline=inf), ()
         case _:
             assert_never(slot.phase)
@@ -227,12 +205,13 @@ def _begin(at: Moment, slot: Slot, *, asked: bool) -> Step:
     """The next life; an operator's wish also forgets the record of the earlier ones."""
     if asked:
         slot = replace(slot, delay=None, exits=(), retries=0, exec_failures=0)
-    begun = replace(
+    readiness = begun(at.spec)
+    life = replace(
         slot,
         wanted=True,
         phase=Phase.STARTING,
         generation=slot.generation + 1,
-        deadline=inf,
+        deadline=limit(at.spec, readiness, at.now),
         pid=None,
         alive=True,
         asked=False,
@@ -245,8 +224,9 @@ def _begin(at: Moment, slot: Slot, *, asked: bool) -> Step:
         frozen=False,
         left=0.0,
         ending=None,
+        readiness=readiness,
     )
-    return begun, (Spawn(begun.generation, at.cause),)
+    return life, (Spawn(life.generation, at.cause),)
 
 
 def _over(at: Moment, slot: Slot, *told: Publish) -> Step:
@@ -276,10 +256,11 @@ def _after_launch_failure(at: Moment, slot: Slot) -> Step:
 def _after_exit(at: Moment, slot: Slot, end: Exit) -> Step:
     """An exit nobody asked for."""
     spec, flapping = at.spec, at.spec.flapping
-    short = end.uptime < spec.min_uptime
+    uptime = 0.0 if slot.readiness.awaited else end.uptime  # one that never became ready was never up
+    short = uptime < spec.min_uptime
     exits = backoff.counted_exits(flapping, (*slot.exits, end.at) if short else slot.exits, at.now)
-    retries = 0 if backoff.is_stable(slot.delay, end.uptime, spec.min_uptime) else slot.retries
-    delay = backoff.next_delay(spec.backoff, slot.delay, end.uptime, spec.min_uptime)
+    retries = 0 if backoff.is_stable(slot.delay, uptime, spec.min_uptime) else slot.retries
+    delay = backoff.next_delay(spec.backoff, slot.delay, uptime, spec.min_uptime)
     judged = replace(slot, exits=exits, retries=retries, delay=delay)
     if not short or not backoff.is_flapping(flapping, exits):
         return _wait(at, judged, delay, "backoff", f"{len(exits)} short lives in {flapping.window:g} s")

@@ -32,7 +32,7 @@ class Host:
 def sample(runner: WatcherRunner, host: Host, fresh: float, now: float) -> Sample:
     """`fresh`: a worker's own word older than so many seconds no longer counts."""
     spec, group = runner.spec, runner.group
-    words = {wid: told for wid, told in runner.told.items() if now - told.at <= fresh}
+    words = {wid: told for wid, told in runner.own_load.items() if now - told.at <= fresh}
     usage, cpu, memory = group.usage(pressure=False), group.pressure("cpu"), group.pressure("memory")
     left = host.totals(now)
     return Sample(

@@ -112,6 +112,8 @@ class Governor:
     def _scale(self, policy: ScalePolicy, now: float) -> None:
         runner = self._runner
         sample = gauge.sample(runner, self._host, STALL * policy.sample, now)
+        if len(sample.workers) < runner.numprocesses:
+            return  # the others have not begun: they wait for another watcher, or for their turn
         self._scaling, decision = autoscale.decide(policy, self._scaling, (sample,), now)
         self._decision = decision
         if not account.is_news(decision, self._told, now):
@@ -123,7 +125,10 @@ class Governor:
         )
         if decision.wanted is not None and decision.wanted != len(sample.workers):
             keep(self._arbiter.intents.scale, name, decision.wanted, self._scaling)
-            runner.scale(decision.wanted, decision.leaving, cause)
+            runner.numprocesses = decision.wanted
+            for wid in decision.leaving:
+                runner.deliver(wid, ev.Stop(id=cause))
+            runner.take_up(cause)
 
     def _mind_memory(self, policy: MemoryPolicy, now: float) -> None:
         runner = self._runner

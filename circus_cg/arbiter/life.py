@@ -9,12 +9,34 @@ from circus_cg import linux, units
 from circus_cg.arbiter.boot import ArbiterBoot
 from circus_cg.cgroup.group import WorkerGroup
 from circus_cg.config.substitution import references, substitute
+from circus_cg.core import plan
+from circus_cg.core.ending import escalation, patience
 from circus_cg.host import dirs
 from circus_cg.host.identity import Identity
 from circus_cg.host.virtualenv import Virtualenv
 from circus_cg.spec import DEFAULT_PATH, Rlimit, WatcherSpec
 
 WID = "wid"  # the one reference that differs from worker to worker: $(circus.wid), ((circus.wid))
+
+
+class Requests:
+    """A watcher's, by its spec."""
+
+    def __init__(self, spec: WatcherSpec, boot: ArbiterBoot, identity: Identity) -> None:
+        self._spec, self._boot = spec, boot
+        self._template = template(spec, boot, identity)
+        self._names_wid = names_wid(spec)
+        self.digest = plan.digest(spec)
+
+    def of(self, wid: int, group: WorkerGroup) -> dict[str, Any]:
+        """A life's."""
+        asked = self.quiet(wid, group)
+        return with_voice(asked, self._spec, self._boot, wid) if speaks(self._spec) else asked
+
+    def quiet(self, wid: int, group: WorkerGroup) -> dict[str, Any]:
+        """Of who has nothing to tell us."""
+        asked = request(self._template, group)
+        return with_wid(asked, self._spec, wid) if self._names_wid else asked
 
 
 def template(spec: WatcherSpec, boot: ArbiterBoot, identity: Identity) -> dict[str, Any]:
@@ -34,7 +56,7 @@ def template(spec: WatcherSpec, boot: ArbiterBoot, identity: Identity) -> dict[s
         "oom_score_adj": _oom_score_adj(spec, boot),
         "stdout": spec.stdout,
         "stderr": spec.stderr,
-        "stop": [int(spec.stop_signal), spec.graceful_timeout],
+        "stop": [int(escalation(spec)[0].signal), patience(spec)],
     }
 
 

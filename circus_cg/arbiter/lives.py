@@ -11,6 +11,10 @@ from circus_cg.arbiter.journal import Journal
 from circus_cg.cgroup.group import WatcherGroup, WorkerGroup
 from circus_cg.cgroup.watch import EventHub
 from circus_cg.core import events as ev
+from circus_cg.core.slot import Slot
+from circus_cg.errors import CircusCgError
+from circus_cg.host import processes
+from circus_cg.keeper.log import say
 from circus_cg.keeper.messages import Key, Message
 
 COUNTED, COUNT_AGAIN = 50, 0.02  # looks, and seconds between two
@@ -32,17 +36,11 @@ NOT_KILLED = Oom(None, "", None)
 
 class LifeGroups:
     def __init__(
-        self,
-        group: WatcherGroup,
-        hub: EventHub,
-        emptied: Callable[[int, int], None],
-        oom_killed: Callable[[int, int], None],
+        self, group: WatcherGroup, hub: EventHub, journal: Journal, emptied: Callable[[int, int], None]
     ) -> None:
-        """`emptied` is called with wid and generation, once for each killed or watched group that holds nobody more;
-        `oom_killed` when a group that must go as a whole has lost one process, and the rest has been killed.
-        """
+        """`emptied` is called with wid and generation, once for each killed or watched group that holds nobody more."""
         self.group = group
-        self._oom_killed = oom_killed
+        self._journal = journal
         self._ooms: dict[Life, Any] = {}
         self._hub, self._emptied = hub, emptied
         self._groups: dict[Life, WorkerGroup] = {}  # those not removed yet
@@ -58,6 +56,34 @@ class LifeGroups:
     def kill(self, wid: int, generation: int) -> None:
         self.of(wid, generation).kill()
         self.watch(wid, generation)
+
+    def signal_others(self, slot: Slot, signum: int) -> None:
+        """Whoever is in the life's group beside its main process."""
+        group = self.of(slot.wid, slot.generation)
+        processes.send([pid for pid in group.members() if pid != slot.pid], signum, group.members)
+
+    def freeze(self, wid: int, generation: int) -> bool:
+        try:
+            self.of(wid, generation).freeze()
+        except (CircusCgError, OSError) as refused:
+            say("arbiter", f"{self.group.name}.{wid}: {refused}")
+            return False
+        return True
+
+    def ended(self, event_id: int, key: Key, message: Message) -> ev.Exited | ev.LaunchFailed:
+        """The keeper's news of an end, with what the group knows of it; a group that holds others still is watched."""
+        error, group = message["error"], self.of(key.wid, key.generation)
+        populated = group.populated()
+        if populated:
+            self.watch(key.wid, key.generation)
+        elif error is not None:
+            return ev.LaunchFailed(event_id, key.generation, error["stage"], error["errno"], error["text"])
+        killed = oom(group) if message["code"] != 0 else NOT_KILLED
+        return ev.Exited(
+            id=event_id, generation=key.generation, code=message["code"], signal=message["signal"],
+            oom=killed.verdict, detail=killed.detail, populated=populated,
+            peak=group.memory_peak() if killed.peak is None else killed.peak,
+        )  # fmt: skip
 
     def watch(self, wid: int, generation: int) -> None:
         """Tell when it is empty. Armed before the look, so that an end between the two is not missed."""
@@ -83,29 +109,12 @@ class LifeGroups:
         self._hub.forget(self._ooms.pop((wid, generation)))
         if group.populated():
             self.kill(wid, generation)
-            self._oom_killed(wid, generation)
+            text = "one of its processes was OOM-killed: the whole group goes, as memory_oom_group says"
+            self._journal.decide(self.group.name, wid, "kill", text, {"generation": generation})
 
     def look(self, wid: int, generation: int) -> None:
         if (wid, generation) in self._watches and not self.of(wid, generation).populated():
             self._emptied(wid, generation)
-
-    def exit_event(self, event_id: int, key: Key, message: Message) -> ev.Event:
-        """What the keeper tells of an end, with what the group tells of it."""
-        error = message["error"]
-        group = self.of(key.wid, key.generation)
-        populated = group.populated()
-        if populated:
-            self.watch(key.wid, key.generation)
-        elif error is not None:
-            return ev.LaunchFailed(
-                id=event_id, generation=key.generation, stage=error["stage"], errno=error["errno"], text=error["text"]
-            )
-        killed = oom(group) if message["code"] != 0 else NOT_KILLED
-        return ev.Exited(
-            id=event_id, generation=key.generation, code=message["code"], signal=message["signal"],
-            oom=killed.verdict, detail=killed.detail, populated=populated,
-            peak=group.memory_peak() if killed.peak is None else killed.peak,
-        )  # fmt: skip
 
     def forget(self, wid: int, generation: int) -> None:
         """It is not watched any more."""
@@ -138,11 +147,6 @@ class LifeGroups:
         for group in self._groups.values():
             group.close()
         self.group.close()
-
-
-def tell_group_kill(journal: Journal, watcher: str, wid: int, generation: int) -> None:
-    text = "one of its processes was OOM-killed: the whole group goes, as memory_oom_group says"
-    journal.decide(watcher, wid, "kill", text, {"generation": generation})
 
 
 def oom(group: WorkerGroup) -> Oom:

@@ -9,7 +9,7 @@ from circus_cg.spec import ScalePolicy
 
 STALL = 3.0  # samples: after a longer gap nothing is concluded
 SATURATED = 0.97  # no worker is ever busy all the time
-LOST = (Phase.BACKOFF, Phase.FAILED, Phase.IDLE)  # these slots hold no process
+LOST = (Phase.BACKOFF, Phase.FAILED, Phase.DONE, Phase.IDLE)  # these slots hold no process
 
 
 class OwnLoad(msgspec.Struct, frozen=True, gc=False):

@@ -1,5 +1,7 @@
 """A watcher's spawn requests: what is the same for each life of each of its workers, and what the slot puts in."""
 
+from __future__ import annotations
+
 import hashlib
 import resource
 from collections.abc import Mapping
@@ -27,6 +29,9 @@ class Requests:
         self._template = template(spec, boot, identity)
         self._names_wid = names_wid(spec)
         self.digest = plan.digest(spec)
+
+    def revised(self, spec: WatcherSpec, identity: Identity) -> Requests:
+        return Requests(spec, self._boot, identity)
 
     def of(self, wid: int, group: WorkerGroup) -> dict[str, Any]:
         """A life's."""

@@ -65,7 +65,6 @@ class WatcherRunner:
         self.numprocesses = spec.numprocesses
         self.slots: dict[int, Slot] = {}
         self.phases: Counter[Phase] = Counter()
-        self._boot = shared.boot
         self._requests = Requests(spec, shared.boot, identity)
         self._keeper, self._journal = shared.keeper, shared.journal
         self._lives = LifeGroups(group, shared.hub, shared.journal, self._on_emptied)
@@ -112,7 +111,7 @@ class WatcherRunner:
     def revise(self, spec: WatcherSpec, identity: Identity, group: WatcherGroup) -> None:
         """What holds from now on; lives that have begun keep what they began with."""
         self.spec, self.identity, self._lives.group = spec, identity, group
-        self._requests = Requests(spec, self._boot, identity)
+        self._requests = self._requests.revised(spec, identity)
         self._ageing.look()
 
     @property
@@ -130,10 +129,8 @@ class WatcherRunner:
 
     def outdated(self) -> dict[int, int]:
         """wid -> generation of those born by another spec: while no arbiter lived, the configuration was read again."""
-        slots = self.slots.values()
-        return {
-            slot.wid: slot.generation for slot in slots if slot.alive and slot.born not in ("", self._requests.digest)
-        }
+        ours = ("", self._requests.digest)
+        return {slot.wid: slot.generation for slot in self.slots.values() if slot.alive and slot.born not in ours}
 
     def renew(self, lives: Mapping[int, int], spec: WatcherSpec | None = None) -> None:
         """A new life instead of each of these that is still there and wanted; `spec` tells how they are stopped."""

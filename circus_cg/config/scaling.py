@@ -11,6 +11,18 @@ from circus_cg.spec import MemoryPolicy, PressurePolicy, ScalePolicy
 
 _SHARE = "a share of the CPU that a worker could use"
 
+AUTOSCALE = Option(
+    "how many workers, by how busy they are; `numprocesses` is what it begins with",
+    also=("autoscaling", "scale", "cheaper"),
+    absent="as many as `numprocesses` says",
+)
+MEMORY_POLICY = Option("when a worker's memory use is answered by a new life of it")
+PRESSURE = Option(
+    "end workers when the host is short of memory, the least important watcher's first",
+    also=("oomd", "memory_pressure"),
+    absent="nobody is ended",
+)
+
 SCALING: dict[type[msgspec.Struct], dict[str, Option]] = {
     ScalePolicy: {
         "max": Option("never more workers", least=1, most=MAX_WORKERS, also=("max_workers", "maximum")),

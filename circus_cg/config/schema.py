@@ -15,7 +15,7 @@ import msgspec
 from msgspec import inspect
 
 from circus_cg import linux, units
-from circus_cg.config import health_schema
+from circus_cg.config import health_schema, scaling
 from circus_cg.config.document import Document, Part
 from circus_cg.config.option import (
     BYTES,
@@ -38,7 +38,6 @@ from circus_cg.config.option import (
     Option,
     Unit,
 )
-from circus_cg.config.scaling import SCALING
 from circus_cg.spec import ArbiterSpec, Backoff, Control, Flapping, HealthCheck, IoMax, Limits, Rlimit, WatcherSpec
 
 __all__ = [
@@ -67,11 +66,7 @@ _ARBITER = {
     "events_kept": Option("so many events can be asked for after they happened", least=100, most=1_000_000),
     "control": Option("who may operate it from afar: nobody unless it says so", also=("endpoint", "remote", "rpc")),
     "udp_watchdog": Option("circus's watchdog plugin: workers send `pid;time` to a UDP socket", absent="none"),
-    "pressure": Option(
-        "end workers when the host is short of memory, the least important watcher's first",
-        also=("oomd", "memory_pressure"),
-        absent="nobody is ended",
-    ),
+    "pressure": scaling.PRESSURE,
     "watchers": Option("NAME: a mapping of the watcher's options", also=("services", "programs", "processes")),
 }
 
@@ -268,14 +263,10 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
         "flapping": Option("when to stop restarting for a while"),
         "limits": Option("of each worker", also=("resources",)),
         "watcher_limits": Option("of the sum of the watcher's workers", also=("pool_limits", "group_limits")),
-        "autoscale": Option(
-            "how many workers, by how busy they are; `numprocesses` is what it begins with",
-            also=("autoscaling", "scale", "cheaper"),
-            absent="as many as `numprocesses` says",
-        ),
-        "memory_policy": Option("when a worker's memory use is answered by a new life of it"),
+        "autoscale": scaling.AUTOSCALE,
+        "memory_policy": scaling.MEMORY_POLICY,
     },
-    **SCALING,
+    **scaling.SCALING,
     Backoff: {
         "initial": Option("the first delay, doubled each time", SECONDS, 0, MAX_SECONDS, also=("min", "delay")),
         "max": Option("the longest delay", SECONDS, 0, MAX_SECONDS, also=("maximum",)),

@@ -1,14 +1,15 @@
-"""What is going on now is because of this: an operator's command, or a decision. Who writes events looks here.
+"""What goes on now is because of this: an operator's command, or a decision. Who writes events looks here.
 
-It goes where the work goes: into tasks, and into timers that are set meanwhile, such as the kill after a stop.
+It holds while its work runs, and where that waits; what it leaves behind, such as timers and tasks, is on its own,
+unless it is carried along.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -21,30 +22,47 @@ class Command:
         self.told: dict[str, int] = {}
 
 
-_now: ContextVar[Command | int | None] = ContextVar("because", default=None)
+Cause = Command | int | None  # an int is the id of a decision
 
 
-def current() -> Command | int | None:
-    """An int is the id of a decision."""
-    return _now.get()
+class _Held:
+    """Contexts are copied into timers and tasks; they share this, and find it over."""
+
+    def __init__(self, of: Cause) -> None:
+        self.of = of
+
+
+_now: ContextVar[_Held | None] = ContextVar("because", default=None)
+
+
+def current() -> Cause:
+    held = _now.get()
+    return None if held is None else held.of
 
 
 @contextmanager
-def because(of: Command | int | None) -> Iterator[None]:
-    before = _now.set(of)
+def because(of: Cause) -> Iterator[None]:
+    held = _Held(of)
+    before = _now.set(held)
     try:
         yield
     finally:
+        held.of = None
         _now.reset(before)
 
 
-def begin(of: Command, work: Callable[[], T | Awaitable[T]]) -> T | Awaitable[T]:
-    """As `work()`; what it leaves to be waited for is done because of it too."""
+def begin(of: Cause, work: Callable[[], T | Awaitable[T]]) -> T | Awaitable[T]:
+    """As `work()`; what is left to be waited for is done because of it too."""
     with because(of):
         outcome = work()
     return _waited(of, outcome) if isinstance(outcome, Awaitable) else outcome
 
 
-async def _waited(of: Command, rest: Awaitable[T]) -> T:
+def carried(work: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
+    """For a task that goes on with what is done now."""
+    return _waited(current(), work)
+
+
+async def _waited(of: Cause, rest: Awaitable[T]) -> T:
     with because(of):
         return await rest

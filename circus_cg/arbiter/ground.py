@@ -93,7 +93,7 @@ def audit_path(control: Control, places: Dirs) -> str:
 
 def refuse_another_daemon(old: ArbiterSpec, new: ArbiterSpec) -> None:
     """Where it is, and its endpoint and keys, which are opened once, while nothing runs. Raises HostError."""
-    for option in ("name", "cgroup_root"):
+    for option in ("name", "cgroup_root", "pidfile"):
         one, other = getattr(old, option), getattr(new, option)
         if one != other:
             raise HostError(
@@ -158,6 +158,9 @@ def findings(watcher: WatcherSpec, layout: Layout) -> Iterator[tuple[str, str]]:
     for which, wanted in (("limits", watcher.limits), ("watcher_limits", watcher.watcher_limits)):
         for finding in check.check(layout, wanted):
             yield finding.severity, f"{which}: {finding.text}"
+    if watcher.watcher_limits.memory_oom_group and check.is_v1(layout, "memory"):
+        why = "v1 kills one process at a time; set limits.memory_oom_group"
+        yield "error", f"watcher_limits: cannot enforce memory_oom_group: {why}"
     for refusal in privileges.refusals(watcher, privileges.held()):
         yield "error", refusal
     if obstacle := check.real_time_obstacle(layout, watcher):

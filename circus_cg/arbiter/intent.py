@@ -13,9 +13,17 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from circus_cg.core import autoscale
 from circus_cg.host.identity import Identity
 from circus_cg.keeper.log import say
 from circus_cg.spec import WatcherSpec
+
+
+class Scaling(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
+    """What the autoscaler leaves to the next arbiter."""
+
+    count: int | None = None  # its own last word; None: the operator has spoken since, or it has not yet
+    state: autoscale.State = autoscale.State()
 
 
 class Intent(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
@@ -30,6 +38,7 @@ class Intent(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
     renew: dict[int, int] = {}  # wid -> generation of the lives that were to be replaced by new ones
     rolling: dict[int, int] = {}  # the same, one after the other
     frozen: dict[int, int] = {}  # wid -> generation of the lives that were to stand still
+    scaling: Scaling | None = None
 
 
 class _Document(msgspec.Struct, kw_only=True):
@@ -81,8 +90,12 @@ class Intents:
         return spec.autostart if said is None else said
 
     def numprocesses(self, spec: WatcherSpec) -> int:
-        said = self.of(spec.name).numprocesses
-        return spec.numprocesses if said is None else said
+        said = self.of(spec.name)
+        if spec.autoscale is None:
+            return spec.numprocesses if said.numprocesses is None else said.numprocesses
+        if said.scaling is not None and said.scaling.count is not None:
+            return said.scaling.count
+        return autoscale.first_count(spec) if said.numprocesses is None else said.numprocesses
 
     # -- what is said ----------------------------------------------------------------------------
 
@@ -109,6 +122,10 @@ class Intents:
 
     def count(self, name: str, numprocesses: int) -> None:
         self.put(name, replace(self.of(name), numprocesses=numprocesses))
+
+    def scale(self, name: str, count: int | None, state: autoscale.State) -> None:
+        """The autoscaler's word; without a `count` the operator's stands."""
+        self.put(name, replace(self.of(name), scaling=Scaling(count=count, state=autoscale.lasting(state))))
 
     def add(self, spec: WatcherSpec, identity: Identity, wanted: bool) -> None:
         self.put(spec.name, Intent(added=spec, identity=identity, wanted=wanted))

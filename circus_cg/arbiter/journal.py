@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any
 
 from circus_cg.arbiter import because
 from circus_cg.core.effects import Publish
+from circus_cg.core.events import Event, Freeze, Thaw
 from circus_cg.core.record import Record
 from circus_cg.core.ring import Ring
 from circus_cg.host import clock
@@ -29,6 +31,7 @@ class Journal:
         self._ids = count(began)
         self.ring: Ring[Record] = Ring(kept, began)
         self._roots: dict[tuple[str, int], int] = {}  # of slots with which something is to be done
+        self._decided: deque[int] = deque(maxlen=64)  # ids that events may have, too
 
     def next_id(self) -> int:
         return next(self._ids)
@@ -61,9 +64,13 @@ class Journal:
         self.write(Record(own, root, clock.wall(), watcher, 0, kind, detail, root=root))
         return own
 
-    def follow(self, watcher: str, wid: int) -> None:
-        """What becomes of the slot from now on is because of what goes on now, until it is settled."""
-        if root := self._root(watcher):
+    def follow(self, watcher: str, wid: int, event: Event) -> None:
+        """What becomes of the slot from now on is because of what goes on now, until it is settled; or of the decision
+        that has the event's id.
+        """
+        if isinstance(event, Freeze | Thaw):
+            return  # nothing more becomes of these
+        if root := event.id if event.id in self._decided else self._root(watcher):
             self._roots[watcher, wid] = root
 
     def _root(self, watcher: str) -> int:
@@ -80,8 +87,8 @@ class Journal:
                     self.write(Record(known, 0, clock.wall(), watcher, 0, "asked", command.text))
                 return known
 
-    def decide(
-        self, watcher: str, wid: int | None, verdict: str, detail: str, inputs: Mapping[str, Any], cause: int = 0
+    def decide(  # noqa: PLR0913 - they are a record's own
+        self, watcher: str, wid: int | None, verdict: str, detail: str, inputs: Mapping[str, Any], *, cause: int = 0
     ) -> int:
         """What a policy decided by itself, of a worker or (None) of its watcher; the id, for what follows from it."""
         own = self.next_id()
@@ -90,4 +97,5 @@ class Journal:
             own, cause, clock.wall(), watcher, wid or 0, "decision", detail, verdict=verdict, inputs=inputs, root=root
         )
         self.write(what)
+        self._decided.append(own)
         return own

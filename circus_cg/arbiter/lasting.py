@@ -1,7 +1,7 @@
 """What the operator set to stay beyond the daemon: kept in lasting.json, over the configuration at every start.
 
-Only options that hold at once (plan.LIVE): what a worker is born with, above all what is run and as whom, is the
-configuration's to say, so that this file can never change it.
+Only options that hold at once: what a worker is born with, above all what is run and as whom, is the configuration's to
+say, so that this file can never change it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from circus_cg.keeper.log import say
 from circus_cg.spec import WatcherSpec
 
 FILE = "lasting.json"
+KEPT = plan.LIVE - {"health"}  # which has commands
 
 Options = dict[str, Any]  # by name, dotted below the top, as the specs have them in JSON
 
@@ -45,7 +46,7 @@ class Lasting:
 
     def over(self, spec: WatcherSpec) -> WatcherSpec:
         """`spec` as it was set. What doesn't fit any more is left out: the watcher must run."""
-        kept = {key: value for key, value in self.of(spec.name).items() if key.partition(".")[0] in plan.LIVE}
+        kept = {key: value for key, value in self.of(spec.name).items() if key.partition(".")[0] in KEPT}
         if not kept:
             return spec
         try:
@@ -72,9 +73,9 @@ class Lasting:
         self._document = document
 
 
-def births(keys: Iterable[str]) -> list[str]:
+def configured_alone(keys: Iterable[str]) -> list[str]:
     """Those that can't be kept."""
-    return [key for key in keys if key.partition(".")[0] not in plan.LIVE]
+    return [key for key in keys if key.partition(".")[0] not in KEPT]
 
 
 def at(spec: WatcherSpec, key: str) -> Any:

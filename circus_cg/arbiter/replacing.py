@@ -23,10 +23,12 @@ class Replacing:
     def __init__(self, runner: WatcherRunner, journal: Journal) -> None:
         self._runner, self._journal = runner, journal
         self._queue = Queue()
+        self._causes: dict[int, because.Cause] = {}  # by the worker that is to go
         self._is_due = False
         self.is_active = False  # somebody waits, or is under way
 
     def ask(self, wid: int, generation: int, reason: Reason, detail: str) -> None:
+        self._causes[wid] = because.current()
         self._queue = replacement.wish(self._queue, Wish(wid, generation, reason, detail))
         self.look_soon()
 
@@ -50,7 +52,12 @@ class Replacing:
 
     def _carry_out(self, move: replacement.Move) -> None:
         """What comes of a move is because of it."""
-        with because.because(self._tell(_said(move))):
+        goes = move.wish.wid if isinstance(move, InPlace) else move.instead.wid
+        with because.because(self._causes.get(goes)):
+            own = self._tell(_said(move))
+        if not isinstance(move, Begin):
+            self._causes.pop(goes, None)
+        with because.because(own):
             self._deliver(move)
 
     def _deliver(self, move: replacement.Move) -> None:

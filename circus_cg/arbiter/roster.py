@@ -86,6 +86,7 @@ def take_up(arbiter: Arbiter, runner: WatcherRunner) -> None:
     runner.renew(said.renew)
     runner.renew(runner.outdated())
     runner.still(said.frozen)
+    arbiter.governors.adjust(runner)
     if said.rolling:
         arbiter.spawn_task(rolling.roll(arbiter, runner, said.rolling))
 
@@ -105,7 +106,8 @@ def add(arbiter: Arbiter, spec: WatcherSpec, *, start: bool, keep: Callable[...,
         raise
     runner = arbiter.runners[spec.name] = WatcherRunner(spec, who, group, arbiter.shared)
     arbiter.journal.tell(spec.name, "add")
-    runner.want(start, spec.numprocesses)
+    runner.want(start, arbiter.intents.numprocesses(spec))
+    arbiter.governors.adjust(runner)
     return runner
 
 
@@ -141,11 +143,15 @@ def change(
         refuse_tight(runner, spec, "--force does it all the same: the kernel reclaims, or kills")
     before = arbiter.intents.of(spec.name)
     keep(arbiter.intents.change, old, spec, who, _stale(runner, decided))
+    if old.autoscale is not None and spec.autoscale is None:  # what it came to stays
+        keep(arbiter.intents.count, spec.name, spec.numprocesses)
     try:
         _carry_out(arbiter, runner, spec, who, decided, force=force)
     except CircusCgError:
         keep(arbiter.intents.put, spec.name, before)
         raise
+    if decided.recount:
+        arbiter.governors.pin(spec.name)
     return decided
 
 
@@ -200,6 +206,7 @@ def _carry_out(  # noqa: PLR0913 - all of a change
     else:
         runner.want(runner.wanted, spec.numprocesses)
         runner.renew(dict(busy))  # born into the limit that it would not be pressed below
+    arbiter.governors.adjust(runner)
 
 
 def remove(arbiter: Arbiter, runner: WatcherRunner) -> None:
@@ -221,6 +228,7 @@ async def _see_off(arbiter: Arbiter, runner: WatcherRunner) -> None:
     runner.forget()
     del arbiter.runners[name], arbiter.leaving[name]
     arbiter.samples.forget(name)
+    arbiter.governors.forget(name)
     _gone(arbiter, name)
     arbiter.journal.tell(name, "removed")
 
@@ -269,7 +277,7 @@ def _restore(arbiter: Arbiter, runner: WatcherRunner, tried: WatcherGroup, lives
         relimit(tried, group, lives.items())
     except CgroupError as refused:
         say("arbiter", f"cannot put the limits of {group.name} back: {refused}")
-    runner.regroup(group)
+    runner.revise(runner.spec, runner.identity, group)
 
 
 def _group(arbiter: Arbiter, spec: WatcherSpec) -> WatcherGroup:

@@ -19,7 +19,7 @@ from circus_cg.cgroup.limits.change import effective
 from circus_cg.cgroup.limits.cpuset import FILES as CPUSET_FILES
 from circus_cg.cgroup.limits.memory import MEMSW
 from circus_cg.cgroup.tree import TOP, Tree
-from circus_cg.cgroup.usage import Meter, OomVerdict, Usage
+from circus_cg.cgroup.usage import Meter, OomVerdict, Usage, Work
 from circus_cg.errors import CgroupError, HostError
 from circus_cg.spec import Limits
 
@@ -87,9 +87,15 @@ class WatcherGroup:
     def controllers(self) -> frozenset[str]:
         return self._controllers
 
-    def usage(self) -> Usage:
+    def usage(self, pressure: bool = True) -> Usage:
         """Of all workers together, those that are gone included where the kernel counts on."""
-        return self._meter.usage()
+        return self._meter.usage(pressure)
+
+    def pressure(self, resource: str) -> dict[str, dict[str, float]] | None:
+        return self._meter.pressure(resource)
+
+    def memory_current(self) -> int | None:
+        return self._meter.memory_current()
 
     def worker(self, wid: int, generation: int) -> WorkerGroup:
         return WorkerGroup(self, f"{wid}.{generation}")
@@ -145,6 +151,16 @@ class WatcherGroup:
         if self._limits.cpu_max is None:
             return []
         return [(d, *UNTHROTTLED[h.version]) for h, d in self._places if "cpu" in h.controllers]
+
+    @property
+    def oom_group_is_ours(self) -> bool:
+        """An OOM kill must take a whole worker, and this kernel takes one process."""
+        return self._limits.memory_oom_group and self._meter.counts_by_v1
+
+    @property
+    def has_quota(self) -> bool:
+        """Each worker has one of its own."""
+        return self._limits.cpu_max is not None
 
     def meter_of(self, life: str) -> Meter:
         return Meter(self._by_controller(life))
@@ -333,6 +349,15 @@ class WorkerGroup:
     def usage(self, pressure: bool = True) -> Usage:
         return self._metered().usage(pressure)
 
+    def work(self) -> Work:
+        return self._metered().work(self._watcher.has_quota)
+
+    def pressure(self, resource: str) -> dict[str, dict[str, float]] | None:
+        return self._metered().pressure(resource)
+
+    def memory_current(self) -> int | None:
+        return self._metered().memory_current()
+
     def memory_peak(self) -> int | None:
         """Bytes. One read: this is done at each exit."""
         return self._metered().memory_peak()
@@ -344,6 +369,9 @@ class WorkerGroup:
             return False
         return True
 
+    def oom_kills(self) -> int:
+        return self._metered().oom_kills()
+
     def oom(self) -> OomVerdict:
         """Read once more when the process is gone, before the group is removed."""
         meter = self._metered()
@@ -351,12 +379,10 @@ class WorkerGroup:
         if not kills:
             return OomVerdict()
         _, peak, limit = meter.memory()
-        if meter.oom_hits() or meter.at_v1_limit():
-            return OomVerdict(kills=kills, own_limit=True, limit=limit, peak=peak)
-        if (hit := self._watcher.hit_limit(self._hits_before)) is not None:
-            limit, peak = hit
-            return OomVerdict(kills=kills, own_limit=True, limit=limit, peak=peak)
-        return OomVerdict(kills=kills, own_limit=False, limit=limit, peak=peak)
+        own, left = bool(meter.oom_hits()) or meter.at_v1_limit(), meter.composition()
+        if not own and (hit := self._watcher.hit_limit(self._hits_before)) is not None:
+            own, (limit, peak) = True, hit
+        return OomVerdict(kills=kills, own_limit=own, limit=limit, peak=peak, left=left)
 
     def _metered(self) -> Meter:
         if self._meter is None:

@@ -6,6 +6,7 @@ A generation is one life of a slot; events of another life than the slot's prese
 from dataclasses import dataclass
 from typing import Literal
 
+from circus_cg.core.notification import Word
 from circus_cg.core.state import Instead, Reason
 
 
@@ -57,6 +58,25 @@ class End:
     reason: Reason
     detail: str
     signum: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The life says something of itself."""
+
+    id: int
+    generation: int
+    word: Word
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Which of the life's readiness checks it does not pass now."""
+
+    id: int
+    generation: int
+    failing: tuple[str, ...]
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,4 +138,4 @@ class DeadlineReached:
 
 
 Command = Start | Stop | Restart | Freeze | Thaw
-Event = Command | End | Spawned | LaunchFailed | Exited | Emptied | Refused | DeadlineReached
+Event = Command | End | Told | Checked | Spawned | LaunchFailed | Exited | Emptied | Refused | DeadlineReached

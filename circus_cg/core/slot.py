@@ -3,16 +3,18 @@
 A life is over when its process is gone and its group is empty; only then may the next begin.
 """
 
+from collections.abc import Callable
 from math import inf
-from typing import assert_never
+from typing import Any, assert_never
 
 from msgspec.structs import replace
 
 from circus_cg.core import backoff
 from circus_cg.core.adoption import Held, from_note, rebuild, to_note
-from circus_cg.core.effects import FreezeGroup, Kind, Publish, RemoveGroup, Spawn, ThawGroup
+from circus_cg.core.effects import FreezeGroup, Kind, Publish, RemoveGroup, Spawn
 from circus_cg.core.ending import ask, end_of, kill, on_end, press
 from circus_cg.core.events import (
+    Checked,
     Command,
     DeadlineReached,
     Emptied,
@@ -27,9 +29,13 @@ from circus_cg.core.events import (
     Start,
     Stop,
     Thaw,
+    Told,
 )
+from circus_cg.core.freezing import on_freeze, on_thaw, stilled
 from circus_cg.core.moment import Moment, Step, tell
-from circus_cg.core.state import Exit, Instead, Phase, Slot
+from circus_cg.core.readiness import await_readiness, become_ready, begun, limit, on_checked, on_overdue, on_told
+from circus_cg.core.restart import follows
+from circus_cg.core.state import HELD, Exit, Instead, Phase, Slot
 from circus_cg.spec import WatcherSpec
 
 __all__ = ["Exit", "Held", "Phase", "Slot", "from_note", "rebuild", "step", "to_note"]
@@ -50,8 +56,8 @@ def _react(at: Moment, slot: Slot, event: Event) -> Step:
     match event:
         case Start() | Stop() | Restart() | Freeze() | Thaw():
             return _on_command(at, slot, event)
-        case End():
-            return on_end(at, slot, event)
+        case End() | Told() | Checked():
+            return _OF_A_LIFE[type(event)](at, slot, event)
         case Refused():
             return _on_refused(at, slot, event)
         case DeadlineReached():
@@ -64,6 +70,13 @@ def _react(at: Moment, slot: Slot, event: Event) -> Step:
             assert_never(event)
 
 
+_OF_A_LIFE: dict[type[Event], Callable[[Moment, Slot, Any], Step]] = {
+    End: on_end,
+    Told: on_told,
+    Checked: on_checked,
+}
+
+
 def _on_command(at: Moment, slot: Slot, event: Command) -> Step:
     return _on_start(at, slot, event.instead) if isinstance(event, Start) else _OTHERS[type(event)](at, slot)
 
@@ -74,7 +87,7 @@ def _on_start(at: Moment, slot: Slot, instead: Instead | None) -> Step:
     match slot.phase:
         case Phase.BACKOFF if slot.frozen:  # as soon as it is thawed
             return (replace(slot, left=0.0) if slot.left else slot), ()
-        case Phase.IDLE | Phase.BACKOFF | Phase.FAILED:
+        case Phase.IDLE | Phase.BACKOFF | Phase.FAILED | Phase.DONE:
             return _begin(at, slot, asked=True)
         case Phase.STARTING | Phase.READY:
             return slot, ()
@@ -88,7 +101,7 @@ def _on_stop(at: Moment, slot: Slot) -> Step:
     match slot.phase:
         case Phase.IDLE:
             return slot, ()
-        case Phase.BACKOFF | Phase.FAILED:
+        case Phase.BACKOFF | Phase.FAILED | Phase.DONE:
             return _rest(at, slot)
         case Phase.STARTING | Phase.READY:
             return ask(at, replace(slot, wanted=False))
@@ -100,7 +113,7 @@ def _on_stop(at: Moment, slot: Slot) -> Step:
 
 def _on_restart(at: Moment, slot: Slot) -> Step:
     match slot.phase:
-        case Phase.IDLE | Phase.BACKOFF | Phase.FAILED:
+        case Phase.IDLE | Phase.BACKOFF | Phase.FAILED | Phase.DONE:
             return _begin(at, slot, asked=True)
         case Phase.STARTING | Phase.READY:
             return ask(at, slot)
@@ -110,40 +123,7 @@ def _on_restart(at: Moment, slot: Slot) -> Step:
             assert_never(slot.phase)
 
 
-def _on_freeze(at: Moment, slot: Slot) -> Step:
-    if slot.frozen:
-        return slot, ()
-    frozen = replace(slot, frozen=True)
-    match slot.phase:
-        case Phase.STARTING:  # once its exec has happened: the launcher must not be held up
-            return frozen, ()
-        case Phase.READY:
-            return frozen, (FreezeGroup(slot.generation, at.cause), tell(at, slot, "frozen"))
-        case Phase.BACKOFF:
-            left = max(0.0, slot.deadline - at.now)
-            return replace(frozen, deadline=inf, left=left), (tell(at, slot, "frozen", f"{left:.2f} s before a start"),)
-        case Phase.IDLE | Phase.STOPPING | Phase.FAILED:  # what is on its way out goes on
-            return slot, ()
-        case _:
-            assert_never(slot.phase)
-
-
-def _on_thaw(at: Moment, slot: Slot) -> Step:
-    if not slot.frozen:
-        return slot, ()
-    thawed = replace(slot, frozen=False, left=0.0)
-    match slot.phase:
-        case Phase.STARTING | Phase.STOPPING | Phase.IDLE | Phase.FAILED:
-            return thawed, ()
-        case Phase.READY:
-            return thawed, (ThawGroup(slot.generation, at.cause), tell(at, slot, "thawed"))
-        case Phase.BACKOFF:
-            return replace(thawed, deadline=at.now + slot.left), (tell(at, slot, "thawed"),)
-        case _:
-            assert_never(slot.phase)
-
-
-_OTHERS = {Stop: _on_stop, Restart: _on_restart, Freeze: _on_freeze, Thaw: _on_thaw}
+_OTHERS = {Stop: _on_stop, Restart: _on_restart, Freeze: on_freeze, Thaw: on_thaw}
 
 
 def _on_news(at: Moment, slot: Slot, event: Spawned | LaunchFailed | Exited | Emptied) -> Step:
@@ -168,11 +148,10 @@ def _on_spawned(at: Moment, slot: Slot, pid: int) -> Step:
     born = replace(slot, pid=pid, started=at.now, exec_failures=0, delay=delay)
     if slot.phase is Phase.STOPPING:  # asked for before the stop, born after it
         return ask(at, born, asked=slot.asked)
-    ready = replace(born, phase=Phase.READY)
+    there, effects = await_readiness(at, born) if slot.readiness.awaited else become_ready(at, born)
     if not slot.frozen:
-        return ready, (tell(at, ready, "ready", f"pid {pid}"),)
-    freeze = FreezeGroup(slot.generation, at.cause)
-    return ready, (freeze, tell(at, ready, "ready", f"pid {pid}"), tell(at, ready, "frozen"))
+        return there, effects
+    return stilled(at, there), (FreezeGroup(slot.generation, at.cause), *effects, tell(at, there, "frozen"))
 
 
 def _on_launch_failed(at: Moment, slot: Slot, event: LaunchFailed) -> Step:
@@ -200,7 +179,7 @@ def _on_refused(at: Moment, slot: Slot, event: Refused) -> Step:
     if event.pid is not None:
         after, effects = _on_spawned(at, there, event.pid)
     elif slot.phase is Phase.STOPPING:
-        after, effects = _over(at, replace(there, alive=False))
+        after, effects = _over(at, replace(there, alive=False, asked=True))  # there was no life to judge
     else:
         after, effects = _wait(at, replace(there, alive=False), ASK_AGAIN, "backoff", "the keeper refused the spawn")
     return after, (*effects, *unused)
@@ -214,9 +193,9 @@ def _on_deadline(at: Moment, slot: Slot) -> Step:
             return _begin(at, slot, asked=False)
         case Phase.STOPPING:
             return press(at, slot)
-        case Phase.READY if slot.frozen:  # adopted before its group was frozen
-            return replace(slot, deadline=inf), (FreezeGroup(slot.generation, at.cause),)
-        case Phase.IDLE | Phase.STARTING | Phase.READY | Phase.FAILED:
+        case Phase.STARTING | Phase.READY:
+            return on_overdue(at, slot)
+        case Phase.IDLE | Phase.FAILED | Phase.DONE:
             return replace(slot, deadline=inf), ()
         case _:
             assert_never(slot.phase)
@@ -226,16 +205,18 @@ def _begin(at: Moment, slot: Slot, *, asked: bool) -> Step:
     """The next life; an operator's wish also forgets the record of the earlier ones."""
     if asked:
         slot = replace(slot, delay=None, exits=(), retries=0, exec_failures=0)
-    begun = replace(
+    readiness = begun(at.spec)
+    life = replace(
         slot,
         wanted=True,
         phase=Phase.STARTING,
         generation=slot.generation + 1,
-        deadline=inf,
+        deadline=limit(at.spec, readiness, at.now),
         pid=None,
         alive=True,
         asked=False,
         signalled=False,
+        stage=0,
         started=None,
         restarts=slot.restarts + (not asked),
         kills=0,
@@ -243,8 +224,10 @@ def _begin(at: Moment, slot: Slot, *, asked: bool) -> Step:
         frozen=False,
         left=0.0,
         ending=None,
+        readiness=readiness,
+        luck=at.draw,
     )
-    return begun, (Spawn(begun.generation, at.cause),)
+    return life, (Spawn(life.generation, at.cause),)
 
 
 def _over(at: Moment, slot: Slot, *told: Publish) -> Step:
@@ -255,6 +238,8 @@ def _over(at: Moment, slot: Slot, *told: Publish) -> Step:
         after, effects = _begin(at, slot, asked=True)
     elif slot.last_exit is None or slot.last_exit.reason == "exec":
         after, effects = _after_launch_failure(at, slot)
+    elif (at.spec.restart != "always" or at.spec.restart_prevent_exit_status) and not follows(at.spec, slot.last_exit):
+        after, effects = _done(at, slot)
     else:
         after, effects = _after_exit(at, slot, slot.last_exit)
     spawns = tuple(effect for effect in effects if isinstance(effect, Spawn))
@@ -272,10 +257,11 @@ def _after_launch_failure(at: Moment, slot: Slot) -> Step:
 def _after_exit(at: Moment, slot: Slot, end: Exit) -> Step:
     """An exit nobody asked for."""
     spec, flapping = at.spec, at.spec.flapping
-    short = end.uptime < spec.min_uptime
+    uptime = 0.0 if slot.readiness.awaited else end.uptime  # one that never became ready was never up
+    short = uptime < spec.min_uptime
     exits = backoff.counted_exits(flapping, (*slot.exits, end.at) if short else slot.exits, at.now)
-    retries = 0 if backoff.is_stable(slot.delay, end.uptime, spec.min_uptime) else slot.retries
-    delay = backoff.next_delay(spec.backoff, slot.delay, end.uptime, spec.min_uptime)
+    retries = 0 if backoff.is_stable(slot.delay, uptime, spec.min_uptime) else slot.retries
+    delay = backoff.next_delay(spec.backoff, slot.delay, uptime, spec.min_uptime)
     judged = replace(slot, exits=exits, retries=retries, delay=delay)
     if not short or not backoff.is_flapping(flapping, exits):
         return _wait(at, judged, delay, "backoff", f"{len(exits)} short lives in {flapping.window:g} s")
@@ -288,6 +274,8 @@ def _after_exit(at: Moment, slot: Slot, end: Exit) -> Step:
 
 def _wait(at: Moment, slot: Slot, delay: float, kind: Kind, why: str) -> Step:
     pause = backoff.jittered(at.spec.backoff, delay, at.draw)
+    if slot.last_exit is not None and slot.last_exit.reason in HELD:
+        pause = max(pause, backoff.HOST_LEAST)
     if slot.frozen:
         told = tell(at, slot, kind, f"restart {pause:.2f} s after a thaw ({why})")
         return replace(slot, phase=Phase.BACKOFF, deadline=inf, left=pause), (told,)
@@ -300,6 +288,11 @@ def _wait(at: Moment, slot: Slot, delay: float, kind: Kind, why: str) -> Step:
 def _rest(at: Moment, slot: Slot) -> Step:
     idle = replace(slot, wanted=False, phase=Phase.IDLE, deadline=inf, frozen=False, left=0.0, instead=None)
     return idle, (tell(at, slot, "stopped"),)
+
+
+def _done(at: Moment, slot: Slot) -> Step:
+    done = replace(slot, phase=Phase.DONE, deadline=inf, frozen=False, left=0.0)
+    return done, (tell(at, slot, "done", f"no other life follows (restart: {at.spec.restart})"),)
 
 
 def _fail(at: Moment, slot: Slot, why: str) -> Step:

@@ -10,13 +10,17 @@ import msgspec
 Reason = Literal["memory", "pressure", "watchdog", "start-timeout", "health", "max-age", "stalled"]  # why we end a life
 
 
+HELD = ("oom-host", "pressure")  # exits for the host's sake: the next life waits until it has memory again
+
+
 class Phase(enum.StrEnum):
     IDLE = "idle"  # nothing wanted, nothing left
-    STARTING = "starting"  # asked for; the exec has not been reported
+    STARTING = "starting"  # asked for; the exec has not been reported, or the worker has yet to say that it is ready
     READY = "ready"
     BACKOFF = "backoff"  # nothing left; the next life begins at the deadline
     STOPPING = "stopping"  # until the process is gone and its group is empty
     FAILED = "failed"  # nothing left; given up until the operator says otherwise
+    DONE = "done"  # nothing left; its life ended and no other follows, until the operator says otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,19 @@ class Instead(msgspec.Struct, frozen=True):
     detail: str
 
 
+class Readiness(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a life has said of itself, and what was found out by asking."""
+
+    awaited: bool = False  # it has yet to say that it is ready; until then it is starting
+    period: float = 0.0  # seconds within which it must say that it is alive; 0: it need not
+    heard: float = 0.0  # when it last did, became ready or was thawed
+    reloading: bool = False
+    stopping: bool = False
+    status: str = ""
+    main_pid: int | None = None  # as it says
+    unwell: tuple[str, ...] = ()  # readiness checks that it does not pass
+
+
 class Slot(msgspec.Struct, frozen=True):
     """Times are seconds on the monotonic clock. `step` alone makes a new one of an old one.
 
@@ -87,6 +104,7 @@ class Slot(msgspec.Struct, frozen=True):
     alive: bool = False  # the life was asked for and its process is not reported gone
     asked: bool = False  # this life's end was asked for: no failure, and no delay after it
     signalled: bool = False  # the stop signal went out
+    stage: int = 0  # how many of the stop signals
     since: float = 0.0  # when it entered this phase
     started: float | None = None  # when the exec was reported
     restarts: int = 0  # lives begun without being asked for
@@ -98,8 +116,15 @@ class Slot(msgspec.Struct, frozen=True):
     kills: int = 0  # times the group was killed in this life
     stuck: bool = False  # killed again and again, and still not gone
     frozen: bool = False  # its life stands still and no other begins, until a thaw, a stop or a restart
-    left: float = 0.0  # of the delay, for one that is frozen in backoff
+    left: float = 0.0  # of the time until its deadline, for one that is frozen
     cause: int = 0  # id of the event that last changed it
     ending: Ending | None = None  # what its present life is ended for, if for more than an operator's wish
     instead: Instead | None = None  # whom it is to replace; until then it is one more than the watcher's count
+    readiness: Readiness = Readiness()
+    luck: float = 0.0  # dealt to its present life: how much of max_age_variance is added
     born: str = ""  # plan.digest of the spec that this life began by
+
+    @property
+    def serving(self) -> bool:
+        """Ready, and neither its checks nor itself say anything else."""
+        return self.phase is Phase.READY and not self.readiness.unwell and not self.readiness.stopping

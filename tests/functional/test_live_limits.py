@@ -187,8 +187,8 @@ def test_what_is_set_to_last_is_there_at_the_next_start_and_until_it_is_reverted
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["cmd=sleep 5"], "a worker is born with cmd"),
-        (["limits.memory_max=96M", "uid=0"], "a worker is born with uid"),
+        (["cmd=sleep 5"], "cmd is for the configuration alone"),
+        (["limits.memory_max=96M", "uid=0"], "uid is for the configuration alone"),
     ],
 )
 def test_what_is_run_can_not_be_set_to_last(daemon: StartDaemon, words: list[str], told: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from circus_cg.arbiter import roster
 from circus_cg.arbiter.arbiter import Arbiter
 from circus_cg.arbiter.commands.target import Fields, keep, runner_of, settled, to_start
-from circus_cg.arbiter.lasting import at, births, put
+from circus_cg.arbiter.lasting import at, configured_alone, put
 from circus_cg.arbiter.runner import WatcherRunner
 from circus_cg.config.options import revised
 from circus_cg.config.words import command_words
@@ -104,8 +104,8 @@ def _to_keep(arbiter: Arbiter, name: str, keys: list[str], doing: str) -> Watche
         why = "nothing of these workers lives on disk; the program that runs them keeps what it wants kept"
     elif configured is None or arbiter.intents.of(name).added is not None:
         why = "it was added at run time; write it into the configuration"
-    elif births_ := births(keys):
-        why = f"a worker is born with {', '.join(births_)}; write that into the configuration"
+    elif alone := configured_alone(keys):
+        why = f"{', '.join(alone)} is for the configuration alone to say; write it there"
     else:
         return configured
     raise BadMessage(Errno.COMMAND_ERROR, f"cannot {doing} to last: {why}")

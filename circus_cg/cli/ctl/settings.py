@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from circus_cg.cli.ctl.parameters import json_option, name_argument
+from circus_cg.cli.ctl.scaling import scaling_lines
 from circus_cg.cli.ctl.session import Session
 from circus_cg.cli.ctl.watching import Document, report
 from circus_cg.cli.output import aligned
@@ -48,7 +49,7 @@ def globaloptions(session: Session, option: str | None, json_: bool) -> None:
 def _lines(found: Document) -> list[str]:
     kept = found.get("lasting", {})
     rows = ((key, f"{value} *" if key in kept else value) for key, value in _flat("", found["options"]))
-    return aligned(("OPTION", "VALUE"), list(rows))
+    return aligned(("OPTION", "VALUE"), list(rows)) + scaling_lines(found)
 
 
 def _flat(prefix: str, options: dict[str, Any]) -> Iterator[tuple[str, str]]:

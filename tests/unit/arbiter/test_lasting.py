@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from circus_cg.arbiter.intent import Intents
-from circus_cg.arbiter.lasting import FILE, Lasting, at, births, put
+from circus_cg.arbiter.lasting import FILE, Lasting, at, configured_alone, put
 from circus_cg.host.identity import Identity
 from circus_cg.spec import IoMax, Limits, WatcherSpec
 
@@ -66,7 +66,7 @@ def test_what_a_worker_is_born_with_can_not_be_smuggled_in(path: Path) -> None:
     said = {"cmd": ["evil"], "uid": 0, "env.LD_PRELOAD": "x", "limits.pids_max": 2}
     path.write_bytes(msgspec.json.encode({"version": 1, "watchers": {"web": said}}))
     assert Lasting(path).over(WEB) == replace(WEB, limits=Limits(memory_max=64 * MB, pids_max=2))
-    assert births(["limits.pids_max", "cmd", "env.A", "numprocesses"]) == ["cmd", "env.A"]
+    assert configured_alone(["limits.pids_max", "cmd", "env.A", "numprocesses"]) == ["cmd", "env.A"]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from typing import Any
 
 from circus_cg.core import events as ev
 from circus_cg.core.effects import Effect, Publish
+from circus_cg.core.notification import Word
 from circus_cg.core.slot import Slot, step
 from circus_cg.core.state import Reason
 from circus_cg.spec import WatcherSpec
@@ -37,6 +38,12 @@ class Life:
     def end(self, reason: Reason = "watchdog", detail: str = "", **more: Any) -> tuple[Effect, ...]:
         fields = {"generation": self.slot.generation} | more
         return self.feed(ev.End(self._next(), reason=reason, detail=detail, **fields))
+
+    def told(self, generation: int | None = None, **word: Any) -> tuple[Effect, ...]:
+        return self.feed(ev.Told(self._next(), generation or self.slot.generation, Word(**word)))
+
+    def checked(self, *failing: str) -> tuple[Effect, ...]:
+        return self.feed(ev.Checked(self._next(), self.slot.generation, failing, "connection refused"))
 
     def spawned(self, generation: int | None = None, pid: int = 7) -> tuple[Effect, ...]:
         return self.feed(ev.Spawned(self._next(), generation or self.slot.generation, pid))

@@ -9,13 +9,29 @@ import pytest
 
 from circus_cg.config import native, schema
 from circus_cg.errors import ConfigError
-from circus_cg.spec import ArbiterSpec, Backoff, Control, Flapping, IoMax, Limits, Rlimit, WatcherSpec
+from circus_cg.spec import (
+    ArbiterSpec,
+    Backoff,
+    Control,
+    Flapping,
+    IoMax,
+    Limits,
+    MemoryPolicy,
+    PressurePolicy,
+    Rlimit,
+    ScalePolicy,
+    StopStep,
+    WatcherSpec,
+)
 
 WHOLE = """\
 name: shop
 cgroup_root: /apps
 on_missing: warn
 events_kept: 500
+warmup_delay: 250ms
+exit_with: web
+pidfile: /run/shop.pid
 include: []
 control:
   tcp: tcp://[::]:7777
@@ -26,12 +42,17 @@ control:
   queue: 5
   connections: 20
   handshake_timeout: 2s
+pressure: {full_at: 50, lasting: 20s, calm_at: 5, calm_after: 5s, pause: 10s}
 watchers:
   web:
     cmd: serve --title 'My Shop' $HOME
     numprocesses: 2
     singleton: false
     autostart: no
+    priority: 3
+    after: db
+    requires: [log, db]
+    warmup_delay: 1.5
     env: {PORT: 8080, DEBUG: yes, EMPTY: ""}
     env_file: /etc/web.env
     copy_env: true
@@ -58,6 +79,14 @@ watchers:
     stderr: /var/log/web.log
     stop_signal: SIGINT
     graceful_timeout: 1m30s
+    stop: [TERM 10s, SIGRTMIN+2 500ms]
+    stop_children: true
+    send_hup: true
+    restart: on-failure
+    success_exit_status: 75, HUP
+    restart_prevent_exit_status: [3, SIGABRT]
+    max_age: 2h
+    max_age_variance: 5m
     min_uptime: 500ms
     max_retry: -1
     backoff: {initial: 1, max: 10s, jitter: 0.2}
@@ -76,6 +105,25 @@ watchers:
       io_max: {"8:0": {rbps: 1M, wiops: max}, /dev/sdb: {wbps: 2M}}
       io_weight: 50
     watcher_limits: {memory_max: 1G}
+    autoscale:
+      max: 8
+      min: 2
+      grow_at: 0.95
+      target: 0.8
+      shrink_at: 0.4
+      grow_window: 6s
+      shrink_window: 5m
+      grow_step: 0.5
+      shrink_step: 0.25
+      sample: 1s
+      warmup: 10s
+      cpus: 2
+      backlog: 20
+      hold: 10m
+      dry_run: true
+    memory_policy: {restart_above: 450M, restart_after: 1m, stalled_at: 30, stalled_after: 10s}
+  db: {cmd: db}
+  log: {cmd: log}
 """
 
 
@@ -105,6 +153,9 @@ def test_every_option_arrives_as_plain_numbers() -> None:
         cgroup_root="/apps",
         on_missing="warn",
         events_kept=500,
+        warmup_delay=0.25,
+        exit_with="web",
+        pidfile="/run/shop.pid",
         control=Control(
             tcp="tcp://[::]:7777",
             keys="/srv/keys",
@@ -115,12 +166,17 @@ def test_every_option_arrives_as_plain_numbers() -> None:
             connections=20,
             handshake_timeout=2.0,
         ),
+        pressure=PressurePolicy(full_at=50.0, lasting=20.0, calm_at=5.0, calm_after=5.0, pause=10.0),
         watchers=(
             WatcherSpec(
                 name="web",
                 cmd=("serve", "--title", "My Shop", "$HOME"),
                 numprocesses=2,
                 autostart=False,
+                priority=3,
+                after=("db",),
+                requires=("log", "db"),
+                warmup_delay=1.5,
                 env={"PORT": "8080", "DEBUG": "yes", "EMPTY": ""},
                 env_file=("/etc/web.env",),
                 copy_env=True,
@@ -152,6 +208,14 @@ def test_every_option_arrives_as_plain_numbers() -> None:
                 stderr="/var/log/web.log",
                 stop_signal=signal.SIGINT,
                 graceful_timeout=90.0,
+                stop=(StopStep(signal.SIGTERM, 10.0), StopStep(signal.SIGRTMIN + 2, 0.5)),
+                stop_children=True,
+                send_hup=True,
+                restart="on-failure",
+                success_exit_status=(75, "HUP"),
+                restart_prevent_exit_status=(3, "SIGABRT"),
+                max_age=7200.0,
+                max_age_variance=300.0,
                 min_uptime=0.5,
                 max_retry=-1,
                 backoff=Backoff(initial=1.0, max=10.0, jitter=0.2),
@@ -171,9 +235,19 @@ def test_every_option_arrives_as_plain_numbers() -> None:
                     io_weight=50,
                 ),
                 watcher_limits=Limits(memory_max=1 << 30),
+                autoscale=ScalePolicy(
+                    max=8, min=2, grow_at=0.95, target=0.8, shrink_at=0.4, grow_window=6.0, shrink_window=300.0,
+                    grow_step=0.5, shrink_step=0.25, sample=1.0, warmup=10.0, cpus=2.0, backlog=20, hold=600.0,
+                    dry_run=True,
+                ),
+                memory_policy=MemoryPolicy(
+                    restart_above=450 << 20, restart_after=60.0, stalled_at=30.0, stalled_after=10.0
+                ),
             ),
+            WatcherSpec(name="db", cmd=("db",)),
+            WatcherSpec(name="log", cmd=("log",)),
         ),
-    )
+    )  # fmt: skip
 
 
 def test_the_example_of_every_option_names_every_option() -> None:

@@ -76,8 +76,8 @@ _ARBITER = {
     "control": Option("who may operate it from afar: nobody unless it says so", also=("endpoint", "remote", "rpc")),
     "history": Option("what is kept on disk of what happened", also=("events_history", "database")),
     "metrics": Option("what workers use, for Prometheus: nobody is served unless it says so", also=("openmetrics",)),
-    "udp_watchdog": Option("circus's watchdog plugin: workers send `pid;time` to a UDP socket", absent="none"),
     "pressure": scaling.PRESSURE,
+    "udp_watchdog": Option("circus's watchdog plugin: workers send `pid;time` to a UDP socket", absent="none"),
     "watchers": Option("NAME: a mapping of the watcher's options", also=("services", "programs", "processes")),
 }
 

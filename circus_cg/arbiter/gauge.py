@@ -91,7 +91,7 @@ def _workers(runner: WatcherRunner, words: dict[int, OwnLoad]) -> Iterator[Worke
     for slot in runner.slots.values():
         if not slot.wanted or slot.instead is not None:  # one more beside the count, until it takes another's place
             continue
-        word = words.get(slot.wid)
+        word = words.get(slot.wid) if words else None
         if word is not None and word.generation != slot.generation:
             word = None
         work = runner.group_of(slot.wid, slot.generation).work() if slot.alive and slot.pid is not None else None

@@ -58,9 +58,7 @@ def test_an_end_that_is_not_followed_rests_as_done(
         ({"restart": "always"}, "exit 0"),
     ],
 )
-def test_an_end_that_is_followed_is(
-    daemon: StartDaemon, tmp_path: Path, options: dict[str, Any], ending: str
-) -> None:
+def test_an_end_that_is_followed_is(daemon: StartDaemon, tmp_path: Path, options: dict[str, Any], ending: str) -> None:
     log, cmd = lives(tmp_path, f"test $(wc -l < {quoted(tmp_path / 'lives')}) -ge 3 && exec sleep 1000; {ending}")
     running = daemon(watchers={"w": {"cmd": cmd, **QUICK, **options}})
     until(lambda: len(lines_of(log)) == 3, why="three lives")

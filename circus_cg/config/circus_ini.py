@@ -138,7 +138,9 @@ class _Reader:
             if key in _INCLUDES:
                 continue
             text = self._text(value, names)
-            if key in ini_keys.own(ArbiterSpec):
+            if key in ("loglevel", "logoutput"):
+                self._log(key, value, text)
+            elif key in ini_keys.own(ArbiterSpec):
                 self._findings.place((key,), value.place)
                 self._set(self._values, key, value, partial(value_of, ArbiterSpec, key), text)
             elif key == "umask":
@@ -148,6 +150,16 @@ class _Reader:
             else:
                 what = f"key '{shown(key)}' in [circus]"
                 self._findings.unknown(value.place, what, partial(ini_keys.guess_circus, key))
+
+    def _log(self, key: str, value: Value, text: str) -> None:
+        """In circus's words."""
+        if key == "loglevel":
+            words = {"critical": "error", "": ArbiterSpec().loglevel}
+            self._set(self._values, key, value, lambda text: words.get(text.lower(), text.lower()), text)
+        elif text.startswith("syslog://"):
+            self._findings.notice(Kind.NOT_YET, value.place, f"{key}: not yet: a file or standard error, but no syslog")
+        elif text not in ("", "-", "stdout"):
+            self._set(self._values, key, value, lambda text: normpath(join(self._here.directory, text)), text)
 
     def _socket(self, section: Section) -> None:
         self._fate(section.place, f"[{shown(section.title)}]", ini_keys.SOCKET, None)

@@ -69,6 +69,8 @@ class WatcherOptions(TypedDict, total=False):
     max_retry: int
     backoff: specs.Backoff | Mapping[str, Any]
     flapping: specs.Flapping | Mapping[str, Any]
+    autoscale: specs.ScalePolicy | Mapping[str, Any]
+    memory_policy: specs.MemoryPolicy | Mapping[str, Any]
 
 
 def get_trainer(  # noqa: PLR0913 - options, by name

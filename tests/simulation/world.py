@@ -239,6 +239,7 @@ def random_specs(chance: Random) -> tuple[WatcherSpec, ...]:
             stop=chance.choice(STOPS),
             restart=chance.choice(("always", "always", "on-failure", "on-abnormal", "never")),
             restart_prevent_exit_status=chance.choice(((), (), ("SEGV",))),
+            max_age=chance.choice((0.0, 0.0, 5.0, 60.0)),
             singleton=chance.random() < 0.1,
             max_retry=chance.choice((-1, 0, 2)),
             backoff=Backoff(initial=chance.choice((0.0, 0.5)), jitter=chance.choice((0.0, 0.1))),

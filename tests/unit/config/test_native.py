@@ -14,9 +14,11 @@ from circus_cg.spec import (
     Backoff,
     Control,
     Flapping,
+    History,
     IoMax,
     Limits,
     MemoryPolicy,
+    Metrics,
     PressurePolicy,
     Rlimit,
     ScalePolicy,
@@ -42,6 +44,8 @@ control:
   queue: 5
   connections: 20
   handshake_timeout: 2s
+history: {age: 2d, size: 8M, usage: 30s}
+metrics: {listen: "127.0.0.1:9187", workers: false}
 pressure: {full_at: 50, lasting: 20s, calm_at: 5, calm_after: 5s, pause: 10s}
 watchers:
   web:
@@ -166,6 +170,8 @@ def test_every_option_arrives_as_plain_numbers() -> None:
             connections=20,
             handshake_timeout=2.0,
         ),
+        history=History(age=172800.0, size=8 << 20, usage=30.0),
+        metrics=Metrics(listen="127.0.0.1:9187", workers=False),
         pressure=PressurePolicy(full_at=50.0, lasting=20.0, calm_at=5.0, calm_after=5.0, pause=10.0),
         watchers=(
             WatcherSpec(

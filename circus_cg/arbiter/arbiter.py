@@ -17,6 +17,7 @@ from circus_cg.arbiter.execs import Execs
 from circus_cg.arbiter.feed import Feed
 from circus_cg.arbiter.intent import Intents
 from circus_cg.arbiter.journal import Journal
+from circus_cg.arbiter.probes import Probes
 from circus_cg.arbiter.runner import Shared, WatcherRunner
 from circus_cg.arbiter.sampler import Sampler
 from circus_cg.arbiter.samples import Samples
@@ -51,7 +52,7 @@ class Arbiter:
         self.feed = Feed(self)
         self.execs = Execs(self)
         self.reconfiguring = asyncio.Lock()
-        self.shared = Shared(boot, keeper, self.hub, self.journal)
+        self.shared = Shared(boot, keeper, self.hub, self.journal, Probes(self.execs), self.spawn_task)
         self.started_at = clock.wall()
         self.stopping = bool(hello["stopping"]) or hello["note"] == STOPPING
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # the keeper is

@@ -9,6 +9,8 @@ from typing import Any, Literal, NamedTuple
 
 from circus_cg.cgroup.group import WatcherGroup, WorkerGroup
 from circus_cg.cgroup.watch import EventHub
+from circus_cg.core import events as ev
+from circus_cg.keeper.messages import Key, Message
 
 REMOVE_AGAIN = 0.2  # seconds; a group that was just emptied can refuse rmdir for an instant
 
@@ -55,6 +57,24 @@ class LifeGroups:
     def look(self, wid: int, generation: int) -> None:
         if (wid, generation) in self._watches and not self.of(wid, generation).populated():
             self._emptied(wid, generation)
+
+    def exit_event(self, event_id: int, message: Message) -> ev.Exited | ev.LaunchFailed:
+        """What the keeper tells of an end, and what the group knows of it."""
+        key, error = Key(*message["key"]), message["error"]
+        group = self.of(key.wid, key.generation)
+        populated = group.populated()
+        if populated:
+            self.watch(key.wid, key.generation)
+        elif error is not None:
+            return ev.LaunchFailed(
+                id=event_id, generation=key.generation, stage=error["stage"], errno=error["errno"], text=error["text"]
+            )
+        killed = oom(group) if message["code"] != 0 else NOT_KILLED
+        return ev.Exited(
+            id=event_id, generation=key.generation, code=message["code"], signal=message["signal"],
+            oom=killed.verdict, detail=killed.detail, populated=populated,
+            peak=group.memory_peak() if killed.peak is None else killed.peak,
+        )  # fmt: skip
 
     def forget(self, wid: int, generation: int) -> None:
         """It is not watched any more."""

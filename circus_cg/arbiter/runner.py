@@ -17,9 +17,11 @@ from msgspec.structs import replace
 
 from circus_cg.arbiter import life
 from circus_cg.arbiter.boot import ArbiterBoot
+from circus_cg.arbiter.health import Health, Task
 from circus_cg.arbiter.journal import Journal
-from circus_cg.arbiter.lives import NOT_KILLED, LifeGroups, oom
+from circus_cg.arbiter.lives import LifeGroups
 from circus_cg.arbiter.notes import Notes, is_heartbeat
+from circus_cg.arbiter.probes import Probes
 from circus_cg.arbiter.replacing import Replacing
 from circus_cg.arbiter.voices import Sender, Voices
 from circus_cg.cgroup.group import WatcherGroup, WorkerGroup
@@ -48,6 +50,8 @@ class Shared(NamedTuple):
     keeper: KeeperClient
     hub: EventHub
     journal: Journal
+    probes: Probes
+    spawn_task: Task
 
 
 class WatcherRunner:
@@ -70,6 +74,8 @@ class WatcherRunner:
         self.rolling = asyncio.Lock()  # new lives one after the other: one such series at a time
         self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._loop = asyncio.get_running_loop()
+        self._shared = shared
+        self._health = self._checking() if spec.health else None
 
     # -- what the operator asks ------------------------------------------------------------------
 
@@ -97,6 +103,12 @@ class WatcherRunner:
         self._template = life.template(spec, self._boot, identity)
         self._names_wid = life.names_wid(spec)
         self._digest = plan.digest(spec)
+        if self._health is not None or spec.health:
+            health = self._health = self._health or self._checking()
+            health.renew()
+
+    def _checking(self) -> Health:
+        return Health(self, self._shared.probes, self._journal, self._shared.spawn_task)
 
     @property
     def current(self) -> WatcherSpec:
@@ -204,7 +216,7 @@ class WatcherRunner:
             case "exited":
                 self._voices.drain(key.wid)
                 # As of the death itself: while no arbiter lived, the worker was not up and its backoff has begun.
-                self.deliver(key.wid, self._exit_event(event_id, key, message), message["at"])
+                self.deliver(key.wid, self._lives.exit_event(event_id, message), message["at"])
             case "refused":
                 held, pid = message["generation"], message["pid"]
                 self.deliver(key.wid, ev.Refused(id=event_id, generation=held, pid=pid))
@@ -268,6 +280,8 @@ class WatcherRunner:
             timer.cancel()
         self._notes.close()
         self._voices.close()
+        if self._health is not None:
+            self._health.close()
         self._lives.close()
 
     def remove_groups(self) -> bool:
@@ -335,23 +349,6 @@ class WatcherRunner:
 
     # -- bookkeeping ---------------------------------------------------------------------------------
 
-    def _exit_event(self, event_id: int, key: Key, message: Message) -> ev.Event:
-        error = message["error"]
-        group = self.group_of(key.wid, key.generation)
-        populated = group.populated()
-        if populated:
-            self._lives.watch(key.wid, key.generation)
-        elif error is not None:
-            return ev.LaunchFailed(
-                id=event_id, generation=key.generation, stage=error["stage"], errno=error["errno"], text=error["text"]
-            )
-        killed = oom(group) if message["code"] != 0 else NOT_KILLED
-        return ev.Exited(
-            id=event_id, generation=key.generation, code=message["code"], signal=message["signal"],
-            oom=killed.verdict, detail=killed.detail, populated=populated,
-            peak=group.memory_peak() if killed.peak is None else killed.peak,
-        )  # fmt: skip
-
     def _tell(self, decisions: watcher.Decisions) -> None:
         for wid, kind in decisions:
             self.deliver(wid, kind(id=self._journal.next_id()))
@@ -362,6 +359,8 @@ class WatcherRunner:
             self.phases[before.phase] -= 1
         self.phases[slot.phase] += 1
         self.slots[slot.wid] = slot
+        if self._health is not None:
+            self._health.follow(slot)
 
     def _schedule(self, slot: Slot) -> None:
         timer = self._timers.pop(slot.wid, None)

@@ -30,7 +30,7 @@ class Talker:
         self._words = directory / f"{name}.words"
         self._environment = directory / f"{name}.environment"
         os.mkfifo(self._words)
-        os.chmod(self._words, 0o666)  # noqa: PTH101 - whoever the worker is
+        os.chmod(self._words, 0o666)
         self.cmd = [*python(_TALK), str(self._words), str(self._environment)]
 
     def say(self, *words: str) -> None:

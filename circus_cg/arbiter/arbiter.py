@@ -21,6 +21,7 @@ from circus_cg.arbiter.probes import Probes
 from circus_cg.arbiter.runner import Shared, WatcherRunner
 from circus_cg.arbiter.sampler import Sampler
 from circus_cg.arbiter.samples import Samples
+from circus_cg.arbiter.udp_watchdog import Heartbeats
 from circus_cg.cgroup.tree import Tree
 from circus_cg.cgroup.watch import EventHub
 from circus_cg.core.slot import Held, Slot, from_note, rebuild
@@ -83,6 +84,8 @@ class Arbiter:
         loop.add_reader(self.keeper.fileno(), self._on_readable)
         if self.stopping:
             self.terminate()
+        if self.boot.spec.udp_watchdog is not None:
+            self.spawn_task(Heartbeats(self, self.boot.spec.udp_watchdog).run())
         self.keeper.ready(self.summary)
 
     @property

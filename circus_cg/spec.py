@@ -162,6 +162,7 @@ class WatcherSpec(Spec, frozen=True, kw_only=True):
     numprocesses: int = 1
     singleton: bool = False  # never more than one worker
     autostart: bool = True
+    priority: int = 0  # the higher ones start first and stop last
     env: dict[str, str] = {}
     env_file: tuple[str, ...] = ()  # absolute paths; a later file goes before an earlier one, env before all
     copy_env: bool = False  # start from the daemon's own environment
@@ -199,6 +200,8 @@ class WatcherSpec(Spec, frozen=True, kw_only=True):
     flapping: Flapping = Flapping()
     limits: Limits = Limits()  # of each worker
     watcher_limits: Limits = Limits()  # of their sum
+    autoscale: ScalePolicy | None = None  # None: `numprocesses`, until the operator says otherwise
+    memory_policy: MemoryPolicy = MemoryPolicy()
 
 
 class Control(Spec, frozen=True, kw_only=True):
@@ -222,6 +225,7 @@ class ArbiterSpec(Spec, frozen=True, kw_only=True):
     on_missing: str = "refuse"  # refuse | warn: what to do about a limit this host can't enforce
     events_kept: int = 10_000  # for who listens late
     control: Control = Control()
+    pressure: PressurePolicy | None = None  # None: nobody ends for the host's sake
     udp_watchdog: UdpWatchdog | None = None
     watchers: tuple[WatcherSpec, ...] = ()
 

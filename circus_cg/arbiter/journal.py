@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import count
+from typing import Any
 
 from circus_cg.core.effects import Publish
 from circus_cg.core.record import Record
@@ -34,7 +35,8 @@ class Journal:
         numbered = record._replace(seq=self.ring.next)
         self.ring.append(numbered)
         worker = f"{record.watcher}.{record.wid}" if record.wid else record.watcher
-        what = f"{worker} {record.kind}: {record.detail}" if record.detail else f"{worker} {record.kind}"
+        kind = f"{record.kind} {record.verdict}" if record.verdict else record.kind
+        what = f"{worker} {kind}: {record.detail}" if record.detail else f"{worker} {kind}"
         say("arbiter", f"{what} [{record.id} because {record.cause}]", LOUD.get(record.kind, "info"))
         for listener in self.listeners:
             listener(numbered)
@@ -51,3 +53,12 @@ class Journal:
     def tell(self, watcher: str, kind: str, detail: str = "") -> None:
         """Of a whole watcher: what an operator decided, or came of it."""
         self.write(Record(self.next_id(), 0, clock.wall(), watcher, 0, kind, detail))
+
+    def decide(
+        self, watcher: str, wid: int | None, verdict: str, detail: str, inputs: Mapping[str, Any], cause: int = 0
+    ) -> int:
+        """What a policy decided by itself, of a worker or (None) of its watcher; the id, for what follows from it."""
+        own = self.next_id()
+        what = Record(own, cause, clock.wall(), watcher, wid or 0, "decision", detail, verdict=verdict, inputs=inputs)
+        self.write(what)
+        return own

@@ -194,8 +194,8 @@ def own(cls: type[ArbiterSpec] | type[WatcherSpec]) -> list[str]:
     """The options of ours that may be written, dotted."""
     found = []
     for key, field in schema.fields(cls).items():
-        if isinstance(field.type, inspect.StructType):
-            found += [f"{key}.{one}" for one in schema.fields(field.type.cls)]
+        if (inner := schema.struct_of(field.type)) is not None:
+            found += [f"{key}.{one}" for one in schema.fields(inner)]
         elif key not in _OTHERWISE:
             found.append(key)
     return found

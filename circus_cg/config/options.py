@@ -75,7 +75,7 @@ class _Reading:
                 continue
             field = known[head]
             if rest:
-                read = self._part(field.type, getattr(old, head), rest[0], value, here)
+                read = self._part(_held(field.type), getattr(old, head), rest[0], value, here)
             elif value is None and not field.required:
                 read = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
             else:
@@ -87,6 +87,8 @@ class _Reading:
     def _part(self, kind: inspect.Type, old: Any, key: str, value: Any, path: Path) -> Any:
         """`key` alone of a struct or mapping."""
         match kind:
+            case inspect.StructType(cls=cls) if old is None:
+                return self._new(cls, {key: value}, path)
             case inspect.StructType():
                 return self.struct(old, {key: value}, path)
             case inspect.DictType(value_type=inner):
@@ -109,7 +111,7 @@ class _Reading:
             case inspect.StructType(cls=cls) if cls is Rlimit and not isinstance(value, Mapping):
                 read = self._rlimit(value, path)
             case inspect.StructType(cls=cls) if isinstance(value, Mapping):
-                read = self.struct(cls(), value, path)
+                read = self._new(cls, value, path)
             case inspect.VarTupleType(item_type=inspect.StructType(cls=cls)) if isinstance(value, Mapping):
                 read = self._keyed(cls, value, path)
             case inspect.VarTupleType(item_type=inspect.StructType()) if value:
@@ -122,6 +124,14 @@ class _Reading:
             case _:
                 read = self._scalar(kind, option, value, path)
         return read
+
+    def _new(self, cls: type[msgspec.Struct], value: Mapping[str, Any], path: Path) -> Any:
+        """From the defaults."""
+        required = [name for name, field in fields(cls).items() if field.required]
+        if missing := [name for name in required if value.get(name) is None]:
+            self._tell(path, f"{_dotted((*path, missing[0]))} is missing; give it too")
+            return UNSET
+        return self.struct(cls(**dict.fromkeys(required)), value, path)
 
     def _keyed(self, cls: type[msgspec.Struct], value: Mapping[str, Any], path: Path) -> Any:
         items = []
@@ -172,6 +182,15 @@ _KINDS: dict[type, str] = {
     dict: "a mapping", list: "a list", tuple: "a list", bool: "a boolean", type(None): "null", str: "text",
     int: "a number", float: "a number",
 }  # fmt: skip
+
+
+def _held(kind: inspect.Type) -> inspect.Type:
+    """What an option holds that may hold none."""
+    match kind:
+        case inspect.UnionType(types=(inner, inspect.NoneType())):
+            return inner
+        case _:
+            return kind
 
 
 def _split(key: str) -> list[str]:

@@ -1,7 +1,4 @@
-"""The options of `autoscale`, `memory_policy` and `pressure`, ready for `schema.OPTIONS`; nothing acts on them yet.
-
-They are not in that table, so no configuration may contain them: what is accepted acts.
-"""
+"""The options of `autoscale`, `memory_policy` and `pressure`: a part of `schema.OPTIONS`; and what contradicts what."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from circus_cg.config.schema import BYTES, MAX_SECONDS, MAX_WORKERS, SECONDS, Option
+from circus_cg.config.option import BYTES, MAX_SECONDS, MAX_WORKERS, SECONDS, Option
 from circus_cg.spec import MemoryPolicy, PressurePolicy, ScalePolicy
 
 _SHARE = "a share of the CPU that a worker could use"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import functools
 import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -33,12 +34,13 @@ from circus_cg.config.option import (
     Option,
     Unit,
 )
+from circus_cg.config.scaling import SCALING
 from circus_cg.spec import ArbiterSpec, Backoff, Control, Flapping, HealthCheck, IoMax, Limits, Rlimit, WatcherSpec
 
 __all__ = [
     "BYTES", "CAPABILITIES", "COMMAND", "COUNT", "CPUS", "KEYS", "MAX_SECONDS", "MAX_WORKERS", "OPTIONS", "PATHS",
     "RLIMIT", "RLIMITS", "SECONDS", "SIGNAL", "STREAMS", "UMASK", "Option", "Unit", "expected", "fields", "from_text",
-    "nearest",
+    "nearest", "struct_of",
 ]  # fmt: skip
 
 _NUMBER = re.compile("[0-9]{1,10}")
@@ -54,6 +56,11 @@ _ARBITER = {
     "events_kept": Option("so many events can be asked for after they happened", least=100, most=1_000_000),
     "control": Option("who may operate it from afar: nobody unless it says so", also=("endpoint", "remote", "rpc")),
     "udp_watchdog": Option("circus's watchdog plugin: workers send `pid;time` to a UDP socket", absent="none"),
+    "pressure": Option(
+        "end workers when the host is short of memory, the least important watcher's first",
+        also=("oomd", "memory_pressure"),
+        absent="nobody is ended",
+    ),
     "watchers": Option("NAME: a mapping of the watcher's options", also=("services", "programs", "processes")),
 }
 
@@ -107,6 +114,7 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
         ),
         "singleton": Option("never more than one worker: `incr` and `set` beyond that are refused"),
         "autostart": Option("start with the daemon"),
+        "priority": Option("watchers with a higher one start first and stop last", also=("order",)),
         "env": Option("added to the workers' environment", also=("environment", "environ"), expands=True),
         "env_file": Option(
             "files of `NAME=value` lines, `$` stays as written; what is in `env` goes before them",
@@ -134,7 +142,7 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
         "gid": Option("their group, name or number", least=0, most=2**32 - 2, also=("group",), absent=USERS),
         "groups": Option("their supplementary groups, names or numbers", least=0, most=2**32 - 2, absent=USERS),
         "umask": Option("file mode creation mask", UMASK, least=0, most=0o777, absent=DAEMONS),
-        "nice": Option("scheduling priority", least=-20, most=19, also=("priority",), absent=DAEMONS),
+        "nice": Option("scheduling priority", least=-20, most=19, also=("niceness",), absent=DAEMONS),
         "sched_policy": Option(
             "scheduling policy", choices=tuple(linux.POLICIES), also=("cpu_scheduling_policy",), absent=DAEMONS
         ),
@@ -203,7 +211,14 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
         "flapping": Option("when to stop restarting for a while"),
         "limits": Option("of each worker", also=("resources",)),
         "watcher_limits": Option("of the sum of the watcher's workers", also=("pool_limits", "group_limits")),
+        "autoscale": Option(
+            "how many workers, by how busy they are; `numprocesses` is what it begins with",
+            also=("autoscaling", "scale", "cheaper"),
+            absent="as many as `numprocesses` says",
+        ),
+        "memory_policy": Option("when a worker's memory use is answered by a new life of it"),
     },
+    **SCALING,
     Backoff: {
         "initial": Option("the first delay, doubled each time", SECONDS, 0, MAX_SECONDS, also=("min", "delay")),
         "max": Option("the longest delay", SECONDS, 0, MAX_SECONDS, also=("maximum",)),
@@ -267,6 +282,13 @@ def fields(struct: type[msgspec.Struct]) -> dict[str, inspect.Field]:
     return {field.encode_name: field for field in described.fields if field.encode_name != KEYS.get(struct)}
 
 
+def struct_of(kind: inspect.Type) -> type[msgspec.Struct] | None:
+    """The struct that an option holds, if it holds one or none."""
+    if isinstance(kind, inspect.UnionType):
+        kind = next((one for one in kind.types if not isinstance(one, inspect.NoneType)), kind)
+    return kind.cls if isinstance(kind, inspect.StructType) else None
+
+
 def expected(kind: inspect.Type, unit: Unit | None) -> str:
     """What may be written, for messages."""
     if unit is not None:
@@ -284,19 +306,24 @@ def expected(kind: inspect.Type, unit: Unit | None) -> str:
             return "text"
 
 
+_PLAIN: dict[type[inspect.Type], Callable[[str], Any]] = {
+    inspect.BoolType: units.parse_bool,
+    inspect.IntType: units.parse_integer,
+    inspect.FloatType: units.parse_float,
+}
+
+
 def from_text(kind: inspect.Type, unit: Unit | None, text: str) -> Any:
     """The value of an option whose type is no list, mapping or struct unless its unit reads one. Raises ValueError."""
     if unit is not None:
         return None if text == unit.none else unit.parse(text)
     match kind:
-        case inspect.BoolType():
-            return units.parse_bool(text)
-        case inspect.IntType():
-            return units.parse_integer(text)
-        case inspect.FloatType():
-            return units.parse_float(text)
+        case inspect.BoolType() | inspect.IntType() | inspect.FloatType():
+            return _PLAIN[type(kind)](text)
         case inspect.StrType():
             return text
+        case inspect.UnionType(types=(inner, inspect.NoneType())):
+            return from_text(inner, None, text)
         case inspect.UnionType():  # a name or a number
             return int(text) if _NUMBER.fullmatch(text) else text
         case _:
@@ -311,8 +338,8 @@ def nearest(struct: type[msgspec.Struct], key: str) -> str | None:
         if plain == name or plain in OPTIONS[struct][name].also:
             return name
     for parent, field in own.items():
-        if isinstance(field.type, inspect.StructType):
-            for name, option in OPTIONS[field.type.cls].items():
+        if (inner := struct_of(field.type)) is not None:
+            for name, option in OPTIONS[inner].items():
                 if plain == name or plain in option.also:
                     return f"{parent}.{name}"
     return next(iter(difflib.get_close_matches(plain, own, n=1)), None)

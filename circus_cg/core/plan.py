@@ -13,8 +13,8 @@ from circus_cg.spec import Limits, WatcherSpec
 # What `step`, the stop and the count read afresh each time. All else is part of a life from its beginning.
 LIVE = frozenset(
     {
-        "autostart", "backoff", "flapping", "graceful_timeout", "health", "max_retry", "min_uptime", "numprocesses",
-        "singleton", "start_timeout", "stop_signal", "watcher_limits",
+        "autoscale", "autostart", "backoff", "flapping", "graceful_timeout", "health", "max_retry", "memory_policy",
+        "min_uptime", "numprocesses", "priority", "singleton", "start_timeout", "stop_signal", "watcher_limits",
     }
 )  # fmt: skip
 

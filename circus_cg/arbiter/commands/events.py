@@ -19,7 +19,8 @@ from circus_cg.host import clock
 from circus_cg.rpc import messages as rpc
 from circus_cg.rpc.messages import BadMessage, Errno
 
-KINDS = frozenset(get_args(Kind)) | {"add", "start", "reload", "change", "stop", "stopped", "remove", "removed"}
+_OF_A_WATCHER = {"add", "start", "reload", "change", "stop", "stopped", "remove", "removed"}
+KINDS = frozenset(get_args(Kind)) | _OF_A_WATCHER | {"decision"}
 MOST = 10_000  # events in one answer
 SLOWEST = 3600.0  # seconds between two samples
 

@@ -99,7 +99,8 @@ def _line(event: dict[str, Any]) -> str:
     at = datetime.fromtimestamp(event["at"]).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
     who = event["watcher"] if event["wid"] is None else f"{event['watcher']}.{event['wid']}"
     kind = click.style(f"{event['kind']:<8}", fg=COLOURS.get(event["kind"]))
-    return f"{at}  {event['seq']}  {who:<16}  {kind}  {event['detail']}".rstrip()
+    verdict = f"{event['verdict']}: " if event.get("verdict") else ""
+    return f"{at}  {event['seq']}  {who:<16}  {kind}  {verdict}{event['detail']}".rstrip()
 
 
 def _show_stats(pushed: Document) -> None:

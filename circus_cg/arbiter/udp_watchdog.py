@@ -91,9 +91,8 @@ class Heartbeats(asyncio.DatagramProtocol):
 
     def _end(self, name: str, slot: Slot, limit: float) -> None:
         runner, spec = self._arbiter.runners[name], self._spec
-        event = ev.End(
-            self._arbiter.journal.next_id(), slot.generation, "watchdog", f"no heartbeat for {limit:g} s", spec.stop_signal
-        )
+        number, why = self._arbiter.journal.next_id(), f"no heartbeat for {limit:g} s"
+        event = ev.End(number, slot.generation, "watchdog", why, spec.stop_signal)
         patience: WatcherSpec = runner.spec
         if spec.graceful_timeout is not None:
             patience = replace(patience, graceful_timeout=spec.graceful_timeout)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # a runner has one of these
     from circus_cg.arbiter.journal import Journal
     from circus_cg.arbiter.runner import WatcherRunner
 
+UNASKED = "not passed yet"
+
 Task = Callable[[Coroutine[Any, Any, None]], object]
 
 
@@ -61,6 +63,11 @@ class Health:
             tallies = {name: Tally(failing=name in failing) for name in self._checks}
             watch = self._watches[slot.wid] = Watch(slot.generation, tallies)
             self._begin(watch, slot)
+
+    def wrong(self, wid: int, name: str) -> str:
+        """With the last bad answer to that check."""
+        watch = self._watches.get(wid)
+        return "" if watch is None else watch.wrong.get(name, UNASKED)
 
     def renew(self) -> None:
         """The watcher's spec is another. Checks that are no more say nothing more."""
@@ -110,7 +117,7 @@ class Health:
                 name for name, one in self._checks.items() if one.kind == "readiness" and watch.tallies[name].failing
             )
             if failing != slot.readiness.unwell:
-                detail = "; ".join(watch.wrong.get(name, "not passed yet") for name in failing)
+                detail = "; ".join(watch.wrong.get(name, UNASKED) for name in failing)
                 self._tell(slot, failing, detail)
         elif after.failing:
             number = self._journal.next_id()

@@ -191,6 +191,11 @@ class WatcherRunner:
         request = life.request(self._template, group)
         return {**(life.with_wid(request, self.spec, wid) if self._names_wid else request), "argv": argv}
 
+    def unwell(self, slot: Slot) -> dict[str, str]:
+        """Readiness checks that it does not pass -> what is wrong."""
+        names = slot.readiness.unwell if slot.phase is Phase.READY else ()
+        return {name: "" if self._health is None else self._health.wrong(slot.wid, name) for name in names}
+
     @property
     def group(self) -> WatcherGroup:
         return self._lives.group

@@ -7,6 +7,7 @@ The structs refuse unknown fields, so that a typo can't travel.
 from __future__ import annotations
 
 from signal import SIGABRT, SIGTERM
+from typing import NamedTuple
 
 import msgspec
 
@@ -62,6 +63,13 @@ class Flapping(Spec, frozen=True, kw_only=True):
     window: float = 60.0
     retry_in: float = 30.0
     max_retry: int = 5
+
+
+class StopStep(NamedTuple):
+    """A signal that asks a worker to leave, and the seconds it then has."""
+
+    signal: int
+    wait: float
 
 
 class Rlimit(Spec, frozen=True, kw_only=True):
@@ -163,6 +171,9 @@ class WatcherSpec(Spec, frozen=True, kw_only=True):
     singleton: bool = False  # never more than one worker
     autostart: bool = True
     priority: int = 0  # the higher ones start first and stop last
+    after: tuple[str, ...] = ()  # watchers that start before this one, and stop after it
+    requires: tuple[str, ...] = ()  # and without whose ready workers it does not begin
+    warmup_delay: float = 0.0  # seconds between the starts of two of its workers
     env: dict[str, str] = {}
     env_file: tuple[str, ...] = ()  # absolute paths; a later file goes before an earlier one, env before all
     copy_env: bool = False  # start from the daemon's own environment
@@ -189,6 +200,14 @@ class WatcherSpec(Spec, frozen=True, kw_only=True):
     stderr: str = "inherit"
     stop_signal: int = SIGTERM
     graceful_timeout: float = 30.0
+    stop: tuple[StopStep, ...] = ()  # instead of the two above, several of them one after the other
+    stop_children: bool = False  # those signals go to everything in the worker's group
+    send_hup: bool = False  # a reload is a SIGHUP to each worker, not a new life
+    restart: str = "always"  # always | on-failure | on-abnormal | never
+    success_exit_status: tuple[int | str, ...] = ()  # codes and names of signals that are no failure
+    restart_prevent_exit_status: tuple[int | str, ...] = ()  # those after which nothing is restarted
+    max_age: float = 0.0  # seconds after which a worker is replaced; 0: never
+    max_age_variance: float = 30.0  # up to so many more, by chance
     ready: str = "exec"  # exec | notify | fd: what makes a worker ready
     notification_fd: int = 3  # where `fd` has its pipe
     start_timeout: float = 90.0  # seconds that it may take to become ready
@@ -223,6 +242,9 @@ class ArbiterSpec(Spec, frozen=True, kw_only=True):
     name: str = "default"
     cgroup_root: str | None = None  # path below each hierarchy's mount; None: found from /proc/self/cgroup
     on_missing: str = "refuse"  # refuse | warn: what to do about a limit this host can't enforce
+    warmup_delay: float = 0.0  # seconds between the starts of two watchers
+    exit_with: str | None = None  # the daemon ends when that watcher has ended for good, with its exit code
+    pidfile: str | None = None  # an absolute path
     events_kept: int = 10_000  # for who listens late
     control: Control = Control()
     pressure: PressurePolicy | None = None  # None: nobody ends for the host's sake

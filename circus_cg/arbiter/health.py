@@ -38,7 +38,7 @@ class Watch:
 
 
 class Health:
-    def __init__(self, runner: WatcherRunner, probes: Probes, journal: Journal, spawn_task: Task) -> None:
+    def __init__(self, probes: Probes, journal: Journal, spawn_task: Task, runner: WatcherRunner) -> None:
         self._runner, self._probes, self._journal, self._spawn_task = runner, probes, journal, spawn_task
         self._spec: tuple[HealthCheck, ...] = ()
         self._checks: dict[str, HealthCheck] = {}

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
+from circus_cg.arbiter.voices import Sender
 from circus_cg.cgroup.group import WatcherGroup, WorkerGroup
 from circus_cg.cgroup.watch import EventHub
 from circus_cg.core import events as ev
+from circus_cg.core.slot import Slot
+from circus_cg.host import processes
 from circus_cg.keeper.messages import Key, Message
 
 REMOVE_AGAIN = 0.2  # seconds; a group that was just emptied can refuse rmdir for an instant
@@ -47,6 +50,34 @@ class LifeGroups:
         self.of(wid, generation).kill()
         self.watch(wid, generation)
 
+    def signal_others(self, slot: Slot, signum: int) -> None:
+        """Whoever is in the life's group beside its main process."""
+        group = self.of(slot.wid, slot.generation)
+        processes.send([pid for pid in group.members() if pid != slot.pid], signum, group.members)
+
+    def ended(self, event_id: int, key: Key, message: Message) -> ev.Exited | ev.LaunchFailed:
+        """The keeper's news of an end, with what the group knows of it; a group that holds others still is watched."""
+        error, group = message["error"], self.of(key.wid, key.generation)
+        populated = group.populated()
+        if populated:
+            self.watch(key.wid, key.generation)
+        elif error is not None:
+            return ev.LaunchFailed(event_id, key.generation, error["stage"], error["errno"], error["text"])
+        killed = oom(group) if message["code"] != 0 else NOT_KILLED
+        return ev.Exited(
+            id=event_id, generation=key.generation, code=message["code"], signal=message["signal"],
+            oom=killed.verdict, detail=killed.detail, populated=populated,
+            peak=group.memory_peak() if killed.peak is None else killed.peak,
+        )  # fmt: skip
+
+    def admits(self, slot: Slot, sender: Sender, user: int) -> bool:
+        """Whether who sent something speaks for that life: its process, or another in its group. Of one that has ended
+        by now, as systemd-notify has, the user must do.
+        """
+        if sender.pid == slot.pid or sender.pid in self.of(slot.wid, slot.generation).members():
+            return True
+        return sender.uid == user and sender.pid > 0 and processes.has_ended(sender.pid)
+
     def watch(self, wid: int, generation: int) -> None:
         """Tell when it is empty. Armed before the look, so that an end between the two is not missed."""
         if (wid, generation) not in self._watches:
@@ -57,24 +88,6 @@ class LifeGroups:
     def look(self, wid: int, generation: int) -> None:
         if (wid, generation) in self._watches and not self.of(wid, generation).populated():
             self._emptied(wid, generation)
-
-    def exit_event(self, event_id: int, message: Message) -> ev.Exited | ev.LaunchFailed:
-        """What the keeper tells of an end, and what the group knows of it."""
-        key, error = Key(*message["key"]), message["error"]
-        group = self.of(key.wid, key.generation)
-        populated = group.populated()
-        if populated:
-            self.watch(key.wid, key.generation)
-        elif error is not None:
-            return ev.LaunchFailed(
-                id=event_id, generation=key.generation, stage=error["stage"], errno=error["errno"], text=error["text"]
-            )
-        killed = oom(group) if message["code"] != 0 else NOT_KILLED
-        return ev.Exited(
-            id=event_id, generation=key.generation, code=message["code"], signal=message["signal"],
-            oom=killed.verdict, detail=killed.detail, populated=populated,
-            peak=group.memory_peak() if killed.peak is None else killed.peak,
-        )  # fmt: skip
 
     def forget(self, wid: int, generation: int) -> None:
         """It is not watched any more."""

@@ -15,32 +15,34 @@ from typing import Any, NamedTuple, assert_never
 
 from msgspec.structs import replace
 
-from circus_cg.arbiter import life
+from circus_cg.arbiter.ageing import Ageing
 from circus_cg.arbiter.boot import ArbiterBoot
-from circus_cg.arbiter.health import Health, Task
+from circus_cg.arbiter.health import Health
 from circus_cg.arbiter.journal import Journal
 from circus_cg.arbiter.lives import LifeGroups
 from circus_cg.arbiter.notes import Notes, is_heartbeat
-from circus_cg.arbiter.probes import Probes
+from circus_cg.arbiter.recipe import Recipe
 from circus_cg.arbiter.replacing import Replacing
 from circus_cg.arbiter.voices import Sender, Voices
+from circus_cg.arbiter.waiting import Waiters
+from circus_cg.arbiter.warming import Warming
 from circus_cg.cgroup.group import WatcherGroup, WorkerGroup
 from circus_cg.cgroup.watch import EventHub
 from circus_cg.core import effects as do
 from circus_cg.core import events as ev
-from circus_cg.core import plan, watcher
+from circus_cg.core import watcher
 from circus_cg.core.notification import Word
 from circus_cg.core.slot import Phase, Slot, step, to_note
 from circus_cg.core.state import Reason
-from circus_cg.errors import CgroupError, CircusCgError
-from circus_cg.host import clock, processes
+from circus_cg.errors import CircusCgError
+from circus_cg.host import clock
 from circus_cg.host.identity import Identity
 from circus_cg.keeper.client import KeeperClient
 from circus_cg.keeper.log import say, says
-from circus_cg.keeper.messages import Key, Message, is_understood
+from circus_cg.keeper.messages import Key, Message
 from circus_cg.spec import WatcherSpec
 
-AT_REST = (Phase.IDLE, Phase.BACKOFF, Phase.FAILED)  # nothing lives in these
+AT_REST = (Phase.IDLE, Phase.BACKOFF, Phase.FAILED, Phase.DONE)  # nothing lives in these
 
 
 class Shared(NamedTuple):
@@ -50,32 +52,34 @@ class Shared(NamedTuple):
     keeper: KeeperClient
     hub: EventHub
     journal: Journal
-    probes: Probes
-    spawn_task: Task
+    admit: Callable[[WatcherRunner], str | None]  # None: a watcher may begin; else why not yet
+    changed: Callable[[], None]  # told whenever a worker has come or gone
+    checking: Callable[[WatcherRunner], Health]  # of the health of its workers
 
 
 class WatcherRunner:
     def __init__(self, spec: WatcherSpec, identity: Identity, group: WatcherGroup, shared: Shared) -> None:
         self.spec, self.identity = spec, identity
         self.wanted = False
+        self.held: str | None = None  # why it does not begin, though it is wanted
         self.numprocesses = spec.numprocesses
         self.slots: dict[int, Slot] = {}
         self.phases: Counter[Phase] = Counter()
         self._boot = shared.boot
-        self._template = life.template(spec, shared.boot, identity)
-        self._names_wid = life.names_wid(spec)
-        self._digest = plan.digest(spec)
+        self._recipe = Recipe(spec, shared.boot, identity)
         self._keeper, self._journal = shared.keeper, shared.journal
         self._lives = LifeGroups(group, shared.hub, self._on_emptied)
         self._notes = Notes(shared.keeper, spec.name)
         self._voices = Voices(spec.name, self._hear, self._admits)
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._replacing = Replacing(self, shared.journal)
+        self._ageing, self._warming = Ageing(self), Warming(self.take_up)
+        self._admit, self._changed = shared.admit, shared.changed
         self.rolling = asyncio.Lock()  # new lives one after the other: one such series at a time
-        self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+        self._waiters = Waiters()
         self._loop = asyncio.get_running_loop()
-        self._shared = shared
-        self._health = self._checking() if spec.health else None
+        self._checking = shared.checking
+        self._health = shared.checking(self) if spec.health else None
 
     # -- what the operator asks ------------------------------------------------------------------
 
@@ -83,32 +87,36 @@ class WatcherRunner:
         """Stop, grow, shrink, or take up again: the set's decision, then an event for each slot concerned."""
         self._say_wish(wanted)
         self.wanted, self.numprocesses = wanted, numprocesses
-        self._tell(watcher.reconcile(wanted, numprocesses, self.slots))
+        self.take_up()
+
+    def take_up(self) -> None:
+        """What is wanted, as far as it may be now."""
+        if self._may_begin():
+            self._tell(watcher.reconcile(self.wanted, self.numprocesses, self.slots))
+        self._waiters.look()
 
     def start(self) -> None:
         self._say_wish(True)
         self.wanted = True
-        self._tell(watcher.start(self.numprocesses, self.slots))
+        if self._may_begin():
+            self._tell(watcher.start(self.numprocesses, self.slots))
 
     def restart(self, numprocesses: int | None = None) -> None:
         self._say_wish(True)
         self.wanted = True
         if numprocesses is not None:
             self.numprocesses = numprocesses
-        self._tell(watcher.restart(self.numprocesses, self.slots))
+        if self._may_begin():
+            self._tell(watcher.restart(self.numprocesses, self.slots))
 
     def revise(self, spec: WatcherSpec, identity: Identity, group: WatcherGroup) -> None:
         """What holds from now on; lives that have begun keep what they began with."""
         self.spec, self.identity, self._lives.group = spec, identity, group
-        self._template = life.template(spec, self._boot, identity)
-        self._names_wid = life.names_wid(spec)
-        self._digest = plan.digest(spec)
+        self._recipe = Recipe(spec, self._boot, identity)
+        self._ageing.look()
         if self._health is not None or spec.health:
-            health = self._health = self._health or self._checking()
+            health = self._health = self._health or self._checking(self)
             health.renew()
-
-    def _checking(self) -> Health:
-        return Health(self, self._shared.probes, self._journal, self._shared.spawn_task)
 
     @property
     def current(self) -> WatcherSpec:
@@ -126,7 +134,9 @@ class WatcherRunner:
     def outdated(self) -> dict[int, int]:
         """wid -> generation of those born by another spec: while no arbiter lived, the configuration was read again."""
         slots = self.slots.values()
-        return {slot.wid: slot.generation for slot in slots if slot.alive and slot.born not in ("", self._digest)}
+        return {
+            slot.wid: slot.generation for slot in slots if slot.alive and slot.born not in ("", self._recipe.digest)
+        }
 
     def renew(self, lives: Mapping[int, int], spec: WatcherSpec | None = None) -> None:
         """A new life instead of each of these that is still there and wanted; `spec` tells how they are stopped."""
@@ -160,6 +170,7 @@ class WatcherRunner:
         """A slot that lived before this arbiter did."""
         self._put(slot)
         self._schedule(slot)
+        self._ageing.consider(slot)
         if slot.instead is not None:
             self._replacing.look_soon()
 
@@ -170,16 +181,19 @@ class WatcherRunner:
 
     def settled(self, condition: Callable[[], bool]) -> asyncio.Future[None]:
         """Done as soon as `condition` holds; it is looked at after each event of this watcher."""
-        done: asyncio.Future[None] = self._loop.create_future()
-        self._waiters.append((condition, done))
-        self._wake()
-        return done
+        return self._waiters.add(condition)
 
     def is_down(self) -> bool:
         return not self.busy
 
     def is_up(self) -> bool:
-        return not any(self.phases[p] for p in (Phase.STARTING, Phase.STOPPING))
+        moving = any(self.phases[p] for p in (Phase.STARTING, Phase.STOPPING))
+        return not moving and self.held is None and not self.is_warming
+
+    @property
+    def is_warming(self) -> bool:
+        """Some of its workers are yet to begin, after warmup_delay."""
+        return self._warming.is_waiting
 
     @property
     def waiting(self) -> int:
@@ -188,8 +202,7 @@ class WatcherRunner:
 
     def request_for(self, wid: int, argv: list[str], group: WorkerGroup) -> dict[str, Any]:
         """Another command as this worker would run it, in a group of its own."""
-        request = life.request(self._template, group)
-        return {**(life.with_wid(request, self.spec, wid) if self._names_wid else request), "argv": argv}
+        return self._recipe.command(wid, group, argv)
 
     def unwell(self, slot: Slot) -> dict[str, str]:
         """Readiness checks that it does not pass -> what is wrong."""
@@ -221,7 +234,7 @@ class WatcherRunner:
             case "exited":
                 self._voices.drain(key.wid)
                 # As of the death itself: while no arbiter lived, the worker was not up and its backoff has begun.
-                self.deliver(key.wid, self._lives.exit_event(event_id, message), message["at"])
+                self.deliver(key.wid, self._lives.ended(event_id, key, message), message["at"])
             case "refused":
                 held, pid = message["generation"], message["pid"]
                 self.deliver(key.wid, ev.Refused(id=event_id, generation=held, pid=pid))
@@ -230,14 +243,9 @@ class WatcherRunner:
         self.deliver(wid, ev.Told(id=self._journal.next_id(), generation=generation, word=word))
 
     def _admits(self, wid: int, generation: int, sender: Sender) -> bool:
-        """Its process, or another in its group; of one that has ended by now (systemd-notify) the user must do."""
         slot = self.slots.get(wid)
-        if slot is None or slot.generation != generation:
-            return False
-        if sender.pid == slot.pid or sender.pid in self.group_of(wid, generation).members():
-            return True
         user = os.geteuid() if self.identity.uid is None else self.identity.uid
-        return sender.uid == user and sender.pid > 0 and processes.has_ended(sender.pid)
+        return slot is not None and slot.generation == generation and self._lives.admits(slot, sender, user)
 
     def _on_emptied(self, wid: int, generation: int) -> None:
         """While its worker lives that comes with the exit instead."""
@@ -261,7 +269,7 @@ class WatcherRunner:
             self._schedule(after)
             return
         if any(isinstance(effect, do.Spawn) for effect in effects):
-            after = replace(after, born=self._digest)
+            after = replace(after, born=self._recipe.digest)
         self._put(after)
         note = to_note(after)
         for effect in effects:
@@ -273,16 +281,26 @@ class WatcherRunner:
         if isinstance(event, ev.Exited | ev.LaunchFailed):
             self._voices.forget(wid)
         self._schedule(after)
-        if not self.wanted and before.phase is not after.phase and not self.busy:
-            self._journal.tell(self.spec.name, "stopped")
+        if before.phase is not after.phase or before.frozen:
+            self._follow(after)
         if self._replacing.is_active:
             self._replacing.look_soon()
-        self._wake()
+        self._waiters.look()
+
+    def _follow(self, slot: Slot) -> None:
+        """What others do about a slot that is in another phase now, or was thawed."""
+        if not self.wanted and not self.busy and slot.phase is Phase.IDLE:
+            self._journal.tell(self.spec.name, "stopped")
+        if self.spec.max_age > 0:
+            self._ageing.consider(slot)
+        self._changed()
 
     def close(self) -> None:
         """No deadline is kept and no descriptor held any more."""
         for timer in self._timers.values():
             timer.cancel()
+        self._ageing.close()
+        self._warming.close()
         self._notes.close()
         self._voices.close()
         if self._health is not None:
@@ -304,9 +322,13 @@ class WatcherRunner:
     def _perform(self, slot: Slot, effect: do.Effect, note: str) -> None:
         match effect:
             case do.Spawn():
-                self._spawn(slot, effect, note)
+                key = self._key(slot.wid, effect.generation)
+                group = self.group_of(slot.wid, effect.generation)
+                self._keeper.spawn(key, self._recipe.life(slot.wid, group, self._keeper.version), note)
             case do.Signal():
                 self._keeper.signal(self._key(slot.wid, effect.generation), effect.signum)
+                if effect.group:
+                    self._lives.signal_others(slot, effect.signum)
             case do.KillGroup():
                 self._lives.kill(slot.wid, effect.generation)
             case do.RemoveGroup():
@@ -319,23 +341,6 @@ class WatcherRunner:
                 self.group_of(slot.wid, effect.generation).thaw()
             case _:
                 assert_never(effect)
-
-    def _spawn(self, slot: Slot, effect: do.Spawn, note: str) -> None:
-        group = self.group_of(slot.wid, effect.generation)
-        request = life.request(self._template, group)
-        if self._names_wid:
-            request = life.with_wid(request, self.spec, slot.wid)
-        if life.speaks(self.spec):
-            request = life.with_voice(request, self.spec, self._boot, slot.wid)
-        if not is_understood(request, self._keeper.version):
-            text = "the running keeper is older than an option of this watcher; restart the daemon"
-            request["failed"] = {"stage": "keeper", "errno": 0, "text": text}
-        try:
-            group.create()
-        except (CgroupError, OSError) as refused:
-            # The keeper files this life as failed: its ledger and ours stay in step.
-            request["failed"] = {"stage": "cgroup", "errno": refused.errno or 0, "text": str(refused)}
-        self._keeper.spawn(self._key(slot.wid, effect.generation), request, note)
 
     def _freeze(self, wid: int, generation: int) -> None:
         """One that can't be frozen is not called so."""
@@ -354,8 +359,18 @@ class WatcherRunner:
 
     # -- bookkeeping ---------------------------------------------------------------------------------
 
+    def _may_begin(self) -> bool:
+        """What is stopped is held back by nobody, nor what has begun."""
+        if self.wanted and (self.held is not None or not self.busy):
+            before, self.held = self.held, self._admit(self)
+            if self.held not in (None, before):
+                self._journal.tell(self.spec.name, "held", self.held)
+            return self.held is None
+        self.held = None
+        return True
+
     def _tell(self, decisions: watcher.Decisions) -> None:
-        for wid, kind in decisions:
+        for wid, kind in self._warming.pace(self.spec.warmup_delay, decisions, self.slots):
             self.deliver(wid, kind(id=self._journal.next_id()))
 
     def _put(self, slot: Slot) -> None:
@@ -377,14 +392,6 @@ class WatcherRunner:
     def _on_deadline(self, wid: int) -> None:
         self._timers.pop(wid, None)
         self.deliver(wid, ev.DeadlineReached(id=self._journal.next_id()))
-
-    def _wake(self) -> None:
-        for waiter in list(self._waiters):
-            condition, done = waiter
-            if done.done() or condition():
-                self._waiters.remove(waiter)
-                if not done.done():
-                    done.set_result(None)
 
     def _key(self, wid: int, generation: int) -> Key:
         return Key(self.spec.name, wid, generation)

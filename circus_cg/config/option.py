@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from circus_cg import units
-from circus_cg.config.words import command_words
+from circus_cg.config.words import command_words, exit_statuses, stop_step, stop_steps
 
 
 class Unit(NamedTuple):
@@ -34,6 +34,7 @@ class Option(NamedTuple):
     words: tuple[str, ...] = ()
     absent: str = ""
     expands: bool = False
+    item: Unit | None = None  # of a list, whose `unit` reads all of it
 
 
 _NAMES = re.compile(r"[^,\s]+")
@@ -47,7 +48,11 @@ UMASK = Unit("an octal mask such as 022", units.parse_umask)
 RLIMIT = Unit("a number, a size or infinity", units.parse_rlimit)
 COMMAND = Unit("a command: a list or text", command_words)
 PATHS = Unit("a path, or a list of paths", lambda text: (text,))
+NAMES = Unit("names: a list or text", lambda text: tuple(_NAMES.findall(text)))
 CAPABILITIES = Unit("names such as net_bind_service: a list or text", lambda text: tuple(_NAMES.findall(text)))
+STOP_STEP = Unit("a signal and the seconds it has, such as TERM 10s", stop_step)
+STOPS = Unit("such steps: a list, or text with commas", stop_steps)
+STATUSES = Unit("codes and signals such as 75 TERM: a list or text", exit_statuses)
 
 MAX_SECONDS = 1e9  # 31 years; what is longer is a slip, and clocks should not overflow
 MAX_WORKERS = 100_000

@@ -25,11 +25,15 @@ from circus_cg.config.option import (
     CPUS,
     MAX_SECONDS,
     MAX_WORKERS,
+    NAMES,
     PAGE,
     PATHS,
     RLIMIT,
     SECONDS,
     SIGNAL,
+    STATUSES,
+    STOP_STEP,
+    STOPS,
     UMASK,
     Option,
     Unit,
@@ -38,9 +42,9 @@ from circus_cg.config.scaling import SCALING
 from circus_cg.spec import ArbiterSpec, Backoff, Control, Flapping, HealthCheck, IoMax, Limits, Rlimit, WatcherSpec
 
 __all__ = [
-    "BYTES", "CAPABILITIES", "COMMAND", "COUNT", "CPUS", "KEYS", "MAX_SECONDS", "MAX_WORKERS", "OPTIONS", "PATHS",
-    "RLIMIT", "RLIMITS", "SECONDS", "SIGNAL", "STREAMS", "UMASK", "Option", "Unit", "expected", "fields", "from_text",
-    "nearest", "struct_of",
+    "BYTES", "CAPABILITIES", "COMMAND", "COUNT", "CPUS", "KEYS", "MAX_SECONDS", "MAX_WORKERS", "NAMES", "OPTIONS",
+    "PATHS", "RLIMIT", "RLIMITS", "SECONDS", "SIGNAL", "STATUSES", "STOPS", "STOP_STEP", "STREAMS", "UMASK", "Option",
+    "Unit", "expected", "fields", "from_text", "nearest", "struct_of",
 ]  # fmt: skip
 
 _NUMBER = re.compile("[0-9]{1,10}")
@@ -53,6 +57,13 @@ _ARBITER = {
     "name": Option("the daemon's name: its directories, groups and lock"),
     "cgroup_root": Option("a path below each hierarchy's mount, `/` is the mount itself", absent="found"),
     "on_missing": Option("what to do about what this host can't enforce or grant", choices=("refuse", "warn")),
+    "warmup_delay": Option("so long after one watcher the next one starts", SECONDS, 0, MAX_SECONDS),
+    "exit_with": Option(
+        "a watcher: when its workers have ended for good the daemon stops, and exits with the last one's code",
+        also=("exit_on",),
+        absent="the daemon runs until it is stopped",
+    ),
+    "pidfile": Option("a file for the daemon's pid: an absolute path", also=("pid_file",), absent="there is none"),
     "events_kept": Option("so many events can be asked for after they happened", least=100, most=1_000_000),
     "control": Option("who may operate it from afar: nobody unless it says so", also=("endpoint", "remote", "rpc")),
     "udp_watchdog": Option("circus's watchdog plugin: workers send `pid;time` to a UDP socket", absent="none"),
@@ -115,6 +126,17 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
         "singleton": Option("never more than one worker: `incr` and `set` beyond that are refused"),
         "autostart": Option("start with the daemon"),
         "priority": Option("watchers with a higher one start first and stop last", also=("order",)),
+        "after": Option(
+            "watchers that are started before this one, and stopped after it",
+            NAMES,
+            also=("depends_on", "start_after"),
+        ),
+        "requires": Option(
+            "as `after`; and without a ready worker of each of them none begins here",
+            NAMES,
+            also=("require", "needs", "wants"),
+        ),
+        "warmup_delay": Option("so long after one worker the next one starts", SECONDS, 0, MAX_SECONDS),
         "env": Option("added to the workers' environment", also=("environment", "environ"), expands=True),
         "env_file": Option(
             "files of `NAME=value` lines, `$` stays as written; what is in `env` goes before them",
@@ -184,30 +206,49 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
             MAX_SECONDS,
             also=("stop_timeout", "stopwaitsecs", "kill_timeout"),
         ),
-        "ready": Option(
-            "what makes a worker ready: its exec, `READY=1` on its notify socket, a newline on its notification pipe",
-            choices=("exec", "notify", "fd"),
-            also=("type", "readiness"),
+        "stop": Option(
+            "instead of both, several signals one after the other: `[TERM 10s, INT 5s]`; then the group is killed",
+            STOPS,
+            also=("stop_sequence", "escalation"),
+            item=STOP_STEP,
         ),
-        "notification_fd": Option(
-            "the descriptor where `ready: fd` has its pipe", least=3, most=1023, also=("notification-fd",)
+        "stop_children": Option("those signals go to all that is in the worker's group", also=("stopasgroup",)),
+        "send_hup": Option("`reload` sends SIGHUP to each worker, and begins no new life"),
+        "restart": Option(
+            "which ends are followed by a new life; a worker whose end is not rests as `done`",
+            choices=("always", "on-failure", "on-abnormal", "never"),
+            also=("respawn", "autorestart", "restart_policy"),
         ),
-        "start_timeout": Option(
-            "one that is not ready by then is ended",
+        "success_exit_status": Option(
+            "codes (0 to 255) and signals that are no failure; 0, HUP, INT, TERM and PIPE never are",
+            STATUSES,
+            least=0,
+            most=255,
+            also=("exitcodes",),
+        ),
+        "restart_prevent_exit_status": Option(
+            "codes and signals after which nothing is restarted, whatever `restart` says",
+            STATUSES,
+            least=0,
+            most=255,
+            also=("stop_exit_codes",),
+        ),
+        "max_age": Option(
+            "so long after its start a worker is replaced, by one that is ready before it goes; 0: never",
             SECONDS,
-            0.001,
+            0,
             MAX_SECONDS,
-            also=("timeout_start", "listen_timeout", "startup_timeout"),
+            also=("runtime_max_sec", "max_lifetime"),
         ),
-        "watchdog": Option("when a worker that says nothing more is ended", also=("watchdog_sec",)),
-        "health": Option("NAME: a mapping, one for each check", also=("healthcheck", "health_checks", "checks")),
+        "max_age_variance": Option("up to so much later, by chance", SECONDS, 0, MAX_SECONDS),
+        **health_schema.OF_A_WATCHER,
         "min_uptime": Option(
             "a life at least this long is no crash at start", SECONDS, 0, MAX_SECONDS, also=("startsecs",)
         ),
         "max_retry": Option(
             "failures to exec in a row before the slot fails; -1: never", least=-1, also=("startretries",)
         ),
-        "backoff": Option("the delay before a restart", also=("restart_delay", "restart")),
+        "backoff": Option("the delay before a restart", also=("restart_delay",)),
         "flapping": Option("when to stop restarting for a while"),
         "limits": Option("of each worker", also=("resources",)),
         "watcher_limits": Option("of the sum of the watcher's workers", also=("pool_limits", "group_limits")),

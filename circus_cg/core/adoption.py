@@ -82,7 +82,7 @@ def _without_process(slot: Slot, held: Held, now: float) -> Slot:
     known = replace(slot, generation=held.generation, alive=False, pid=None)
     if slot.alive:
         known = replace(known, last_exit=Exit(None, None, "unknown", "", 0.0, now))
-    if slot.phase in (Phase.IDLE, Phase.BACKOFF, Phase.FAILED):
+    if slot.phase in (Phase.IDLE, Phase.BACKOFF, Phase.FAILED, Phase.DONE):
         return known
     return replace(known, phase=Phase.STOPPING, deadline=now)
 

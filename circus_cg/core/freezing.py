@@ -24,7 +24,7 @@ def on_freeze(at: Moment, slot: Slot) -> Step:
         case Phase.BACKOFF:
             left = max(0.0, slot.deadline - at.now)
             return stilled(at, slot), (tell(at, slot, "frozen", f"{left:.2f} s before a start"),)
-        case Phase.IDLE | Phase.STOPPING | Phase.FAILED:  # what is on its way out goes on
+        case Phase.IDLE | Phase.STOPPING | Phase.FAILED | Phase.DONE:  # what is on its way out goes on
             return slot, ()
         case _:
             assert_never(slot.phase)
@@ -43,7 +43,7 @@ def on_thaw(at: Moment, slot: Slot) -> Step:
     match slot.phase:
         case Phase.STARTING if slot.pid is None:
             return thawed, ()
-        case Phase.STOPPING | Phase.IDLE | Phase.FAILED:
+        case Phase.STOPPING | Phase.IDLE | Phase.FAILED | Phase.DONE:
             return thawed, ()
         case Phase.STARTING:
             thawed = replace(thawed, deadline=at.now + slot.left)

@@ -13,8 +13,10 @@ from circus_cg.spec import Limits, WatcherSpec
 # What `step`, the stop and the count read afresh each time. All else is part of a life from its beginning.
 LIVE = frozenset(
     {
-        "autoscale", "autostart", "backoff", "flapping", "graceful_timeout", "health", "max_retry", "memory_policy",
-        "min_uptime", "numprocesses", "priority", "singleton", "start_timeout", "stop_signal", "watcher_limits",
+        "after", "autoscale", "autostart", "backoff", "flapping", "graceful_timeout", "health", "max_age",
+        "max_age_variance", "max_retry", "memory_policy", "min_uptime", "numprocesses", "priority", "requires",
+        "restart", "restart_prevent_exit_status", "send_hup", "singleton", "start_timeout", "stop", "stop_children",
+        "stop_signal", "success_exit_status", "warmup_delay", "watcher_limits",
     }
 )  # fmt: skip
 

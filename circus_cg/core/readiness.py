@@ -57,7 +57,7 @@ def on_told(at: Moment, slot: Slot, event: Told) -> Step:
         return slot, ()
     word = event.word
     match slot.phase:
-        case Phase.IDLE | Phase.BACKOFF | Phase.FAILED:
+        case Phase.IDLE | Phase.BACKOFF | Phase.FAILED | Phase.DONE:
             return slot, ()
         case Phase.STOPPING:  # one that is being killed gets no more time
             if word.extend is None or not slot.alive or slot.kills:

@@ -135,7 +135,7 @@ def _judge(slots: Mapping[int, Slot], new: Slot, instead: Instead) -> Move | Non
             return None
         case Phase.READY:  # one that stands still can't take over
             return None if new.frozen else Take(new.wid, instead)
-        case Phase.STOPPING | Phase.BACKOFF | Phase.FAILED | Phase.IDLE:
+        case Phase.STOPPING | Phase.BACKOFF | Phase.FAILED | Phase.DONE | Phase.IDLE:
             return Drop(new.wid, instead, f"it did not become ready: {new.last_exit or new.phase}")
         case _:
             assert_never(new.phase)
@@ -155,4 +155,6 @@ def _is_settled(slots: Mapping[int, Slot], ended: Wish) -> bool:
 
 
 def _only_in_place(spec: WatcherSpec) -> str | None:
+    if spec.restart == "never":
+        return "nothing is restarted here"
     return "it is a singleton" if spec.singleton else None

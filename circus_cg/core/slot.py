@@ -34,6 +34,7 @@ from circus_cg.core.events import (
 from circus_cg.core.freezing import on_freeze, on_thaw, stilled
 from circus_cg.core.moment import Moment, Step, tell
 from circus_cg.core.readiness import await_readiness, become_ready, begun, limit, on_checked, on_overdue, on_told
+from circus_cg.core.restart import follows
 from circus_cg.core.state import Exit, Instead, Phase, Slot
 from circus_cg.spec import WatcherSpec
 
@@ -86,7 +87,7 @@ def _on_start(at: Moment, slot: Slot, instead: Instead | None) -> Step:
     match slot.phase:
         case Phase.BACKOFF if slot.frozen:  # as soon as it is thawed
             return (replace(slot, left=0.0) if slot.left else slot), ()
-        case Phase.IDLE | Phase.BACKOFF | Phase.FAILED:
+        case Phase.IDLE | Phase.BACKOFF | Phase.FAILED | Phase.DONE:
             return _begin(at, slot, asked=True)
         case Phase.STARTING | Phase.READY:
             return slot, ()
@@ -100,7 +101,7 @@ def _on_stop(at: Moment, slot: Slot) -> Step:
     match slot.phase:
         case Phase.IDLE:
             return slot, ()
-        case Phase.BACKOFF | Phase.FAILED:
+        case Phase.BACKOFF | Phase.FAILED | Phase.DONE:
             return _rest(at, slot)
         case Phase.STARTING | Phase.READY:
             return ask(at, replace(slot, wanted=False))
@@ -112,7 +113,7 @@ def _on_stop(at: Moment, slot: Slot) -> Step:
 
 def _on_restart(at: Moment, slot: Slot) -> Step:
     match slot.phase:
-        case Phase.IDLE | Phase.BACKOFF | Phase.FAILED:
+        case Phase.IDLE | Phase.BACKOFF | Phase.FAILED | Phase.DONE:
             return _begin(at, slot, asked=True)
         case Phase.STARTING | Phase.READY:
             return ask(at, slot)
@@ -178,7 +179,7 @@ def _on_refused(at: Moment, slot: Slot, event: Refused) -> Step:
     if event.pid is not None:
         after, effects = _on_spawned(at, there, event.pid)
     elif slot.phase is Phase.STOPPING:
-        after, effects = _over(at, replace(there, alive=False))
+        after, effects = _over(at, replace(there, alive=False, asked=True))  # there was no life to judge
     else:
         after, effects = _wait(at, replace(there, alive=False), ASK_AGAIN, "backoff", "the keeper refused the spawn")
     return after, (*effects, *unused)
@@ -194,7 +195,7 @@ def _on_deadline(at: Moment, slot: Slot) -> Step:
             return press(at, slot)
         case Phase.STARTING | Phase.READY:
             return on_overdue(at, slot)
-        case Phase.IDLE | Phase.FAILED:
+        case Phase.IDLE | Phase.FAILED | Phase.DONE:
             return replace(slot, deadline=inf), ()
         case _:
             assert_never(slot.phase)
@@ -215,6 +216,7 @@ def _begin(at: Moment, slot: Slot, *, asked: bool) -> Step:
         alive=True,
         asked=False,
         signalled=False,
+        stage=0,
         started=None,
         restarts=slot.restarts + (not asked),
         kills=0,
@@ -223,6 +225,7 @@ def _begin(at: Moment, slot: Slot, *, asked: bool) -> Step:
         left=0.0,
         ending=None,
         readiness=readiness,
+        luck=at.draw,
     )
     return life, (Spawn(life.generation, at.cause),)
 
@@ -235,6 +238,8 @@ def _over(at: Moment, slot: Slot, *told: Publish) -> Step:
         after, effects = _begin(at, slot, asked=True)
     elif slot.last_exit is None or slot.last_exit.reason == "exec":
         after, effects = _after_launch_failure(at, slot)
+    elif (at.spec.restart != "always" or at.spec.restart_prevent_exit_status) and not follows(at.spec, slot.last_exit):
+        after, effects = _done(at, slot)
     else:
         after, effects = _after_exit(at, slot, slot.last_exit)
     spawns = tuple(effect for effect in effects if isinstance(effect, Spawn))
@@ -281,6 +286,11 @@ def _wait(at: Moment, slot: Slot, delay: float, kind: Kind, why: str) -> Step:
 def _rest(at: Moment, slot: Slot) -> Step:
     idle = replace(slot, wanted=False, phase=Phase.IDLE, deadline=inf, frozen=False, left=0.0, instead=None)
     return idle, (tell(at, slot, "stopped"),)
+
+
+def _done(at: Moment, slot: Slot) -> Step:
+    done = replace(slot, phase=Phase.DONE, deadline=inf, frozen=False, left=0.0)
+    return done, (tell(at, slot, "done", f"no other life follows (restart: {at.spec.restart})"),)
 
 
 def _fail(at: Moment, slot: Slot, why: str) -> Step:

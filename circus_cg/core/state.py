@@ -17,6 +17,7 @@ class Phase(enum.StrEnum):
     BACKOFF = "backoff"  # nothing left; the next life begins at the deadline
     STOPPING = "stopping"  # until the process is gone and its group is empty
     FAILED = "failed"  # nothing left; given up until the operator says otherwise
+    DONE = "done"  # nothing left; its life ended and no other follows, until the operator says otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ class Slot(msgspec.Struct, frozen=True):
     alive: bool = False  # the life was asked for and its process is not reported gone
     asked: bool = False  # this life's end was asked for: no failure, and no delay after it
     signalled: bool = False  # the stop signal went out
+    stage: int = 0  # how many of the stop signals
     since: float = 0.0  # when it entered this phase
     started: float | None = None  # when the exec was reported
     restarts: int = 0  # lives begun without being asked for
@@ -116,6 +118,7 @@ class Slot(msgspec.Struct, frozen=True):
     ending: Ending | None = None  # what its present life is ended for, if for more than an operator's wish
     instead: Instead | None = None  # whom it is to replace; until then it is one more than the watcher's count
     readiness: Readiness = Readiness()
+    luck: float = 0.0  # dealt to its present life: how much of max_age_variance is added
     born: str = ""  # plan.digest of the spec that this life began by
 
     @property

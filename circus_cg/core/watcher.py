@@ -18,6 +18,7 @@ _WHEN_WANTED = (
     (Phase.BACKOFF, "starting"),
     (Phase.STOPPING, "stopping"),
     (Phase.FAILED, "stopped"),
+    (Phase.DONE, "stopped"),
     (Phase.IDLE, "active"),  # none is wanted: as active as it can be
 )
 _WHEN_UNWANTED = (
@@ -27,14 +28,15 @@ _WHEN_UNWANTED = (
     (Phase.STOPPING, "stopping"),
 )
 # Who leaves first when the set shrinks.
-_LEAST_MISSED = (Phase.FAILED, Phase.BACKOFF, Phase.STARTING, Phase.STOPPING, Phase.IDLE, Phase.READY)
+_LEAST_MISSED = (Phase.DONE, Phase.FAILED, Phase.BACKOFF, Phase.STARTING, Phase.STOPPING, Phase.IDLE, Phase.READY)
 
 
 def reconcile(wanted: bool, numprocesses: int, slots: Mapping[int, Slot]) -> Decisions:
     """Whom to start or stop (by wid) so that `numprocesses` slots are wanted, or none.
 
     Growth takes the lowest wids that are not wanted, so that they stay dense and a worker on its way out is never
-    doubled; what shrinks is not ready, or else youngest. A failed slot keeps its place. Who is to replace another
+    doubled; what shrinks is not ready, or else youngest. A slot that has failed or is done keeps its
+    place. Who is to replace another
     (core.replacement) does not count until it has.
     """
     everybody = [slot for slot in slots.values() if slot.wanted]
@@ -48,10 +50,17 @@ def reconcile(wanted: bool, numprocesses: int, slots: Mapping[int, Slot]) -> Dec
     return tuple((wid, Stop) for wid in sorted(slot.wid for slot in leaving))
 
 
+def paced(decided: Decisions, slots: Mapping[int, Slot], now: int) -> tuple[Decisions, bool]:
+    """`decided` with at most `now` of the workers that would be more than there are; and whether some are left out."""
+    growth = [wid for wid, kind in decided if kind is Start and not (wid in slots and slots[wid].wanted)]
+    later = set(growth[now:])
+    return tuple(one for one in decided if one[0] not in later), bool(later)
+
+
 def start(numprocesses: int, slots: Mapping[int, Slot]) -> Decisions:
-    """The operator's start: as reconcile(), and whoever waits or has failed tries again now."""
+    """The operator's start: as reconcile(), and whoever waits, has failed or is done begins again now."""
     decided = reconcile(True, numprocesses, slots)
-    held_up = (s.wid for s in slots.values() if s.phase in (Phase.BACKOFF, Phase.FAILED))
+    held_up = (s.wid for s in slots.values() if s.phase in (Phase.BACKOFF, Phase.FAILED, Phase.DONE))
     return decided + _others(decided, held_up, Start)
 
 

@@ -1,4 +1,4 @@
-"""A worker that says nothing more is ended; a frozen one is not, and neither is one that an arbiter's death left alone."""
+"""A worker that says nothing more is ended; a frozen one is not, nor one whose arbiter dies."""
 
 from __future__ import annotations
 

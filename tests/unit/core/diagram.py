@@ -3,13 +3,14 @@
 from collections import defaultdict
 from math import inf
 from pathlib import Path
+from signal import SIGINT, SIGTERM
 
 from msgspec.structs import replace
 
 from circus_cg.core import events as ev
 from circus_cg.core.notification import Word
 from circus_cg.core.slot import Phase, Slot, step
-from circus_cg.spec import Flapping, HealthCheck, Watchdog, WatcherSpec
+from circus_cg.spec import Flapping, HealthCheck, StopStep, Watchdog, WatcherSpec
 
 PAGE = Path(__file__).parents[3] / "docs" / "explanation" / "watcher.md"
 EVENTS = (
@@ -29,7 +30,12 @@ EVENTS = (
     ev.DeadlineReached,
 )
 SPEC = WatcherSpec(
-    name="w", cmd=("true",), max_retry=1, flapping=Flapping(attempts=2, window=inf, max_retry=1), graceful_timeout=5.0
+    name="w",
+    cmd=("true",),
+    max_retry=1,
+    flapping=Flapping(attempts=2, window=inf, max_retry=1),
+    stop=(StopStep(SIGTERM, 5.0), StopStep(SIGINT, 5.0)),
+    restart="on-failure",
 )
 TALKING = replace(
     SPEC,
@@ -101,8 +107,7 @@ def _what_may_come(slot: Slot) -> list[tuple[ev.Event, float]]:
         ev.Checked(1, generation, ("c",)),
         ev.Spawned(1, generation, 7),
         ev.LaunchFailed(1, generation, "exec", 2, "No such file or directory"),
-        ev.Exited(1, generation, 1, None, None, "", populated=False),
-        ev.Exited(1, generation, 1, None, None, "", populated=True),
+        *(ev.Exited(1, generation, code, None, None, "", populated=p) for code in (0, 1) for p in (False, True)),
         ev.Emptied(1, generation),
         ev.Refused(1, generation, 7),
         ev.Refused(1, generation, None),
@@ -122,6 +127,7 @@ def _essence(slot: Slot) -> tuple[object, ...]:
         slot.pid,
         slot.asked,
         slot.signalled,
+        slot.stage,
         slot.delay,
         len(slot.exits),
         slot.retries,
@@ -133,7 +139,7 @@ def _essence(slot: Slot) -> tuple[object, ...]:
         slot.ending is not None,
         slot.readiness.awaited,
         slot.readiness.unwell,
-        last is not None and (last.reason, last.uptime < SPEC.min_uptime),
+        last is not None and (last.reason, last.code, last.uptime < SPEC.min_uptime),
     )
 
 

@@ -1,11 +1,13 @@
 """Lives that end for a reason of ours: asked as in a stop, and told by that reason; what follows is the policy's."""
 
-from signal import SIGABRT, SIGKILL, SIGTERM
+from signal import SIGABRT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM
 
 from circus_cg.core.adoption import Held, from_note, rebuild, to_note
 from circus_cg.core.effects import KillGroup, RemoveGroup, Signal, Spawn, ThawGroup
+from circus_cg.core.ending import patience
 from circus_cg.core.slot import Phase
 from circus_cg.core.state import Ending
+from circus_cg.spec import StopStep
 from tests.unit.core.lives import Life
 
 
@@ -113,3 +115,66 @@ def test_the_oom_verdict_is_told_beside_the_reason() -> None:
     life.exited(None, signal=SIGKILL, oom="host", detail="memory_max none, peak 9")
     assert life.slot.last_exit is not None
     assert life.slot.last_exit.detail == "memory full avg10 70 %, memory_max none, peak 9"
+
+
+# --- Several signals, one after the other.
+
+STEPS = (StopStep(SIGTERM, 10.0), StopStep(SIGINT, 5.0), StopStep(SIGQUIT, 0.0))
+
+
+def test_each_signal_has_its_time_and_then_the_group_is_killed() -> None:
+    life = ready(stop=STEPS, graceful_timeout=1.0, stop_signal=SIGHUP)
+    assert life.stop() == (Signal(1, SIGTERM, cause=life.id),)
+    assert life.slot.deadline == 110.0
+    assert life.deadline() == (Signal(1, SIGINT, cause=life.id),)
+    assert life.slot.deadline == 115.0
+    assert life.deadline() == (Signal(1, SIGQUIT, cause=life.id),)
+    assert life.deadline() == (KillGroup(1, cause=life.id),)
+    assert life.now == 115.0
+    assert patience(life.spec) == 15.0
+
+
+def test_who_leaves_at_one_of_them_is_not_killed() -> None:
+    life = ready(stop=STEPS)
+    life.stop()
+    life.deadline()
+    assert life.exited(None, signal=SIGINT) == (RemoveGroup(1, cause=life.id),)
+    assert life.slot.last_exit is not None
+    assert life.slot.last_exit.reason == "signal"
+
+
+def test_leftovers_of_the_worker_are_asked_no_further() -> None:
+    life = ready(stop=STEPS)
+    life.stop()
+    assert life.exited(0, populated=True) == (KillGroup(1, cause=life.id),)
+    assert life.deadline() == (KillGroup(1, cause=life.id),)
+
+
+def test_a_reasons_own_signal_goes_instead_of_the_first() -> None:
+    life = ready(stop=STEPS)
+    assert life.end("watchdog", signum=SIGABRT) == (Signal(1, SIGABRT, cause=life.id),)
+    assert life.slot.deadline == 110.0
+    assert life.deadline() == (Signal(1, SIGINT, cause=life.id),)
+
+
+def test_the_next_arbiter_goes_on_at_the_signal_that_is_due() -> None:
+    life = ready(stop=STEPS)
+    life.stop()
+    life.deadline()
+    life.slot = rebuild(from_note(to_note(life.slot)), 1, Held(1, "running", 7), life.now)
+    assert life.deadline() == (Signal(1, SIGQUIT, cause=life.id),)
+
+
+def test_the_next_life_is_asked_from_the_beginning() -> None:
+    life = ready(stop=STEPS)
+    life.restart()
+    life.deadline()
+    life.exited(None, signal=SIGINT)
+    life.spawned()
+    assert life.stop() == (Signal(2, SIGTERM, cause=life.id),)
+
+
+def test_everything_in_the_group_can_be_asked() -> None:
+    life = ready(stop=STEPS, stop_children=True)
+    assert life.stop() == (Signal(1, SIGTERM, cause=life.id, group=True),)
+    assert life.deadline() == (Signal(1, SIGINT, cause=life.id, group=True),)

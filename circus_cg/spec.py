@@ -247,8 +247,8 @@ class ArbiterSpec(Spec, frozen=True, kw_only=True):
     pidfile: str | None = None  # an absolute path
     events_kept: int = 10_000  # for who listens late
     control: Control = Control()
-    pressure: PressurePolicy | None = None  # None: nobody ends for the host's sake
     udp_watchdog: UdpWatchdog | None = None
+    pressure: PressurePolicy | None = None  # None: nobody ends for the host's sake
     watchers: tuple[WatcherSpec, ...] = ()
 
     def watcher(self, name: str) -> WatcherSpec | None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from circus_cg.cgroup.group import WatcherGroup, WorkerGroup
+from circus_cg.cgroup.session import Session, life_of
 from circus_cg.errors import CgroupError, CircusCgError, CommandRefused
 from circus_cg.keeper.messages import Key, Message
 from circus_cg.spec import Limits
@@ -54,6 +55,7 @@ class Execs:
         self._beside: WatcherGroup | None = None
         self._checks = asyncio.Semaphore(MOST_CHECKS)
         self._commands = 0  # an operator's
+        self._sessions: dict[int, Session] = {}  # where there are no groups
 
     @property
     def running(self) -> int:
@@ -75,6 +77,8 @@ class Execs:
             unlink()  # the keeper has opened them, or never will
         match message["op"]:
             case "spawned":
+                if number in self._sessions:
+                    self._sessions[number].leader = message["pid"]
                 if waiting is None and (note := self._orphans.get(number)):
                     self._end(number, note)
             case _:
@@ -102,7 +106,7 @@ class Execs:
         """
         async with self._checks:
             number = self._number()
-            group = self._place().worker(number, 1)
+            group = life_of(self._place(), number, 1)
             return await self._run(number, runner.request_for(wid, argv, group), group, (BESIDE, number, 1), timeout)
 
     async def _run(
@@ -115,6 +119,8 @@ class Execs:
         pipes = _Pipes(Path(arbiter.boot.runtime) / "exec", number)
         self._waiting[number], self._unlink[number] = ended, pipes.unlink
         try:
+            if isinstance(group, Session):
+                self._sessions[number] = group
             group.create_bare()
             request = {**request, "stdout": pipes.paths[0], "stderr": pipes.paths[1]}
             arbiter.keeper.spawn(Key(WATCHER, number, 1), request, msgspec.json.encode(note).decode())
@@ -123,6 +129,7 @@ class Execs:
         finally:
             self._waiting.pop(number, None)
             self._unlink.pop(number, None)
+            self._sessions.pop(number, None)
             pipes.close()
             group.remove()
         if message["op"] == "refused":

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from circus_cg.arbiter.voices import Sender
 from circus_cg.cgroup.group import WatcherGroup, WorkerGroup
+from circus_cg.cgroup.session import Session, life_of
 from circus_cg.cgroup.watch import EventHub
 from circus_cg.core import events as ev
 from circus_cg.core.slot import Slot
@@ -43,8 +44,13 @@ class LifeGroups:
     def of(self, wid: int, generation: int) -> WorkerGroup:
         group = self._groups.get((wid, generation))
         if group is None:
-            group = self._groups[wid, generation] = self.group.worker(wid, generation)
+            group = self._groups[wid, generation] = life_of(self.group, wid, generation)
         return group
+
+    def born(self, wid: int, generation: int, pid: int) -> None:
+        """For where a life's session is all that there is of its group."""
+        if isinstance(group := self.of(wid, generation), Session):
+            group.leader = pid
 
     def kill(self, wid: int, generation: int) -> None:
         self.of(wid, generation).kill()

@@ -44,7 +44,7 @@ def _row(runner: WatcherRunner, slot: Slot) -> dict[str, Any]:
     if slot.phase in (Phase.STARTING, Phase.READY, Phase.STOPPING) and slot.generation:
         group = runner.group_of(slot.wid, slot.generation)
         usage = group.usage(pressure=False)
-        row |= {"cgroup": group.label, "memory_current": usage.memory_current, "memory_peak": usage.memory_peak}
+        row |= {"cgroup": group.label or None, "memory_current": usage.memory_current, "memory_peak": usage.memory_peak}
         row["cpu_seconds"] = usage.cpu_seconds
     return row
 

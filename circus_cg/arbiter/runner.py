@@ -379,6 +379,8 @@ class WatcherRunner:
             self.phases[before.phase] -= 1
         self.phases[slot.phase] += 1
         self.slots[slot.wid] = slot
+        if slot.pid is not None and (before is None or before.pid is None):
+            self._lives.born(slot.wid, slot.generation, slot.pid)
         if self._health is not None:
             self._health.follow(slot)
 

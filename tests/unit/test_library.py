@@ -54,7 +54,7 @@ def test_texts_with_units_become_numbers() -> None:
 )
 def test_what_makes_no_sense_is_refused_by_name(options: dict[str, object], told: str) -> None:
     with pytest.raises(ConfigError, match=told):
-        made("w", **{"cmd": "true", **options})
+        made("w", **{"cmd": "true", **options})  # type: ignore[arg-type]
 
 
 def test_words_of_a_command_may_be_paths_and_bytes() -> None:
@@ -159,7 +159,7 @@ def test_whatever_a_callback_raises_the_others_are_told(error: type[BaseExceptio
 )
 def test_what_only_a_daemon_can_do_is_refused(options: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigError, match=told):
-        get_trainer("true", name="w", **options)  # type: ignore[arg-type]
+        get_trainer("true", name="w", **options)
 
 
 def test_a_library_s_workers_may_tell_that_they_are_ready_and_be_asked_over_the_network() -> None:

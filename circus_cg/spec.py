@@ -245,6 +245,8 @@ class ArbiterSpec(Spec, frozen=True, kw_only=True):
     warmup_delay: float = 0.0  # seconds between the starts of two watchers
     exit_with: str | None = None  # the daemon ends when that watcher has ended for good, with its exit code
     pidfile: str | None = None  # an absolute path
+    loglevel: str = "info"  # of keeper.log.LEVELS
+    logoutput: str | None = None  # an absolute path; None: standard error
     events_kept: int = 10_000  # for who listens late
     control: Control = Control()
     udp_watchdog: UdpWatchdog | None = None

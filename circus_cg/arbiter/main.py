@@ -26,6 +26,7 @@ async def serve(record: boot.ArbiterBoot) -> None:
     hello = keeper.hello()
     record = reconfigure.latest(record, hello["instance"])
     arbiter = Arbiter(record, keeper, hello, Journal(kept=record.spec.events_kept))
+    log.log_as({"loglevel": record.spec.loglevel, "logoutput": record.spec.logoutput})
     if arbiter.intents.loglevel is not None:
         log.set_level(arbiter.intents.loglevel)
     asyncio.get_running_loop().set_exception_handler(arbiter.on_broken)

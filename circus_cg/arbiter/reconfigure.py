@@ -19,6 +19,7 @@ from circus_cg.arbiter import roster
 from circus_cg.arbiter.boot import ArbiterBoot, Reread
 from circus_cg.arbiter.ground import refuse_another_network
 from circus_cg.arbiter.intent import write_private
+from circus_cg.core import order
 from circus_cg.errors import CircusCgError, ConfigError, HostError
 from circus_cg.host import clock
 from circus_cg.keeper.log import say
@@ -117,7 +118,8 @@ def _apply(arbiter: Arbiter, boot: ArbiterBoot) -> dict[str, Any]:
     for spec in old.watchers:
         if boot.spec.watcher(spec.name) is None and _leave(arbiter, spec):
             done["removed"].append(spec.name)
-    for spec in boot.spec.watchers:
+    by_name = {spec.name: spec for spec in boot.spec.watchers}
+    for spec in map(by_name.__getitem__, order.sequence(boot.spec.watchers)):
         try:
             _settle(arbiter, spec, done)
         except (CircusCgError, OSError) as refused:  # the host changed its mind since it was asked

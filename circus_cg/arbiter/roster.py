@@ -77,10 +77,10 @@ def take_up(arbiter: Arbiter, runner: WatcherRunner) -> None:
     if said.removed or retired:
         remove(arbiter, runner)
         return
+    runner.still(said.frozen)  # before anything else: who is asked to leave must be known to be frozen
     runner.want(arbiter.intents.wanted(runner.spec), arbiter.intents.numprocesses(runner.spec))
     runner.renew(said.renew)
     runner.renew(runner.outdated())
-    runner.still(said.frozen)
     if said.rolling:
         arbiter.spawn_task(rolling.roll(arbiter, runner, said.rolling))
 

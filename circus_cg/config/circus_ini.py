@@ -140,7 +140,9 @@ class _Reader:
             if key in _INCLUDES:
                 continue
             text = self._text(value, names)
-            if option := option_at(key, ArbiterSpec):
+            if key in ("loglevel", "logoutput"):
+                self._log(key, value, text)
+            elif option := option_at(key, ArbiterSpec):
                 cls, name = option
                 self._findings.place(tuple(key.split(".")), value.place)
                 into = self._values if cls is ArbiterSpec else self._inner.setdefault(key.partition(".")[0], {})
@@ -152,6 +154,16 @@ class _Reader:
             else:
                 what = f"key '{shown(key)}' in [circus]"
                 self._findings.unknown(value.place, what, partial(ini_keys.guess_circus, key))
+
+    def _log(self, key: str, value: Value, text: str) -> None:
+        """In circus's words."""
+        if key == "loglevel":
+            words = {"critical": "error", "": ArbiterSpec().loglevel}
+            self._set(self._values, key, value, lambda text: words.get(text.lower(), text.lower()), text)
+        elif text.startswith("syslog://"):
+            self._findings.notice(Kind.NOT_YET, value.place, f"{key}: not yet: a file or standard error, but no syslog")
+        elif text not in ("", "-", "stdout"):
+            self._set(self._values, key, value, lambda text: normpath(join(self._here.directory, text)), text)
 
     def _socket(self, section: Section) -> None:
         self._fate(section.place, f"[{shown(section.title)}]", ini_keys.SOCKET, None)

@@ -50,6 +50,7 @@ __all__ = [
 _NUMBER = re.compile("[0-9]{1,10}")
 
 STREAMS = ("inherit", "null")
+LEVELS = ("debug", "info", "warning", "error")
 DAEMONS, USERS = "the daemon's", "the user's own"
 _WEIGHT = "its share among its siblings; the kernel's default is 100"
 
@@ -64,6 +65,12 @@ _ARBITER = {
         absent="the daemon runs until it is stopped",
     ),
     "pidfile": Option("a file for the daemon's pid: an absolute path", also=("pid_file",), absent="there is none"),
+    "loglevel": Option("the least that the daemon's log has", choices=LEVELS, also=("log_level",)),
+    "logoutput": Option(
+        "the file that the daemon's log is appended to: an absolute path",
+        also=("log_output", "logfile"),
+        absent="standard error",
+    ),
     "events_kept": Option("so many events can be asked for after they happened", least=100, most=1_000_000),
     "control": Option("who may operate it from afar: nobody unless it says so", also=("endpoint", "remote", "rpc")),
     "udp_watchdog": Option("circus's watchdog plugin: workers send `pid;time` to a UDP socket", absent="none"),

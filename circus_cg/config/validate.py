@@ -41,8 +41,10 @@ def problems(spec: ArbiterSpec) -> Iterator[Problem]:
     yield from _name(spec.name, ("name",))
     if spec.cgroup_root is not None:
         yield from _cgroup_root(spec.cgroup_root)
-    if spec.pidfile is not None and not spec.pidfile.startswith("/"):
-        yield Problem(("pidfile",), f"{spec.pidfile!r} is no absolute path; expected one such as /run/shop.pid")
+    for key, example in (("pidfile", "/run/shop.pid"), ("logoutput", "/var/log/shop.log")):
+        path = getattr(spec, key)
+        if path is not None and not path.startswith("/"):
+            yield Problem((key,), f"{path[:MAX_NAME]!r} is no absolute path; expected one such as {example}")
     yield from _control(spec.control)
     if spec.pressure is not None:
         for key, text in pressure_problems(spec.pressure):

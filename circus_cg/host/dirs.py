@@ -72,6 +72,14 @@ def notify_directory(runtime: str) -> Path:
     return made
 
 
+def refuse_a_shared_directory(path: Path, what: str) -> None:
+    """Where root's own `what` is to be written nobody else may put things. Raises HostError, OSError."""
+    found = os.stat(path.parent)
+    others = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not found.st_mode & stat.S_ISVTX
+    if others or found.st_uid not in (0, os.geteuid()):
+        raise HostError(f"cannot write the {what} {path}: others can write {path.parent}; name a directory of root's")
+
+
 def lock(dirs: Dirs, name: str) -> int:
     """Hold `name` as long as the returned descriptor is open (it survives exec). Raises AlreadyRunning.
 

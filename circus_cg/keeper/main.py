@@ -20,7 +20,7 @@ from circus_cg.keeper.hearing import Hearing
 from circus_cg.keeper.ledger import Ledger
 from circus_cg.keeper.liaison import Liaison
 from circus_cg.keeper.link import GIVE_UP_AFTER, ArbiterLink
-from circus_cg.keeper.log import say
+from circus_cg.keeper.log import log_as, say
 from circus_cg.keeper.messages import VERSION, Message, hello
 from circus_cg.keeper.notify import Notifier
 from circus_cg.keeper.requests import Requests
@@ -37,6 +37,7 @@ HANDLED = succession.HELD_BACK
 class Keeper:
     def __init__(self, boot: Message, ledger: Ledger | None = None) -> None:
         self._boot = boot
+        log_as(boot)
         self._ledger = ledger or Ledger()
         arbiter = boot["arbiter"]
         self._arbiter: ArbiterLink | Head = (

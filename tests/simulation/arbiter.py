@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import assert_never
 
+from circus_cg.core import ageing, replacement
 from circus_cg.core import effects as do
 from circus_cg.core import events as ev
-from circus_cg.core import replacement
 from circus_cg.core.events import Restart
 from circus_cg.core.replacement import Begin, Drop, InPlace, Queue, Take, Wish
 from circus_cg.core.slot import Slot, from_note, rebuild, step, to_note
@@ -45,6 +45,7 @@ class Arbiter:
     slots: dict[Place, Slot] = field(default_factory=dict)
     story: list[str] = field(default_factory=list)
     queues: dict[str, Queue] = field(default_factory=dict)  # of the replacements that wait
+    asked: dict[tuple[str, int, int], float] = field(default_factory=dict)  # for whose replacement, and when
     _watched: set[Key] = field(default_factory=set)
     _ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -61,6 +62,9 @@ class Arbiter:
             slot = self.slots.get(key[:2])
             if not group.populated and (slot is None or (slot.generation, slot.alive) != (key[2], True)):
                 self.host.remove(key)
+        for name in self.specs:  # before anything else: what is asked to leave must know that it is frozen
+            for wid, kind in stilled(self.intents[name].frozen, self.of(name)):
+                self.deliver((name, wid), kind(id=next(self._ids)))
         for news in exits:
             self.hear(news)
         for name in self.specs:
@@ -69,7 +73,6 @@ class Arbiter:
                 slot = self.slots.get((name, wid))
                 if slot is not None and slot.alive and slot.wanted and not slot.asked and slot.generation == generation:
                     self.deliver((name, wid), Restart(next(self._ids)))
-            self.tell(name, stilled(self.intents[name].frozen, self.of(name)))
             self.replace_on(name)
         self.fire_deadlines()
 
@@ -123,7 +126,16 @@ class Arbiter:
         self.deliver(place, ev.Checked(next(self._ids), self.slots[place].generation, failing))
         self.replace_on(place[0])
 
+    def replace_the_old(self) -> None:
+        for name, spec in self.specs.items():
+            asked = {key[1:]: at for key, at in self.asked.items() if key[0] == name}
+            lives, _ = ageing.old(spec, self.of(name).values(), asked, self.clock())
+            for wid, generation in lives:
+                self.asked[name, wid, generation] = self.clock()
+                self.replace((name, wid), "max-age")
+
     def fire_deadlines(self) -> None:
+        self.replace_the_old()
         for place, slot in list(self.slots.items()):
             if slot.deadline <= self.clock():
                 self.deliver(place, ev.DeadlineReached(next(self._ids)))

@@ -286,6 +286,7 @@ def random_specs(chance: Random) -> tuple[WatcherSpec, ...]:
             stop=chance.choice(STOPS),
             restart=chance.choice(("always", "always", "on-failure", "on-abnormal", "never")),
             restart_prevent_exit_status=chance.choice(((), (), ("SEGV",))),
+            max_age=chance.choice((0.0, 0.0, 5.0, 60.0)),
             singleton=chance.random() < 0.1,
             ready=chance.choice(("exec", "exec", "notify", "fd")),
             start_timeout=chance.choice((0.1, 5.0, 90.0)),

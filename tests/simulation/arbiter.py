@@ -115,14 +115,6 @@ class Arbiter:
                 case _:
                     assert_never(move)
 
-    def replace_the_old(self) -> None:
-        for name, spec in self.specs.items():
-            asked = {key[1:]: at for key, at in self.asked.items() if key[0] == name}
-            lives, _ = ageing.old(spec, self.of(name).values(), asked, self.clock())
-            for wid, generation in lives:
-                self.asked[name, wid, generation] = self.clock()
-                self.replace((name, wid), "max-age")
-
     def read(self, key: Key) -> None:
         """A word leaves the socket when all is done about it: what we die of is heard again."""
         while words := self.host.said.get(key):
@@ -133,6 +125,14 @@ class Arbiter:
     def checked(self, place: Place, failing: tuple[str, ...]) -> None:
         self.deliver(place, ev.Checked(next(self._ids), self.slots[place].generation, failing))
         self.replace_on(place[0])
+
+    def replace_the_old(self) -> None:
+        for name, spec in self.specs.items():
+            asked = {key[1:]: at for key, at in self.asked.items() if key[0] == name}
+            lives, _ = ageing.old(spec, self.of(name).values(), asked, self.clock())
+            for wid, generation in lives:
+                self.asked[name, wid, generation] = self.clock()
+                self.replace((name, wid), "max-age")
 
     def fire_deadlines(self) -> None:
         self.replace_the_old()

@@ -1,13 +1,11 @@
 """Who did what: one JSON line a command, in a file that only root reads. Of options only the names are written.
 
-Opened by the arbiter, to append, so that copytruncate rotates it. Once the arbiter runs without root, the keeper is to
-open it.
+The keeper opens it, anew for each arbiter, so an arbiter needs no right to it.
 """
 
 from __future__ import annotations
 
 import os
-import stat
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,12 +23,11 @@ TURNED_AWAY = Rate(1.0, 20, 0)  # lines a second about those without a key: they
 
 
 class Audit:
-    """`path` None: nothing is written."""
+    """`fd` -1: it could not be opened, which was said, and nothing is written. `path` is for what is said."""
 
-    def __init__(self, path: str | None) -> None:
-        self._path = path
-        self._fd = -1 if path is None else _opened(path)
-        self._broken = path is not None and self._fd < 0
+    def __init__(self, fd: int, path: str) -> None:
+        self._fd, self._path = fd, path
+        self._broken = False
         self._full_at, self._unsaid = 0.0, 0
         self._second, self._shown = -1, ""
 
@@ -80,23 +77,6 @@ class Audit:
         if second != self._second:
             self._second, self._shown = int(second), datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
         return f"{self._shown}.{int(part * 1000):03d}+00:00"
-
-
-def _opened(path: str) -> int:
-    """-1, and a line in the log, if it can't be trusted."""
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-    try:
-        fd = os.open(path, flags, 0o600)
-    except OSError as failed:
-        say("arbiter", f"cannot open {path}: {failed.strerror}; commands go unaudited")
-        return -1
-    found = os.fstat(fd)
-    if not stat.S_ISREG(found.st_mode) or found.st_uid not in (0, os.geteuid()):
-        os.close(fd)
-        say("arbiter", f"cannot trust {path}: no regular file of this user; commands go unaudited")
-        return -1
-    os.fchmod(fd, 0o600)
-    return fd
 
 
 def _names(given: Any) -> list[str] | None:

@@ -8,11 +8,13 @@ from collections.abc import Awaitable
 from circus_cg.arbiter.arbiter import Arbiter
 from circus_cg.arbiter.audit import Audit
 from circus_cg.arbiter.commands import COMMANDS, Commands, Fields
+from circus_cg.arbiter.ground import audit_path
 from circus_cg.arbiter.remote import Remote
 from circus_cg.core.access import Role
 from circus_cg.errors import CircusCgError
 from circus_cg.host import clock
 from circus_cg.host.dirs import Dirs
+from circus_cg.keeper.audit import opened
 from circus_cg.rpc import messages as rpc
 from circus_cg.rpc.server import HERE, Peer, Reply, Server, Work
 
@@ -20,9 +22,10 @@ from circus_cg.rpc.server import HERE, Peer, Reply, Server, Work
 class Endpoints:
     """The local endpoint, and the one on the network if the configuration wants it."""
 
-    def __init__(self, arbiter: Arbiter, places: Dirs) -> None:
+    def __init__(self, arbiter: Arbiter, places: Dirs, audit_fd: int | None) -> None:
         boot = arbiter.boot
-        audit = Audit(boot.spec.control.audit or str(places.state / "audit.log"))
+        path = audit_path(boot.spec.control, places)
+        audit = Audit(opened(path) if audit_fd is None else audit_fd, path)
         handle = Control(Commands(arbiter), audit).handle
         self._local = Server(handle)
         self._local.bind(places.endpoint)

@@ -46,7 +46,7 @@ class Ground(NamedTuple):
             layout=self.layout,
             identities=self.identities,
             environment=clean_environment(),
-            python_path=tuple(path for path in sys.path if path.startswith("/")),
+            python_path=python_path(),
             nofile=nofile,
             oom_score_adj=int(Path("/proc/self/oom_score_adj").read_text()),
             runtime=None if dirs is None else str(dirs.runtime),
@@ -86,8 +86,19 @@ def open_network(control: Control) -> tuple[Network | None, list[int]]:
     return Network(secret=bytes.fromhex(pair.secret), keys=str(directory)), [listener]
 
 
-def refuse_another_network(old: ArbiterSpec, new: ArbiterSpec) -> None:
-    """The endpoint and its keys are opened once, as root, while nothing runs. Raises HostError."""
+def audit_path(control: Control, places: Dirs) -> str:
+    """Of the file that the keeper opens."""
+    return control.audit or str(places.state / "audit.log")
+
+
+def refuse_another_daemon(old: ArbiterSpec, new: ArbiterSpec) -> None:
+    """Where it is, and its endpoint and keys, which are opened once, while nothing runs. Raises HostError."""
+    for option in ("name", "cgroup_root", "pidfile"):
+        one, other = getattr(old, option), getattr(new, option)
+        if one != other:
+            raise HostError(
+                f"cannot change {option} from {one!r} to {other!r} while the daemon runs; restart it, or change it back"
+            )
     for option in ("tcp", "keys"):
         if getattr(old.control, option) != getattr(new.control, option):
             raise HostError(f"cannot change control.{option} while the daemon runs; restart it, or change it back")
@@ -133,6 +144,11 @@ def claim(ground: Ground, *, joining: bool) -> None:
         raise HostError(f"{refused}; become root, or name a delegated group as cgroup_root") from refused
 
 
+def python_path() -> tuple[str, ...]:
+    """Of the interpreter that runs, for workers that are to have it."""
+    return tuple(path for path in sys.path if path.startswith("/"))
+
+
 def clean_environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key not in HIDDEN}
 
@@ -142,6 +158,9 @@ def findings(watcher: WatcherSpec, layout: Layout) -> Iterator[tuple[str, str]]:
     for which, wanted in (("limits", watcher.limits), ("watcher_limits", watcher.watcher_limits)):
         for finding in check.check(layout, wanted):
             yield finding.severity, f"{which}: {finding.text}"
+    if watcher.watcher_limits.memory_oom_group and check.is_v1(layout, "memory"):
+        why = "v1 kills one process at a time; set limits.memory_oom_group"
+        yield "error", f"watcher_limits: cannot enforce memory_oom_group: {why}"
     for refusal in privileges.refusals(watcher, privileges.held()):
         yield "error", refusal
     if obstacle := check.real_time_obstacle(layout, watcher):

@@ -6,7 +6,6 @@ Each call runs to its end without waiting, so events of one watcher never interl
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -15,10 +14,11 @@ from typing import Any, NamedTuple, assert_never
 
 from msgspec.structs import replace
 
-from circus_cg.arbiter import life
 from circus_cg.arbiter.ageing import Ageing
 from circus_cg.arbiter.boot import ArbiterBoot
+from circus_cg.arbiter.holding import AGAIN, Holding
 from circus_cg.arbiter.journal import Journal
+from circus_cg.arbiter.life import Requests
 from circus_cg.arbiter.lives import LifeGroups
 from circus_cg.arbiter.notes import Notes, is_heartbeat
 from circus_cg.arbiter.replacing import Replacing
@@ -29,12 +29,13 @@ from circus_cg.cgroup.group import WatcherGroup, WorkerGroup
 from circus_cg.cgroup.watch import EventHub
 from circus_cg.core import effects as do
 from circus_cg.core import events as ev
-from circus_cg.core import plan, watcher
+from circus_cg.core import watcher
+from circus_cg.core.load import OwnLoad
 from circus_cg.core.notification import Word
-from circus_cg.core.slot import Phase, Slot, step, to_note
+from circus_cg.core.slot import Exit, Phase, Slot, step, to_note
 from circus_cg.core.state import Reason
-from circus_cg.errors import CgroupError, CircusCgError
-from circus_cg.host import clock, processes
+from circus_cg.errors import CgroupError
+from circus_cg.host import clock
 from circus_cg.host.identity import Identity
 from circus_cg.keeper.client import KeeperClient
 from circus_cg.keeper.log import say, says
@@ -53,6 +54,7 @@ class Shared(NamedTuple):
     journal: Journal
     admit: Callable[[WatcherRunner], str | None]  # None: a watcher may begin; else why not yet
     changed: Callable[[], None]  # told whenever a worker has come or gone
+    holds: Callable[[Exit], bool]  # a worker that ended so must not live again yet
 
 
 class WatcherRunner:
@@ -63,15 +65,14 @@ class WatcherRunner:
         self.numprocesses = spec.numprocesses
         self.slots: dict[int, Slot] = {}
         self.phases: Counter[Phase] = Counter()
-        self._boot = shared.boot
-        self._template = life.template(spec, shared.boot, identity)
-        self._names_wid = life.names_wid(spec)
-        self._digest = plan.digest(spec)
+        self._requests = Requests(spec, shared.boot, identity)
         self._keeper, self._journal = shared.keeper, shared.journal
-        self._lives = LifeGroups(group, shared.hub, self._on_emptied)
+        self._lives = LifeGroups(group, shared.hub, shared.journal, self._on_emptied)
         self._notes = Notes(shared.keeper, spec.name)
         self._voices = Voices(spec.name, self._hear, self._admits)
         self._timers: dict[int, asyncio.TimerHandle] = {}
+        self._holding = Holding(spec.name, shared.holds, shared.journal)
+        self.own_load: dict[int, OwnLoad] = {}  # by wid, as the workers say
         self._replacing = Replacing(self, shared.journal)
         self._ageing, self._warming = Ageing(self), Warming(self.take_up)
         self._admit, self._changed = shared.admit, shared.changed
@@ -87,10 +88,10 @@ class WatcherRunner:
         self.wanted, self.numprocesses = wanted, numprocesses
         self.take_up()
 
-    def take_up(self) -> None:
+    def take_up(self, cause: int | None = None) -> None:
         """What is wanted, as far as it may be now."""
         if self._may_begin():
-            self._tell(watcher.reconcile(self.wanted, self.numprocesses, self.slots))
+            self._tell(watcher.reconcile(self.wanted, self.numprocesses, self.slots), cause)
         self._waiters.look()
 
     def start(self) -> None:
@@ -109,10 +110,9 @@ class WatcherRunner:
 
     def revise(self, spec: WatcherSpec, identity: Identity, group: WatcherGroup) -> None:
         """What holds from now on; lives that have begun keep what they began with."""
-        self.spec, self.identity, self._lives.group = spec, identity, group
-        self._template = life.template(spec, self._boot, identity)
-        self._names_wid = life.names_wid(spec)
-        self._digest = plan.digest(spec)
+        self.spec, self.identity = spec, identity
+        self._lives.regroup(group)
+        self._requests = self._requests.revised(spec, identity)
         self._ageing.look()
 
     @property
@@ -130,8 +130,7 @@ class WatcherRunner:
 
     def outdated(self) -> dict[int, int]:
         """wid -> generation of those born by another spec: while no arbiter lived, the configuration was read again."""
-        slots = self.slots.values()
-        return {slot.wid: slot.generation for slot in slots if slot.alive and slot.born not in ("", self._digest)}
+        return {s.wid: s.generation for s in self.slots.values() if s.alive and s.born not in self._requests.digests}
 
     def renew(self, lives: Mapping[int, int], spec: WatcherSpec | None = None) -> None:
         """A new life instead of each of these that is still there and wanted; `spec` tells how they are stopped."""
@@ -165,6 +164,8 @@ class WatcherRunner:
         """A slot that lived before this arbiter did."""
         self._put(slot)
         self._schedule(slot)
+        if slot.alive:
+            self._lives.watch_oom(slot.wid, slot.generation)
         self._ageing.consider(slot)
         if slot.instead is not None:
             self._replacing.look_soon()
@@ -197,8 +198,7 @@ class WatcherRunner:
 
     def request_for(self, wid: int, argv: list[str], group: WorkerGroup) -> dict[str, Any]:
         """Another command as this worker would run it, in a group of its own."""
-        request = life.request(self._template, group)
-        return {**(life.with_wid(request, self.spec, wid) if self._names_wid else request), "argv": argv}
+        return {**self._requests.quiet(wid, group), "argv": argv}
 
     @property
     def group(self) -> WatcherGroup:
@@ -231,17 +231,15 @@ class WatcherRunner:
                 self.deliver(key.wid, ev.Refused(id=event_id, generation=held, pid=pid))
 
     def _hear(self, wid: int, generation: int, word: Word) -> None:
+        if word.busy is not None or word.backlog is not None:
+            self.own_load[wid] = OwnLoad(generation, clock.now(), word.busy, word.backlog)
         self.deliver(wid, ev.Told(id=self._journal.next_id(), generation=generation, word=word))
 
     def _admits(self, wid: int, generation: int, sender: Sender) -> bool:
-        """Its process, or another in its group; of one that has ended by now (systemd-notify) the user must do."""
         slot = self.slots.get(wid)
         if slot is None or slot.generation != generation:
             return False
-        if sender.pid == slot.pid or sender.pid in self.group_of(wid, generation).members():
-            return True
-        user = os.geteuid() if self.identity.uid is None else self.identity.uid
-        return sender.uid == user and sender.pid > 0 and processes.has_ended(sender.pid)
+        return sender.is_of(slot.pid, self.group_of(wid, generation), self.identity.uid)
 
     def _on_emptied(self, wid: int, generation: int) -> None:
         """While its worker lives that comes with the exit instead."""
@@ -264,8 +262,9 @@ class WatcherRunner:
             self._put(after)  # as often as it likes: only the deadline is another
             self._schedule(after)
             return
+        self._journal.follow(self.spec.name, wid, event)
         if any(isinstance(effect, do.Spawn) for effect in effects):
-            after = replace(after, born=self._digest)
+            after = replace(after, born=self._requests.digest)
         self._put(after)
         note = to_note(after)
         for effect in effects:
@@ -324,7 +323,7 @@ class WatcherRunner:
             case do.KillGroup():
                 self._lives.kill(slot.wid, effect.generation)
             case do.RemoveGroup():
-                self._lives.remove(slot.wid, effect.generation)
+                self._lives.remove_soon(slot.wid, effect.generation)
             case do.Publish():
                 self._journal.publish(self.spec.name, slot.wid, effect)
             case do.FreezeGroup():
@@ -335,17 +334,14 @@ class WatcherRunner:
                 assert_never(effect)
 
     def _spawn(self, slot: Slot, effect: do.Spawn, note: str) -> None:
-        group = self.group_of(slot.wid, effect.generation)
-        request = life.request(self._template, group)
-        if self._names_wid:
-            request = life.with_wid(request, self.spec, slot.wid)
-        if life.speaks(self.spec):
-            request = life.with_voice(request, self.spec, self._boot, slot.wid)
+        group = self._lives.begun(slot.wid, effect.generation)
+        request = self._requests.of(slot.wid, group)
         if not is_understood(request, self._keeper.version):
             text = "the running keeper is older than an option of this watcher; restart the daemon"
             request["failed"] = {"stage": "keeper", "errno": 0, "text": text}
         try:
             group.create()
+            self._lives.watch_oom(slot.wid, effect.generation)
         except (CgroupError, OSError) as refused:
             # The keeper files this life as failed: its ledger and ours stay in step.
             request["failed"] = {"stage": "cgroup", "errno": refused.errno or 0, "text": str(refused)}
@@ -353,10 +349,7 @@ class WatcherRunner:
 
     def _freeze(self, wid: int, generation: int) -> None:
         """One that can't be frozen is not called so."""
-        try:
-            self.group_of(wid, generation).freeze()
-        except (CircusCgError, OSError) as refused:
-            say("arbiter", f"{self.spec.name}.{wid}: {refused}")
+        if not self._lives.freeze(wid, generation):
             self._loop.call_soon(self.deliver, wid, ev.Thaw(id=self._journal.next_id()))
 
     def _say_wish(self, wanted: bool) -> None:
@@ -378,9 +371,9 @@ class WatcherRunner:
         self.held = None
         return True
 
-    def _tell(self, decisions: watcher.Decisions) -> None:
+    def _tell(self, decisions: watcher.Decisions, cause: int | None = None) -> None:
         for wid, kind in self._warming.pace(self.spec.warmup_delay, decisions, self.slots):
-            self.deliver(wid, kind(id=self._journal.next_id()))
+            self.deliver(wid, kind(id=cause or self._journal.next_id()))
 
     def _put(self, slot: Slot) -> None:
         before = self.slots.get(slot.wid)
@@ -398,6 +391,9 @@ class WatcherRunner:
 
     def _on_deadline(self, wid: int) -> None:
         self._timers.pop(wid, None)
+        if self._holding.keeps(self.slots[wid]):
+            self._timers[wid] = self._loop.call_later(AGAIN, self._on_deadline, wid)
+            return
         self.deliver(wid, ev.DeadlineReached(id=self._journal.next_id()))
 
     def _key(self, wid: int, generation: int) -> Key:

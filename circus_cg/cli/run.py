@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from circus_cg.arbiter.boot import Source
-from circus_cg.arbiter.ground import claim, clean_environment, open_network, refuse_a_live_tree, survey
+from circus_cg.arbiter.ground import audit_path, claim, clean_environment, open_network, refuse_a_live_tree, survey
 from circus_cg.config import loader
 from circus_cg.config.findings import told
 from circus_cg.errors import HostError
@@ -49,7 +49,7 @@ def run(config: str, name: str | None, cgroup_root: str | None) -> None:
     with pidfile.written(spec.pidfile, is_keeper):
         claim(ground, joining=True)
         nofile = _raise_nofile()
-        source = Source(path=os.path.abspath(config), name=name, cgroup_root=cgroup_root)
+        source = Source(path=os.path.abspath(config), name=name, cgroup_root=cgroup_root, cwd=os.getcwd())
         record = replace(ground.record(nofile, places, network), source=source)
         boot = sealed("circus-cg-arbiter-boot", msgspec.json.encode(record))
         taken = image.take()
@@ -62,6 +62,7 @@ def run(config: str, name: str | None, cgroup_root: str | None) -> None:
                 "arbiter": {"argv": arbiter_command(sys.executable), "env": clean_environment()},
                 "pass_fds": [boot, taken.fd, *listener],
                 "image": taken.record(),
+                "audit": audit_path(spec.control, places),
                 "keep_fds": [lock],
                 "places": ground.tree.places(),
                 "control": {"fd": door.listen(str(places.keeper)), "path": str(places.keeper)},

@@ -16,7 +16,7 @@ from circus_cg.config.findings import Findings, Kind, Place
 from circus_cg.config.ini_keys import Fate
 from circus_cg.config.ini_surroundings import MAX_TEXT, Expander, Surroundings, environment, is_text
 from circus_cg.config.ini_text import MAX_KEYS, Document, Section, Value
-from circus_cg.config.ini_values import boolean, value_of
+from circus_cg.config.ini_values import boolean, made, option_at, value_of
 from circus_cg.config.ini_watcher import Rule, WatcherReader
 from circus_cg.config.native import no_files
 from circus_cg.config.nodes import MAX_NODES, TooLarge
@@ -89,6 +89,7 @@ class _Reader:
         self._used: set[str] = set()  # titles of those
         self._rule = _NO_PLUGIN
         self._values: dict[str, Any] = {}
+        self._inner: dict[str, dict[str, Any]] = {}  # `control.tcp` and the like, by the first part
         self._watchers: list[Section] = []
         self._sort(document.sections())
 
@@ -105,7 +106,8 @@ class _Reader:
         for section in {section.title: section for section, _, _ in self._patterns}.values():
             if section.title not in self._used:
                 self._findings.notice(Kind.NOTE, section.place, f"[{shown(section.title)}] is for no watcher")
-        return ArbiterSpec(watchers=tuple(watchers), **self._values)
+        inner = {key: made(ArbiterSpec, key, found) for key, found in self._inner.items()}  # none of them needs one
+        return ArbiterSpec(watchers=tuple(watchers), **self._values, **inner)
 
     def _sort(self, sections: list[Section]) -> None:
         """[env] before what refers to it; watchers are kept for when all is known that they need."""
@@ -140,9 +142,11 @@ class _Reader:
             text = self._text(value, names)
             if key in ("loglevel", "logoutput"):
                 self._log(key, value, text)
-            elif key in ini_keys.own(ArbiterSpec):
-                self._findings.place((key,), value.place)
-                self._set(self._values, key, value, partial(value_of, ArbiterSpec, key), text)
+            elif option := option_at(key, ArbiterSpec):
+                cls, name = option
+                self._findings.place(tuple(key.split(".")), value.place)
+                into = self._values if cls is ArbiterSpec else self._inner.setdefault(key.partition(".")[0], {})
+                self._set(into, name, value, partial(value_of, cls, name), text)
             elif key == "umask":
                 self._set(self._values, key, value, partial(value_of, WatcherSpec, "umask"), text)
             elif fate := ini_keys.CIRCUS.get(key):

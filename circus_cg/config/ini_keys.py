@@ -8,8 +8,6 @@ from __future__ import annotations
 import difflib
 from typing import NamedTuple
 
-from msgspec import inspect
-
 from circus_cg.config import schema
 from circus_cg.config.findings import Kind
 from circus_cg.spec import ArbiterSpec, WatcherSpec
@@ -194,8 +192,8 @@ def own(cls: type[ArbiterSpec] | type[WatcherSpec]) -> list[str]:
     """The options of ours that may be written, dotted."""
     found = []
     for key, field in schema.fields(cls).items():
-        if isinstance(field.type, inspect.StructType):
-            found += [f"{key}.{one}" for one in schema.fields(field.type.cls)]
+        if (inner := schema.struct_of(field.type)) is not None:
+            found += [f"{key}.{one}" for one in schema.fields(inner)]
         elif key not in _OTHERWISE:
             found.append(key)
     return found

@@ -35,7 +35,7 @@ from circus_cg.core.freezing import on_freeze, on_thaw, stilled
 from circus_cg.core.moment import Moment, Step, tell
 from circus_cg.core.readiness import await_readiness, become_ready, begun, limit, on_checked, on_overdue, on_told
 from circus_cg.core.restart import follows
-from circus_cg.core.state import Exit, Instead, Phase, Slot
+from circus_cg.core.state import HELD, Exit, Instead, Phase, Slot
 from circus_cg.spec import WatcherSpec
 
 __all__ = ["Exit", "Held", "Phase", "Slot", "from_note", "rebuild", "step", "to_note"]
@@ -174,7 +174,6 @@ def _on_refused(at: Moment, slot: Slot, event: Refused) -> Step:
     """The keeper's truth wins: one spawn at most is in flight, so this answers ours."""
     if not slot.alive or slot.pid is not None:
         return slot, ()
-    unused = () if event.generation == slot.generation else (RemoveGroup(slot.generation, at.cause),)
     there = replace(slot, generation=event.generation)
     if event.pid is not None:
         after, effects = _on_spawned(at, there, event.pid)
@@ -182,7 +181,8 @@ def _on_refused(at: Moment, slot: Slot, event: Refused) -> Step:
         after, effects = _over(at, replace(there, alive=False, asked=True))  # there was no life to judge
     else:
         after, effects = _wait(at, replace(there, alive=False), ASK_AGAIN, "backoff", "the keeper refused the spawn")
-    return after, (*effects, *unused)
+    unused = event.generation != slot.generation != after.generation
+    return after, (*effects, *((RemoveGroup(slot.generation, at.cause),) if unused else ()))
 
 
 def _on_deadline(at: Moment, slot: Slot) -> Step:
@@ -274,6 +274,8 @@ def _after_exit(at: Moment, slot: Slot, end: Exit) -> Step:
 
 def _wait(at: Moment, slot: Slot, delay: float, kind: Kind, why: str) -> Step:
     pause = backoff.jittered(at.spec.backoff, delay, at.draw)
+    if slot.last_exit is not None and slot.last_exit.reason in HELD:
+        pause = max(pause, backoff.HOST_LEAST)
     if slot.frozen:
         told = tell(at, slot, kind, f"restart {pause:.2f} s after a thaw ({why})")
         return replace(slot, phase=Phase.BACKOFF, deadline=inf, left=pause), (told,)

@@ -39,11 +39,9 @@ class Keeper:
         self._boot = boot
         log_as(boot)
         self._ledger = ledger or Ledger()
-        arbiter = boot["arbiter"]
-        self._arbiter: ArbiterLink | Head = (
-            Head() if arbiter is None else ArbiterLink(arbiter["argv"], arbiter["env"], boot["pass_fds"])
-        )
-        self._notify = Notifier({} if arbiter is None else os.environ, os.getpid(), time.monotonic())
+        self._arbiter: ArbiterLink | Head = Head() if boot["arbiter"] is None else ArbiterLink(boot)
+        told = {} if boot["arbiter"] is None else os.environ
+        self._notify = Notifier(told, os.getpid(), time.monotonic())
         self._epoll = select.epoll()
         self._signals, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
@@ -254,7 +252,7 @@ class Keeper:
         """From the next arbiter on."""
         assert isinstance(self._arbiter, ArbiterLink)
         self._boot = boot
-        self._arbiter.become(boot["arbiter"]["argv"], boot["arbiter"]["env"], boot["pass_fds"], time.monotonic())
+        self._arbiter.become(boot, time.monotonic())
 
     def watch(self, fd: int) -> None:
         self._epoll.register(fd, select.EPOLLIN)

@@ -9,7 +9,20 @@ import pytest
 
 from circus_cg.config import native, schema
 from circus_cg.errors import ConfigError
-from circus_cg.spec import ArbiterSpec, Backoff, Control, Flapping, IoMax, Limits, Rlimit, StopStep, WatcherSpec
+from circus_cg.spec import (
+    ArbiterSpec,
+    Backoff,
+    Control,
+    Flapping,
+    IoMax,
+    Limits,
+    MemoryPolicy,
+    PressurePolicy,
+    Rlimit,
+    ScalePolicy,
+    StopStep,
+    WatcherSpec,
+)
 
 WHOLE = """\
 name: shop
@@ -29,6 +42,7 @@ control:
   queue: 5
   connections: 20
   handshake_timeout: 2s
+pressure: {full_at: 50, lasting: 20s, calm_at: 5, calm_after: 5s, pause: 10s}
 watchers:
   web:
     cmd: serve --title 'My Shop' $HOME
@@ -91,6 +105,23 @@ watchers:
       io_max: {"8:0": {rbps: 1M, wiops: max}, /dev/sdb: {wbps: 2M}}
       io_weight: 50
     watcher_limits: {memory_max: 1G}
+    autoscale:
+      max: 8
+      min: 2
+      grow_at: 0.95
+      target: 0.8
+      shrink_at: 0.4
+      grow_window: 6s
+      shrink_window: 5m
+      grow_step: 0.5
+      shrink_step: 0.25
+      sample: 1s
+      warmup: 10s
+      cpus: 2
+      backlog: 20
+      hold: 10m
+      dry_run: true
+    memory_policy: {restart_above: 450M, restart_after: 1m, stalled_at: 30, stalled_after: 10s}
   db: {cmd: db}
   log: {cmd: log}
 """
@@ -135,6 +166,7 @@ def test_every_option_arrives_as_plain_numbers() -> None:
             connections=20,
             handshake_timeout=2.0,
         ),
+        pressure=PressurePolicy(full_at=50.0, lasting=20.0, calm_at=5.0, calm_after=5.0, pause=10.0),
         watchers=(
             WatcherSpec(
                 name="web",
@@ -203,11 +235,19 @@ def test_every_option_arrives_as_plain_numbers() -> None:
                     io_weight=50,
                 ),
                 watcher_limits=Limits(memory_max=1 << 30),
+                autoscale=ScalePolicy(
+                    max=8, min=2, grow_at=0.95, target=0.8, shrink_at=0.4, grow_window=6.0, shrink_window=300.0,
+                    grow_step=0.5, shrink_step=0.25, sample=1.0, warmup=10.0, cpus=2.0, backlog=20, hold=600.0,
+                    dry_run=True,
+                ),
+                memory_policy=MemoryPolicy(
+                    restart_above=450 << 20, restart_after=60.0, stalled_at=30.0, stalled_after=10.0
+                ),
             ),
             WatcherSpec(name="db", cmd=("db",)),
             WatcherSpec(name="log", cmd=("log",)),
         ),
-    )
+    )  # fmt: skip
 
 
 def test_the_example_of_every_option_names_every_option() -> None:

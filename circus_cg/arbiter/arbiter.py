@@ -22,6 +22,7 @@ from circus_cg.arbiter.intent import Intents
 from circus_cg.arbiter.journal import Journal
 from circus_cg.arbiter.lasting import Lasting
 from circus_cg.arbiter.ordering import Ordering
+from circus_cg.arbiter.pace import Pace
 from circus_cg.arbiter.probes import Probes
 from circus_cg.arbiter.relief import Relief
 from circus_cg.arbiter.runner import Shared, WatcherRunner
@@ -56,12 +57,14 @@ class Arbiter:
         self.runners: dict[str, WatcherRunner] = {}
         self.leaving: dict[str, asyncio.Task[None]] = {}  # watchers on their way out
         self.samples = Samples()
+        self.pace = Pace(clock.now)
         self.instance = str(hello["instance"])
         self.keeper = keeper
         self.sampler = Sampler(self)
         self.feed = Feed(self)
         self.execs = Execs(self)
         self.history: History | None = None  # where it is kept on disk
+        self.looking_back = asyncio.Lock()  # what is read of it beside the loop, one answer at a time
         self.on_reread: list[Callable[[], None]] = []  # called when there is another configuration
         self.governors = Governors(self)
         self.relief = Relief(self)

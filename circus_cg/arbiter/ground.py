@@ -5,14 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from circus_cg.arbiter.boot import ArbiterBoot, Network
-from circus_cg.cgroup import check, hierarchy, limits
+from circus_cg.cgroup import check, hierarchy, limits, real_time
 from circus_cg.cgroup.hierarchy import Layout
 from circus_cg.cgroup.tree import Tree
 from circus_cg.config import env_files
@@ -67,7 +67,7 @@ def survey(spec: ArbiterSpec, layout: Layout | None = None) -> Ground:
     found = [
         (severity, f"{watcher.name}.{text}")
         for watcher in spec.watchers
-        for severity, text in findings(watcher, layout)
+        for severity, text in findings(watcher, layout, spec.watchers)
     ]
     errors = [text for severity, text in found if severity == "error"]
     if errors and spec.on_missing == "refuse":
@@ -176,8 +176,11 @@ def clean_environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key not in HIDDEN}
 
 
-def findings(watcher: WatcherSpec, layout: Layout) -> Iterator[tuple[str, str]]:
-    """(severity, text) for what this host can't enforce of a watcher's limits, or only approximately, or not grant."""
+def findings(watcher: WatcherSpec, layout: Layout, all_: Iterable[WatcherSpec] = ()) -> Iterator[tuple[str, str]]:
+    """(severity, text) for what this host can't enforce of a watcher's limits, or only approximately, or not grant.
+
+    `all_`: those that are to be there too; what a running daemon has already can be seen in its groups.
+    """
     for which, wanted in (("limits", watcher.limits), ("watcher_limits", watcher.watcher_limits)):
         for finding in check.check(layout, wanted):
             yield finding.severity, f"{which}: {finding.text}"
@@ -186,5 +189,5 @@ def findings(watcher: WatcherSpec, layout: Layout) -> Iterator[tuple[str, str]]:
         yield "error", f"watcher_limits: cannot enforce memory_oom_group: {why}"
     for refusal in privileges.refusals(watcher, privileges.held()):
         yield "error", refusal
-    if obstacle := check.real_time_obstacle(layout, watcher):
+    if obstacle := real_time.obstacle(layout, watcher, others_use_cpu=any(map(real_time.uses_cpu, all_))):
         yield "error", f"sched_policy: {obstacle}"

@@ -206,6 +206,16 @@ def test_a_reread_configuration_outlives_the_arbiter_and_not_the_daemon(daemon: 
     assert running.ctl("status")["statuses"] == {"w": "active", "new": "active"}
 
 
+def test_an_upgrade_ends_a_watcher_that_only_a_reread_configuration_had(daemon: StartDaemon) -> None:
+    running = daemon(watchers={"w": {"cmd": SLEEP}})
+    reload_with(running, {"w": {"cmd": SLEEP}, "late": {"cmd": SLEEP}})
+    late = pids(running, "late")[1]
+    running.write_config({"watchers": {"w": {"cmd": SLEEP}}})
+    running.ctl("upgrade")
+    until(lambda: running.ctl("list") == {"watchers": ["w"]}, why="the watcher to be gone")
+    assert not alive(late) and not group_dirs(running.name, "late")
+
+
 def test_a_secret_of_the_file_is_in_no_log_and_no_argument(daemon: StartDaemon) -> None:
     running = daemon(watchers={"w": {"cmd": SLEEP}})
     reload_with(running, {"w": {"cmd": SLEEP, "env": {"TOKEN": "s3cret"}}})

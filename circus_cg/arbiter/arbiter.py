@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
@@ -167,10 +168,13 @@ class Arbiter:
         match message["op"]:
             case "spawned" | "exited" | "refused" if message["key"][0] == execs.WATCHER:
                 self.execs.on_news(message)
-            case "spawned" | "exited" | "refused":
+            case "spawned" | "exited" | "refused" | "hears":
                 runner = self.runners.get(message["key"][0])
                 if runner is not None:
                     runner.on_news(message)
+                else:
+                    for fd in message.get("fds", ()):
+                        os.close(fd)
             case "ping":
                 self.keeper.pong()
             case "counts":

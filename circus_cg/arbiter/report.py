@@ -7,6 +7,7 @@ from typing import Any
 from circus_cg.arbiter.runner import WatcherRunner
 from circus_cg.core.record import exit_document
 from circus_cg.core.slot import Phase, Slot
+from circus_cg.core.state import Readiness
 from circus_cg.core.watcher import status
 from circus_cg.host import clock
 
@@ -29,6 +30,8 @@ def _row(runner: WatcherRunner, slot: Slot) -> dict[str, Any]:
         "pid": slot.pid if slot.alive else None,
         "phase": slot.phase.value,
         "frozen": slot.frozen,
+        "ready": slot.serving,
+        **_said(slot),
         "cgroup": None,
         "started": _wall(slot.started) if slot.alive else None,
         "restarts": slot.restarts,
@@ -43,6 +46,18 @@ def _row(runner: WatcherRunner, slot: Slot) -> dict[str, Any]:
         row |= {"cgroup": group.label, "memory_current": usage.memory_current, "memory_peak": usage.memory_peak}
         row["cpu_seconds"] = usage.cpu_seconds
     return row
+
+
+def _said(slot: Slot) -> dict[str, Any]:
+    """What it says of itself, and which of its readiness checks it does not pass."""
+    said = slot.readiness if slot.alive else Readiness()
+    return {
+        "status": said.status or None,
+        "says": [word for word in ("reloading", "stopping") if getattr(said, word)],
+        "main_pid": said.main_pid,
+        "watchdog": said.period or None,
+        "unwell": list(said.unwell) if slot.phase is Phase.READY else [],
+    }
 
 
 def _wall(monotonic: float | None) -> float | None:

@@ -6,6 +6,7 @@ Each call runs to its end without waiting, so events of one watcher never interl
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -18,21 +19,26 @@ from circus_cg.arbiter import life
 from circus_cg.arbiter.boot import ArbiterBoot
 from circus_cg.arbiter.journal import Journal
 from circus_cg.arbiter.lives import NOT_KILLED, LifeGroups, oom
+from circus_cg.arbiter.notes import Notes, is_heartbeat
+from circus_cg.arbiter.replacing import Replacing
+from circus_cg.arbiter.voices import Sender, Voices
 from circus_cg.cgroup.group import WatcherGroup, WorkerGroup
 from circus_cg.cgroup.watch import EventHub
 from circus_cg.core import effects as do
 from circus_cg.core import events as ev
 from circus_cg.core import plan, watcher
+from circus_cg.core.notification import Word
 from circus_cg.core.slot import Phase, Slot, step, to_note
+from circus_cg.core.state import Reason
 from circus_cg.errors import CgroupError, CircusCgError
-from circus_cg.host import clock
+from circus_cg.host import clock, processes
 from circus_cg.host.identity import Identity
 from circus_cg.keeper.client import KeeperClient
 from circus_cg.keeper.log import say, says
 from circus_cg.keeper.messages import Key, Message, is_understood
 from circus_cg.spec import WatcherSpec
 
-AT_REST = (Phase.IDLE, Phase.BACKOFF, Phase.FAILED)  # nothing lives in these
+AT_REST = (Phase.IDLE, Phase.BACKOFF, Phase.FAILED, Phase.DONE)  # nothing lives in these
 
 
 class Shared(NamedTuple):
@@ -57,8 +63,10 @@ class WatcherRunner:
         self._digest = plan.digest(spec)
         self._keeper, self._journal = shared.keeper, shared.journal
         self._lives = LifeGroups(group, shared.hub, self._on_emptied)
-        self._unsaid: dict[int, str] = {}  # notes that wait for the end of the turn
+        self._notes = Notes(shared.keeper, spec.name)
+        self._voices = Voices(spec.name, self._hear, self._admits)
         self._timers: dict[int, asyncio.TimerHandle] = {}
+        self._replacing = Replacing(self, shared.journal)
         self.rolling = asyncio.Lock()  # new lives one after the other: one such series at a time
         self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._loop = asyncio.get_running_loop()
@@ -125,10 +133,23 @@ class WatcherRunner:
     def thaw(self, wids: Iterable[int]) -> None:
         self._tell(tuple((wid, ev.Thaw) for wid in wids))
 
+    def end(self, wid: int, generation: int, reason: Reason, detail: str, signum: int | None = None) -> None:
+        """This life, if it is there still, and not for an operator: what follows is for the restart policy to say."""
+        self.deliver(wid, ev.End(self._journal.next_id(), generation, reason, detail, signum))
+
+    def replace(self, wid: int, generation: int, reason: Reason, detail: str) -> None:
+        """This life by that of another worker, which is ready before it goes; in place where there can't be one more.
+
+        It stays if the other one does not become ready. One at a time in a watcher; the others wait.
+        """
+        self._replacing.ask(wid, generation, reason, detail)
+
     def adopt(self, slot: Slot) -> None:
         """A slot that lived before this arbiter did."""
         self._put(slot)
         self._schedule(slot)
+        if slot.instead is not None:
+            self._replacing.look_soon()
 
     def sweep(self) -> None:
         """Groups of lives that are over, whose removal a dead arbiter still owed."""
@@ -178,12 +199,28 @@ class WatcherRunner:
         match message["op"]:
             case "spawned":
                 self.deliver(key.wid, ev.Spawned(id=event_id, generation=generation, pid=message["pid"]))
+            case "hears":
+                self._voices.take(key.wid, generation, message)
             case "exited":
+                self._voices.drain(key.wid)
                 # As of the death itself: while no arbiter lived, the worker was not up and its backoff has begun.
                 self.deliver(key.wid, self._exit_event(event_id, key, message), message["at"])
             case "refused":
                 held, pid = message["generation"], message["pid"]
                 self.deliver(key.wid, ev.Refused(id=event_id, generation=held, pid=pid))
+
+    def _hear(self, wid: int, generation: int, word: Word) -> None:
+        self.deliver(wid, ev.Told(id=self._journal.next_id(), generation=generation, word=word))
+
+    def _admits(self, wid: int, generation: int, sender: Sender) -> bool:
+        """Its process, or another in its group; of one that has ended by now (systemd-notify) the user must do."""
+        slot = self.slots.get(wid)
+        if slot is None or slot.generation != generation:
+            return False
+        if sender.pid == slot.pid or sender.pid in self.group_of(wid, generation).members():
+            return True
+        user = os.geteuid() if self.identity.uid is None else self.identity.uid
+        return sender.uid == user and sender.pid > 0 and processes.has_ended(sender.pid)
 
     def _on_emptied(self, wid: int, generation: int) -> None:
         """While its worker lives that comes with the exit instead."""
@@ -200,7 +237,11 @@ class WatcherRunner:
             say("arbiter", f"{self.spec.name}.{wid} {before.phase} -> {after.phase} because {event}", "debug")
         if after is before:
             if isinstance(event, ev.Exited | ev.LaunchFailed):  # told twice: acknowledged twice
-                self._keeper.ack(self._key(wid, event.generation), to_note(before))
+                self._notes.acknowledge(wid, event.generation, to_note(before))
+            return
+        if isinstance(event, ev.Told) and not effects and is_heartbeat(before, after):
+            self._put(after)  # as often as it likes: only the deadline is another
+            self._schedule(after)
             return
         if any(isinstance(effect, do.Spawn) for effect in effects):
             after = replace(after, born=self._digest)
@@ -209,18 +250,24 @@ class WatcherRunner:
         for effect in effects:
             self._perform(after, effect, note)
         if any(isinstance(effect, do.Spawn) for effect in effects):
-            self._unsaid.pop(wid, None)  # a spawn carries the note itself
+            self._notes.carried(wid)
         else:
-            self._remember(event, after, note)
+            self._notes.keep(event, before, after, note)
+        if isinstance(event, ev.Exited | ev.LaunchFailed):
+            self._voices.forget(wid)
         self._schedule(after)
         if not self.wanted and before.phase is not after.phase and not self.busy:
             self._journal.tell(self.spec.name, "stopped")
+        if self._replacing.is_active:
+            self._replacing.look_soon()
         self._wake()
 
     def close(self) -> None:
         """No deadline is kept and no descriptor held any more."""
         for timer in self._timers.values():
             timer.cancel()
+        self._notes.close()
+        self._voices.close()
         self._lives.close()
 
     def remove_groups(self) -> bool:
@@ -229,7 +276,7 @@ class WatcherRunner:
 
     def forget(self) -> None:
         """The keeper's memory of a watcher that is down and will not be back."""
-        self._say_notes()
+        self._notes.say()
         for wid in self.slots:
             self._keeper.forget((self.spec.name, wid))
 
@@ -259,6 +306,8 @@ class WatcherRunner:
         request = life.request(self._template, group)
         if self._names_wid:
             request = life.with_wid(request, self.spec, slot.wid)
+        if life.speaks(self.spec):
+            request = life.with_voice(request, self.spec, self._boot, slot.wid)
         if not is_understood(request, self._keeper.version):
             text = "the running keeper is older than an option of this watcher; restart the daemon"
             request["failed"] = {"stage": "keeper", "errno": 0, "text": text}
@@ -302,26 +351,6 @@ class WatcherRunner:
             oom=killed.verdict, detail=killed.detail, populated=populated,
             peak=group.memory_peak() if killed.peak is None else killed.peak,
         )  # fmt: skip
-
-    def _remember(self, event: ev.Event, slot: Slot, note: str) -> None:
-        """With the keeper at once; but that a worker is ready the keeper knows itself, so those notes wait for the end
-        of the turn and go together.
-        """
-        if isinstance(event, ev.Spawned):
-            if not self._unsaid:
-                self._loop.call_soon(self._say_notes)
-            self._unsaid[slot.wid] = note
-            return
-        self._unsaid.pop(slot.wid, None)
-        if isinstance(event, ev.Exited | ev.LaunchFailed):
-            self._keeper.ack(self._key(slot.wid, event.generation), note)
-        else:
-            self._keeper.note([((self.spec.name, slot.wid), note)])
-
-    def _say_notes(self) -> None:
-        if self._unsaid:
-            self._keeper.note([((self.spec.name, wid), note) for wid, note in self._unsaid.items()])
-            self._unsaid.clear()
 
     def _tell(self, decisions: watcher.Decisions) -> None:
         for wid, kind in decisions:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from functools import partial
+from posixpath import join, normpath
 from typing import Any
 
 from msgspec.structs import replace
@@ -93,6 +94,10 @@ class _Reader:
 
     def spec(self) -> ArbiterSpec:
         umask = self._values.pop("umask", None)
+        if pidfile := self._values.get("pidfile"):
+            self._values["pidfile"] = normpath(join(self._here.directory, pidfile))
+        if exit_with := self._values.get("exit_with"):  # names are lower case here
+            self._values["exit_with"] = exit_with.lower()
         watchers = []
         for section in sorted(self._one_each(), key=_written_name):
             spec = self._watcher(section)

@@ -39,7 +39,7 @@ def value_of(cls: type[msgspec.Struct], key: str, text: str) -> Any:
     match kind:
         case inspect.VarTupleType(item_type=inspect.StructType()):
             return tuple(_io_max(one) for one in re.split(r"[,\n]+", text) if one.strip())
-        case inspect.VarTupleType(item_type=item):
+        case inspect.VarTupleType(item_type=item) if option.item is None:
             return tuple(from_text(item, None, one) for one in _SEPARATORS.split(text) if one)
         case inspect.BoolType():
             return boolean(text)

@@ -60,6 +60,7 @@ class WatcherReader:
         for key, found in inner.items():
             values[key] = _struct(key, found)
         values["flapping"] = self.flapping(rule)
+        self._restart_and_order(values)
         if "virtualenv" in values:
             values["virtualenv"] = normpath(join(here.directory, values["virtualenv"]))
         values["working_dir"] = normpath(join(here.directory, values.get("working_dir") or ""))
@@ -70,6 +71,12 @@ class WatcherReader:
             for text in leftovers(values.get(key) or ""):
                 self._notice(Kind.NOTE, place, f"{key}: {text}")
         return WatcherSpec(**values)
+
+    def _restart_and_order(self, values: dict[str, Any]) -> None:
+        if "respawn" in self._values and not self._flag("respawn"):
+            values.setdefault("restart", "never")
+        for key in {"after", "requires"} & values.keys():  # names are lower case here
+            values[key] = tuple(name.lower() for name in values[key])
 
     def flapping(self, rule: Rule) -> Flapping:
         rule = dict(rule)

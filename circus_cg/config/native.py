@@ -164,7 +164,7 @@ class _Reader:
         return UNSET if UNSET in (soft, hard) else Rlimit(soft=soft, hard=hard)
 
     def _scalar(self, node: yaml.Node, kind: inspect.Type, option: Option, path: Path, item: bool) -> Any:
-        unit = None if item else option.unit
+        unit = option.item if item else option.unit
         wanted = expected(kind, unit)
         if not isinstance(node, yaml.ScalarNode) or node.tag not in SCALARS or (node.tag == NULL and not node.value):
             return self._wrong(node, path, f"expected {wanted}, found {kind_of(node)}")

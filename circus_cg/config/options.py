@@ -10,10 +10,11 @@ from msgspec import UNSET, inspect
 from msgspec.structs import replace
 
 from circus_cg.config import validate
+from circus_cg.config.defaults import spelled
 from circus_cg.config.problems import Path, shown
-from circus_cg.config.schema import KEYS, OPTIONS, Option, expected, fields, from_text, nearest
+from circus_cg.config.schema import KEYS, OPTIONS, STOP_STEP, Option, expected, fields, from_text, nearest
 from circus_cg.errors import ConfigError
-from circus_cg.spec import ArbiterSpec, Rlimit, WatcherSpec
+from circus_cg.spec import Rlimit, StopStep, WatcherSpec
 
 CIRCUS_RLIMIT = "rlimit_"  # circus's `rlimit_nofile` is our `rlimits.nofile`
 
@@ -27,8 +28,8 @@ def revised(spec: WatcherSpec, options: Mapping[str, Any]) -> WatcherSpec:
     reading = _Reading()
     changed: WatcherSpec = reading.struct(spec, options, ())
     problems = list(reading.problems)
-    for found in validate.problems(ArbiterSpec(watchers=(changed,))):
-        path = found.path[2:]
+    for found in validate.alone(changed):
+        path = found.path
         if not any(path[: len(judged)] == judged for judged in reading.judged):
             problems.append(f"{'.'.join(map(shown, path)) or 'name'}: {found.text}")
     if problems:
@@ -115,7 +116,8 @@ class _Reading:
             case inspect.VarTupleType(item_type=inspect.StructType()) if value:
                 read = self._wrong(path, "a mapping", value)
             case inspect.VarTupleType(item_type=item) if isinstance(value, list | tuple):
-                read = self._all([self._value(item, None, one, path) for one in value])
+                each = option and option._replace(unit=option.item)
+                read = self._all([self._value(item, each, one, path) for one in value])
             case inspect.DictType(value_type=inner) if isinstance(value, Mapping):
                 items = {str(key): self._value(inner, None, one, (*path, str(key))) for key, one in value.items()}
                 read = UNSET if UNSET in items.values() else items
@@ -198,10 +200,12 @@ def _text(value: Any) -> str:
     return f"{value:.9f}".rstrip("0").removesuffix(".") if isinstance(value, float) else str(value)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any) -> Any:  # noqa: PLR0911 - one a kind of value
     match value:
         case Rlimit():
             return [value.soft, value.hard]
+        case StopStep():
+            return spelled(value, STOP_STEP)  # as it is written
         case msgspec.Struct():
             return {field: _plain(getattr(value, field)) for field in value.__struct_fields__}
         case tuple() if value and isinstance(value[0], msgspec.Struct):

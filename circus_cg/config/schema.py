@@ -8,62 +8,44 @@ from __future__ import annotations
 import difflib
 import functools
 import re
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from msgspec import inspect
 
 from circus_cg import linux, units
+from circus_cg.config import health_schema
 from circus_cg.config.document import Document, Part
-from circus_cg.config.words import command_words
-from circus_cg.spec import ArbiterSpec, Backoff, Control, Flapping, IoMax, Limits, Rlimit, WatcherSpec
+from circus_cg.config.option import (
+    BYTES,
+    CAPABILITIES,
+    COMMAND,
+    COUNT,
+    CPUS,
+    MAX_SECONDS,
+    MAX_WORKERS,
+    NAMES,
+    PAGE,
+    PATHS,
+    RLIMIT,
+    SECONDS,
+    SIGNAL,
+    STATUSES,
+    STOP_STEP,
+    STOPS,
+    UMASK,
+    Option,
+    Unit,
+)
+from circus_cg.spec import ArbiterSpec, Backoff, Control, Flapping, HealthCheck, IoMax, Limits, Rlimit, WatcherSpec
 
-
-class Unit(NamedTuple):
-    """How an option is written as one text; `none` is the word for None."""
-
-    name: str
-    parse: Callable[[str], Any]
-    none: str | None = None
-
-
-class Option(NamedTuple):
-    """`least` and `most` include themselves, and `most` comes with `least`.
-
-    `also` are other people's names for it, to guess what was meant. `words` are texts with a meaning of their own.
-    `absent` says what None means. In what `expands` a `$(circus.env.NAME)` is replaced.
-    """
-
-    description: str
-    unit: Unit | None = None  # None: the type says how it is written
-    least: float | None = None
-    most: float | None = None
-    choices: tuple[str, ...] = ()
-    also: tuple[str, ...] = ()
-    words: tuple[str, ...] = ()
-    absent: str = ""
-    expands: bool = False
-
-
-_NAMES = re.compile(r"[^,\s]+")
-
-BYTES = Unit("bytes such as 512M", units.parse_bytes, none="max")
-CPUS = Unit("CPUs such as 1.5", units.parse_cpus, none="max")
-COUNT = Unit("a whole number", units.parse_count, none="max")
-SECONDS = Unit("seconds such as 30s or 500ms", units.parse_seconds)
-SIGNAL = Unit("a signal such as TERM", units.signal_number)
-UMASK = Unit("an octal mask such as 022", units.parse_umask)
-RLIMIT = Unit("a number, a size or infinity", units.parse_rlimit)
-COMMAND = Unit("a command: a list or text", command_words)
-PATHS = Unit("a path, or a list of paths", lambda text: (text,))
-CAPABILITIES = Unit("names such as net_bind_service: a list or text", lambda text: tuple(_NAMES.findall(text)))
+__all__ = [
+    "BYTES", "CAPABILITIES", "COMMAND", "COUNT", "CPUS", "KEYS", "MAX_SECONDS", "MAX_WORKERS", "NAMES", "OPTIONS",
+    "PATHS", "RLIMIT", "RLIMITS", "SECONDS", "SIGNAL", "STATUSES", "STOPS", "STOP_STEP", "STREAMS", "UMASK", "Option",
+    "Unit", "expected", "fields", "from_text", "nearest",
+]  # fmt: skip
 
 _NUMBER = re.compile("[0-9]{1,10}")
-
-MAX_SECONDS = 1e9  # 31 years; what is longer is a slip, and clocks should not overflow
-MAX_WORKERS = 100_000
-PAGE = 4096  # bytes: the kernel rounds a smaller limit down to nothing
 
 STREAMS = ("inherit", "null")
 DAEMONS, USERS = "the daemon's", "the user's own"
@@ -73,8 +55,16 @@ _ARBITER = {
     "name": Option("the daemon's name: its directories, groups and lock"),
     "cgroup_root": Option("a path below each hierarchy's mount, `/` is the mount itself", absent="found"),
     "on_missing": Option("what to do about what this host can't enforce or grant", choices=("refuse", "warn")),
+    "warmup_delay": Option("so long after one watcher the next one starts", SECONDS, 0, MAX_SECONDS),
+    "exit_with": Option(
+        "a watcher: when its workers have ended for good the daemon stops, and exits with the last one's code",
+        also=("exit_on",),
+        absent="the daemon runs until it is stopped",
+    ),
+    "pidfile": Option("a file for the daemon's pid: an absolute path", also=("pid_file",), absent="there is none"),
     "events_kept": Option("so many events can be asked for after they happened", least=100, most=1_000_000),
     "control": Option("who may operate it from afar: nobody unless it says so", also=("endpoint", "remote", "rpc")),
+    "udp_watchdog": Option("circus's watchdog plugin: workers send `pid;time` to a UDP socket", absent="none"),
     "watchers": Option("NAME: a mapping of the watcher's options", also=("services", "programs", "processes")),
 }
 
@@ -128,6 +118,18 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
         ),
         "singleton": Option("never more than one worker: `incr` and `set` beyond that are refused"),
         "autostart": Option("start with the daemon"),
+        "priority": Option("watchers with a higher one start first and stop last", also=("order",)),
+        "after": Option(
+            "watchers that are started before this one, and stopped after it",
+            NAMES,
+            also=("depends_on", "start_after"),
+        ),
+        "requires": Option(
+            "as `after`; and without a ready worker of each of them none begins here",
+            NAMES,
+            also=("require", "needs", "wants"),
+        ),
+        "warmup_delay": Option("so long after one worker the next one starts", SECONDS, 0, MAX_SECONDS),
         "env": Option("added to the workers' environment", also=("environment", "environ"), expands=True),
         "env_file": Option(
             "files of `NAME=value` lines, `$` stays as written; what is in `env` goes before them",
@@ -155,7 +157,7 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
         "gid": Option("their group, name or number", least=0, most=2**32 - 2, also=("group",), absent=USERS),
         "groups": Option("their supplementary groups, names or numbers", least=0, most=2**32 - 2, absent=USERS),
         "umask": Option("file mode creation mask", UMASK, least=0, most=0o777, absent=DAEMONS),
-        "nice": Option("scheduling priority", least=-20, most=19, also=("priority",), absent=DAEMONS),
+        "nice": Option("scheduling priority", least=-20, most=19, also=("niceness",), absent=DAEMONS),
         "sched_policy": Option(
             "scheduling policy", choices=tuple(linux.POLICIES), also=("cpu_scheduling_policy",), absent=DAEMONS
         ),
@@ -197,13 +199,65 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
             MAX_SECONDS,
             also=("stop_timeout", "stopwaitsecs", "kill_timeout"),
         ),
+        "stop": Option(
+            "instead of both, several signals one after the other: `[TERM 10s, INT 5s]`; then the group is killed",
+            STOPS,
+            also=("stop_sequence", "escalation"),
+            item=STOP_STEP,
+        ),
+        "stop_children": Option("those signals go to all that is in the worker's group", also=("stopasgroup",)),
+        "send_hup": Option("`reload` sends SIGHUP to each worker, and begins no new life"),
+        "restart": Option(
+            "which ends are followed by a new life; a worker whose end is not rests as `done`",
+            choices=("always", "on-failure", "on-abnormal", "never"),
+            also=("respawn", "autorestart", "restart_policy"),
+        ),
+        "success_exit_status": Option(
+            "codes (0 to 255) and signals that are no failure; 0, HUP, INT, TERM and PIPE never are",
+            STATUSES,
+            least=0,
+            most=255,
+            also=("exitcodes",),
+        ),
+        "restart_prevent_exit_status": Option(
+            "codes and signals after which nothing is restarted, whatever `restart` says",
+            STATUSES,
+            least=0,
+            most=255,
+            also=("stop_exit_codes",),
+        ),
+        "max_age": Option(
+            "so long after its start a worker is replaced, by one that is ready before it goes; 0: never",
+            SECONDS,
+            0,
+            MAX_SECONDS,
+            also=("runtime_max_sec", "max_lifetime"),
+        ),
+        "max_age_variance": Option("up to so much later, by chance", SECONDS, 0, MAX_SECONDS),
+        "ready": Option(
+            "what makes a worker ready: its exec, `READY=1` on its notify socket, a newline on its notification pipe",
+            choices=("exec", "notify", "fd"),
+            also=("type", "readiness"),
+        ),
+        "notification_fd": Option(
+            "the descriptor where `ready: fd` has its pipe", least=3, most=1023, also=("notification-fd",)
+        ),
+        "start_timeout": Option(
+            "one that is not ready by then is ended",
+            SECONDS,
+            0.001,
+            MAX_SECONDS,
+            also=("timeout_start", "listen_timeout", "startup_timeout"),
+        ),
+        "watchdog": Option("when a worker that says nothing more is ended", also=("watchdog_sec",)),
+        "health": Option("NAME: a mapping, one for each check", also=("healthcheck", "health_checks", "checks")),
         "min_uptime": Option(
             "a life at least this long is no crash at start", SECONDS, 0, MAX_SECONDS, also=("startsecs",)
         ),
         "max_retry": Option(
             "failures to exec in a row before the slot fails; -1: never", least=-1, also=("startretries",)
         ),
-        "backoff": Option("the delay before a restart", also=("restart_delay", "restart")),
+        "backoff": Option("the delay before a restart", also=("restart_delay",)),
         "flapping": Option("when to stop restarting for a while"),
         "limits": Option("of each worker", also=("resources",)),
         "watcher_limits": Option("of the sum of the watcher's workers", also=("pool_limits", "group_limits")),
@@ -219,6 +273,7 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
         "retry_in": Option("then wait so long", SECONDS, 0, MAX_SECONDS),
         "max_retry": Option("after so many waits the slot fails; -1: never", least=-1),
     },
+    **health_schema.OPTIONS,
     Rlimit: {
         "soft": Option("what the worker starts with", RLIMIT),
         "hard": Option("what it may raise it to", RLIMIT),
@@ -250,7 +305,11 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
     },
 }
 
-KEYS: dict[type[msgspec.Struct], str] = {WatcherSpec: "name", IoMax: "device"}  # written as the key of a mapping
+KEYS: dict[type[msgspec.Struct], str] = {
+    WatcherSpec: "name",
+    IoMax: "device",
+    HealthCheck: "name",
+}  # written as the key of a mapping
 
 RLIMITS = (
     "as", "core", "cpu", "data", "fsize", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "rttime",

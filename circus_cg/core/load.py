@@ -8,7 +8,7 @@ from circus_cg.core.state import Phase
 from circus_cg.spec import ScalePolicy
 
 SATURATED = 0.97  # no worker is ever busy all the time
-LOST = (Phase.BACKOFF, Phase.FAILED, Phase.IDLE)  # these slots hold no process
+LOST = (Phase.BACKOFF, Phase.FAILED, Phase.DONE, Phase.IDLE)  # these slots hold no process
 
 
 class WorkerSample(msgspec.Struct, frozen=True, gc=False):

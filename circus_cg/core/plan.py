@@ -13,8 +13,10 @@ from circus_cg.spec import Limits, WatcherSpec
 # What `step`, the stop and the count read afresh each time. All else is part of a life from its beginning.
 LIVE = frozenset(
     {
-        "autostart", "backoff", "flapping", "graceful_timeout", "max_retry", "min_uptime", "numprocesses",
-        "singleton", "stop_signal", "watcher_limits",
+        "after", "autostart", "backoff", "flapping", "graceful_timeout", "health", "max_age", "max_age_variance",
+        "max_retry", "min_uptime", "numprocesses", "priority", "requires", "restart", "restart_prevent_exit_status",
+        "send_hup", "singleton", "start_timeout", "stop", "stop_children", "stop_signal", "success_exit_status",
+        "warmup_delay", "watcher_limits",
     }
 )  # fmt: skip
 

@@ -10,8 +10,8 @@ from circus_cg.core.state import Exit
 class Record(NamedTuple):
     """Of a worker, or with `wid` 0 of its whole watcher. `cause` is the id of what led to it; 0 begins a chain.
 
-    `kind`: of a worker core.effects.Kind; of a watcher add, start, reload, change, stop (asked for), stopped (it is
-    down), remove, removed.
+    `kind`: of a worker core.effects.Kind; of a watcher add, start, reload, change, replace, stop (asked for), stopped
+    (it is down), remove, removed.
     """
 
     id: int

@@ -63,6 +63,15 @@ def make(dirs: Dirs) -> None:
         raise HostError(f"cannot use {dirs.runtime}: its socket's path would have {length} characters, over 107")
 
 
+def notify_directory(runtime: str) -> Path:
+    """Where workers' notify sockets are, each for its own user alone."""
+    made = Path(runtime) / "notify"
+    with suppress(FileExistsError):
+        made.mkdir(mode=0o711)
+        made.chmod(0o711)  # whatever our mask is
+    return made
+
+
 def lock(dirs: Dirs, name: str) -> int:
     """Hold `name` as long as the returned descriptor is open (it survives exec). Raises AlreadyRunning.
 

@@ -27,6 +27,10 @@ class WatcherOptions(TypedDict, total=False):
 
     singleton: bool
     autostart: bool
+    priority: int
+    after: str | Sequence[str]
+    requires: str | Sequence[str]
+    warmup_delay: float | str
     env: Mapping[str, str]
     env_file: str | Sequence[str]
     copy_env: bool
@@ -53,6 +57,14 @@ class WatcherOptions(TypedDict, total=False):
     stderr: str
     stop_signal: int | str
     graceful_timeout: float | str
+    stop: str | Sequence[str]
+    stop_children: bool
+    send_hup: bool
+    restart: str
+    success_exit_status: str | Sequence[int | str]
+    restart_prevent_exit_status: str | Sequence[int | str]
+    max_age: float | str
+    max_age_variance: float | str
     min_uptime: float | str
     max_retry: int
     backoff: specs.Backoff | Mapping[str, Any]

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import inf
 from random import Random
-from signal import SIGKILL, SIGSEGV
+from signal import SIGINT, SIGKILL, SIGSEGV, SIGTERM
+from typing import get_args
 
 from circus_cg.core.events import Freeze, Thaw
+from circus_cg.core.restart import follows
 from circus_cg.core.slot import Phase
+from circus_cg.core.state import Reason
 from circus_cg.core.watcher import can_freeze, reconcile, restart, start
-from circus_cg.spec import Backoff, Flapping, WatcherSpec
+from circus_cg.spec import Backoff, Flapping, StopStep, WatcherSpec
 from tests.simulation.arbiter import Arbiter, ArbiterDied, Intent
-from tests.simulation.host import End, Host, Key
+from tests.simulation.host import End, Host, Key, Place
 
-NOTHING_LEFT = (Phase.IDLE, Phase.BACKOFF, Phase.FAILED)
+NOTHING_LEFT = (Phase.IDLE, Phase.BACKOFF, Phase.FAILED, Phase.DONE)
+STOPS = ((), (), (StopStep(SIGTERM, 2.0), StopStep(SIGINT, 0.0), StopStep(SIGTERM, 1.0)))
 ENDS = (
     End(code=0),
     End(code=1),
@@ -89,6 +93,12 @@ class World:
         self.intents[name].frozen.clear()
         self._try(lambda: self._up().tell(name, tuple((wid, Thaw) for wid in self._up().of(name))))
 
+    def end(self, place: Place, reason: Reason) -> None:
+        self._try(lambda: self._up().end(place, reason))
+
+    def replace(self, place: Place, reason: Reason) -> None:
+        self._try(lambda: self._up().replace(place, reason))
+
     def resize(self, name: str, numprocesses: int) -> None:
         self.intents[name].numprocesses = numprocesses
         self._reconcile(name)
@@ -120,7 +130,7 @@ class World:
     def _check_slots(self, arbiter: Arbiter) -> None:
         for place, slot in arbiter.slots.items():
             waits = slot.phase is Phase.STOPPING or (slot.phase is Phase.BACKOFF and not slot.frozen)
-            assert not (slot.frozen and slot.phase in (Phase.IDLE, Phase.FAILED)), f"{slot}"
+            assert not (slot.frozen and slot.phase in (Phase.IDLE, Phase.FAILED, Phase.DONE)), f"{slot}"
             assert (slot.deadline < inf) == waits, f"{slot}"
             populated = any(group.populated for key, group in self.host.groups.items() if key[:2] == place)
             entry = self.host.entries.get(place)
@@ -136,7 +146,10 @@ class World:
                 assert slot.frozen, f"{slot} was left in the frozen {group}"
         for name, intent in self.intents.items():
             wanted = [slot for slot in arbiter.of(name).values() if slot.wanted]
-            assert len(wanted) == (intent.numprocesses if intent.wanted else 0), f"{name}: {wanted}"
+            newcomers = [slot for slot in wanted if slot.instead is not None]
+            assert len(newcomers) <= (1 if intent.wanted else 0), f"{name}: {newcomers}"
+            count = intent.numprocesses if intent.wanted else 0
+            assert len(wanted) == count + len(newcomers), f"{name}: {wanted}"
 
     def settle(self) -> None:
         """Liveness: in a world without faults everybody arrives, and a stop ends with nothing left."""
@@ -145,11 +158,15 @@ class World:
         self._up().fuse = None
         self._calm()
         for place, slot in self._up().slots.items():
-            settled = (Phase.READY, Phase.BACKOFF, Phase.FAILED) if slot.wanted else (Phase.IDLE,)
+            settled = (Phase.READY, Phase.BACKOFF, Phase.FAILED, Phase.DONE) if slot.wanted else (Phase.IDLE,)
             assert slot.phase in settled, f"{slot} does not settle"
             self._check_end(place)
+            if slot.phase is Phase.DONE:
+                assert slot.last_exit is not None
+                assert not follows(self.specs[place[0]], slot.last_exit), f"{slot} should have been restarted"
             renewed = self.intents[place[0]].renew.get(place[1]) == slot.generation
             assert not (renewed and slot.alive), f"{slot} was to be renewed"
+            assert slot.instead is None or slot.frozen, f"{slot} neither takes over nor goes"
         for name in self.specs:
             self.stop(name)
         self._calm()
@@ -219,6 +236,10 @@ def random_specs(chance: Random) -> tuple[WatcherSpec, ...]:
             numprocesses=chance.randint(0, 4),
             autostart=chance.random() < 0.7,
             graceful_timeout=chance.choice((0.0, 1.0, 30.0)),
+            stop=chance.choice(STOPS),
+            restart=chance.choice(("always", "always", "on-failure", "on-abnormal", "never")),
+            restart_prevent_exit_status=chance.choice(((), (), ("SEGV",))),
+            singleton=chance.random() < 0.1,
             max_retry=chance.choice((-1, 0, 2)),
             backoff=Backoff(initial=chance.choice((0.0, 0.5)), jitter=chance.choice((0.0, 0.1))),
             flapping=Flapping(
@@ -275,9 +296,19 @@ def move(world: World, chance: Random) -> None:
             (3, lambda: world.freeze(name)),
             (3, lambda: world.thaw(name)),
             (4, lambda: world.resize(name, chance.randint(0, 5))),
+            *_endings(world, chance),
             (3, lambda: world.arbiter_dies(chance.randint(0, 6))),
         ]
         if host.news:
             moves.append((60, world.deliver))
     weights = [weight for weight, _ in moves]
     chance.choices([action for _, action in moves], weights)[0]()
+
+
+def _endings(world: World, chance: Random) -> list[tuple[int, Callable[[], None]]]:
+    assert world.arbiter is not None
+    if not world.arbiter.slots:
+        return []
+    place = chance.choice(list(world.arbiter.slots))
+    reason: Reason = chance.choice(get_args(Reason))
+    return [(3, lambda: world.end(place, reason)), (4, lambda: world.replace(place, reason))]

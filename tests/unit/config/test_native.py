@@ -9,13 +9,16 @@ import pytest
 
 from circus_cg.config import native, schema
 from circus_cg.errors import ConfigError
-from circus_cg.spec import ArbiterSpec, Backoff, Control, Flapping, IoMax, Limits, Rlimit, WatcherSpec
+from circus_cg.spec import ArbiterSpec, Backoff, Control, Flapping, IoMax, Limits, Rlimit, StopStep, WatcherSpec
 
 WHOLE = """\
 name: shop
 cgroup_root: /apps
 on_missing: warn
 events_kept: 500
+warmup_delay: 250ms
+exit_with: web
+pidfile: /run/shop.pid
 include: []
 control:
   tcp: tcp://[::]:7777
@@ -32,6 +35,10 @@ watchers:
     numprocesses: 2
     singleton: false
     autostart: no
+    priority: 3
+    after: db
+    requires: [log, db]
+    warmup_delay: 1.5
     env: {PORT: 8080, DEBUG: yes, EMPTY: ""}
     env_file: /etc/web.env
     copy_env: true
@@ -58,6 +65,14 @@ watchers:
     stderr: /var/log/web.log
     stop_signal: SIGINT
     graceful_timeout: 1m30s
+    stop: [TERM 10s, SIGRTMIN+2 500ms]
+    stop_children: true
+    send_hup: true
+    restart: on-failure
+    success_exit_status: 75, HUP
+    restart_prevent_exit_status: [3, SIGABRT]
+    max_age: 2h
+    max_age_variance: 5m
     min_uptime: 500ms
     max_retry: -1
     backoff: {initial: 1, max: 10s, jitter: 0.2}
@@ -76,6 +91,8 @@ watchers:
       io_max: {"8:0": {rbps: 1M, wiops: max}, /dev/sdb: {wbps: 2M}}
       io_weight: 50
     watcher_limits: {memory_max: 1G}
+  db: {cmd: db}
+  log: {cmd: log}
 """
 
 
@@ -105,6 +122,9 @@ def test_every_option_arrives_as_plain_numbers() -> None:
         cgroup_root="/apps",
         on_missing="warn",
         events_kept=500,
+        warmup_delay=0.25,
+        exit_with="web",
+        pidfile="/run/shop.pid",
         control=Control(
             tcp="tcp://[::]:7777",
             keys="/srv/keys",
@@ -121,6 +141,10 @@ def test_every_option_arrives_as_plain_numbers() -> None:
                 cmd=("serve", "--title", "My Shop", "$HOME"),
                 numprocesses=2,
                 autostart=False,
+                priority=3,
+                after=("db",),
+                requires=("log", "db"),
+                warmup_delay=1.5,
                 env={"PORT": "8080", "DEBUG": "yes", "EMPTY": ""},
                 env_file=("/etc/web.env",),
                 copy_env=True,
@@ -152,6 +176,14 @@ def test_every_option_arrives_as_plain_numbers() -> None:
                 stderr="/var/log/web.log",
                 stop_signal=signal.SIGINT,
                 graceful_timeout=90.0,
+                stop=(StopStep(signal.SIGTERM, 10.0), StopStep(signal.SIGRTMIN + 2, 0.5)),
+                stop_children=True,
+                send_hup=True,
+                restart="on-failure",
+                success_exit_status=(75, "HUP"),
+                restart_prevent_exit_status=(3, "SIGABRT"),
+                max_age=7200.0,
+                max_age_variance=300.0,
                 min_uptime=0.5,
                 max_retry=-1,
                 backoff=Backoff(initial=1.0, max=10.0, jitter=0.2),
@@ -172,6 +204,8 @@ def test_every_option_arrives_as_plain_numbers() -> None:
                 ),
                 watcher_limits=Limits(memory_max=1 << 30),
             ),
+            WatcherSpec(name="db", cmd=("db",)),
+            WatcherSpec(name="log", cmd=("log",)),
         ),
     )
 

@@ -79,6 +79,8 @@ def test_a_restart_concerns_every_wanted_slot_once() -> None:
         (True, [Phase.BACKOFF, Phase.FAILED], "starting"),
         (True, [Phase.STOPPING, Phase.FAILED], "stopping"),
         (True, [Phase.FAILED, Phase.IDLE], "stopped"),
+        (True, [Phase.DONE, Phase.IDLE], "stopped"),
+        (True, [Phase.DONE, Phase.BACKOFF], "starting"),
         (False, [], "stopped"),
         (False, [Phase.IDLE, Phase.FAILED], "stopped"),
         (False, [Phase.IDLE, Phase.STOPPING], "stopping"),

@@ -17,6 +17,7 @@ from circus_cg.arbiter.execs import Execs
 from circus_cg.arbiter.feed import Feed
 from circus_cg.arbiter.intent import Intents
 from circus_cg.arbiter.journal import Journal
+from circus_cg.arbiter.ordering import Ordering
 from circus_cg.arbiter.runner import Shared, WatcherRunner
 from circus_cg.arbiter.sampler import Sampler
 from circus_cg.arbiter.samples import Samples
@@ -31,7 +32,6 @@ from circus_cg.keeper.wire import Closed
 
 T = TypeVar("T")
 STOPPING = "stopping"  # the arbiter's own note, once the daemon is to end
-STUCK_LIMIT = 10.0  # seconds beyond every graceful_timeout before the end goes on without the stuck
 
 
 class Arbiter:
@@ -51,9 +51,11 @@ class Arbiter:
         self.feed = Feed(self)
         self.execs = Execs(self)
         self.reconfiguring = asyncio.Lock()
-        self.shared = Shared(boot, keeper, self.hub, self.journal)
+        self.ordering = Ordering(self)
+        self.shared = Shared(boot, keeper, self.hub, self.journal, self.ordering.admit, self.ordering.changed)
         self.started_at = clock.wall()
-        self.stopping = bool(hello["stopping"]) or hello["note"] == STOPPING
+        self.stopping = bool(hello["stopping"]) or hello["note"].startswith(STOPPING)
+        self.exit_status = _status(hello["note"])
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # the keeper is
         self._counts: list[asyncio.Future[Message]] = []
         self._writing = False
@@ -76,12 +78,12 @@ class Arbiter:
             self._on_message(message)
         for runner in self.runners.values():
             runner.sweep()
-        for runner in list(self.runners.values()):
-            if not self.stopping:
+        if not self.stopping:
+            for runner in self.ordering.sequence(self.runners.values()):
                 roster.take_up(self, runner)
         loop.add_reader(self.keeper.fileno(), self._on_readable)
         if self.stopping:
-            self.terminate()
+            self.terminate(self.exit_status)
         self.keeper.ready(self.summary)
 
     @property
@@ -92,12 +94,12 @@ class Arbiter:
         """Whether who asks may hear of that watcher, known or not: whoever asks the arbiter itself hears of all."""
         return True
 
-    def terminate(self) -> None:
-        """Stop every watcher, remove what we made, let the keeper go. Known to the keeper before it is begun, so that
-        the next arbiter goes on with it.
+    def terminate(self, status: int = 0) -> None:
+        """Stop every watcher, remove what we made, let the keeper go and exit with `status`. Known to the keeper before
+        it is begun, so that the next arbiter goes on with it.
         """
-        self.stopping = True
-        self.keeper.note([(None, STOPPING)])
+        self.stopping, self.exit_status = True, status
+        self.keeper.note([(None, f"{STOPPING} {status}")])
         self.spawn_task(self._wind_down())
 
     def close(self) -> None:
@@ -108,21 +110,15 @@ class Arbiter:
         loop.remove_writer(self.keeper.fileno())
         for task in self._tasks:
             task.cancel()
+        self.ordering.close()
         for runner in self.runners.values():
             runner.close()
         self.hub.close()
 
     async def _wind_down(self) -> None:
         runners = list(self.runners.values())
-        for runner in runners:
-            runner.want(False, runner.numprocesses)
-        patience = max((r.spec.graceful_timeout for r in runners), default=0.0) + STUCK_LIMIT
-        try:
-            async with asyncio.timeout(patience):
-                for runner in runners:
-                    await runner.settled(runner.is_down)
-        except TimeoutError:
-            left = [f"{runner.spec.name} ({runner.busy})" for runner in runners if runner.busy]
+        if stuck := await self.ordering.stop(runners):
+            left = [f"{runner.spec.name} ({runner.busy})" for runner in stuck]
             say(
                 "arbiter", f"cannot end the workers of {', '.join(left)}; the keeper tries, and leaves them if it can't"
             )
@@ -130,7 +126,7 @@ class Arbiter:
             return
         for runner in runners:
             runner.remove_groups()
-        self.keeper.quit(0)
+        self.keeper.quit(self.exit_status)
 
     def _adopt(self, held: Message) -> Message | None:
         """One slot of the inventory; returns an exit that no arbiter has acknowledged."""
@@ -221,6 +217,12 @@ class Arbiter:
         self._tasks.discard(task)
         if not task.cancelled() and (failed := task.exception()) is not None and not self.gone.done():
             self.gone.set_exception(failed)  # a broken arbiter is replaced, not kept
+
+
+def _status(note: str) -> int:
+    """The exit code that a dead arbiter had been told to end with."""
+    _, _, status = note.partition(" ")
+    return int(status) if note.startswith(STOPPING) and status.isdecimal() else 0
 
 
 def _noted(note: str, slot: str) -> Slot | None:

@@ -9,6 +9,7 @@ from circus_cg import linux, units
 from circus_cg.arbiter.boot import ArbiterBoot
 from circus_cg.cgroup.group import WorkerGroup
 from circus_cg.config.substitution import references, substitute
+from circus_cg.core.ending import escalation, patience
 from circus_cg.host import dirs
 from circus_cg.host.identity import Identity
 from circus_cg.host.virtualenv import Virtualenv
@@ -34,7 +35,7 @@ def template(spec: WatcherSpec, boot: ArbiterBoot, identity: Identity) -> dict[s
         "oom_score_adj": _oom_score_adj(spec, boot),
         "stdout": spec.stdout,
         "stderr": spec.stderr,
-        "stop": [int(spec.stop_signal), spec.graceful_timeout],
+        "stop": [int(escalation(spec)[0].signal), patience(spec)],
     }
 
 

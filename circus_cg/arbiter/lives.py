@@ -9,6 +9,10 @@ from typing import Any, Literal, NamedTuple
 
 from circus_cg.cgroup.group import WatcherGroup, WorkerGroup
 from circus_cg.cgroup.watch import EventHub
+from circus_cg.core import events as ev
+from circus_cg.core.slot import Slot
+from circus_cg.host import processes
+from circus_cg.keeper.messages import Key, Message
 
 REMOVE_SOON = 0.01  # seconds: the next life's clone and ours would wait for the same lock in the kernel
 REMOVE_AGAIN = 0.2  # seconds; a group that was just emptied can refuse rmdir for an instant
@@ -53,6 +57,26 @@ class LifeGroups:
     def kill(self, wid: int, generation: int) -> None:
         self.of(wid, generation).kill()
         self.watch(wid, generation)
+
+    def signal_others(self, slot: Slot, signum: int) -> None:
+        """Whoever is in the life's group beside its main process."""
+        group = self.of(slot.wid, slot.generation)
+        processes.send([pid for pid in group.members() if pid != slot.pid], signum, group.members)
+
+    def ended(self, event_id: int, key: Key, message: Message) -> ev.Exited | ev.LaunchFailed:
+        """The keeper's news of an end, with what the group knows of it; a group that holds others still is watched."""
+        error, group = message["error"], self.of(key.wid, key.generation)
+        populated = group.populated()
+        if populated:
+            self.watch(key.wid, key.generation)
+        elif error is not None:
+            return ev.LaunchFailed(event_id, key.generation, error["stage"], error["errno"], error["text"])
+        killed = oom(group) if message["code"] != 0 else NOT_KILLED
+        return ev.Exited(
+            id=event_id, generation=key.generation, code=message["code"], signal=message["signal"],
+            oom=killed.verdict, detail=killed.detail, populated=populated,
+            peak=group.memory_peak() if killed.peak is None else killed.peak,
+        )  # fmt: skip
 
     def watch(self, wid: int, generation: int) -> None:
         """Tell when it is empty. Armed before the look, so that an end between the two is not missed."""

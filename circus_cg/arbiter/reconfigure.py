@@ -96,7 +96,7 @@ def _parse(argv: list[str], environment: dict[str, str]) -> subprocess.Completed
 
 def _refuse(arbiter: Arbiter, new: ArbiterBoot) -> None:
     """What can't be changed while the daemon runs. Raises HostError."""
-    for field in ("name", "cgroup_root"):
+    for field in ("name", "cgroup_root", "pidfile"):
         if getattr(new.spec, field) != getattr(arbiter.boot.spec, field):
             raise HostError(f"cannot change {field} of a running daemon: stop it and start it again")
     refuse_another_network(arbiter.boot.spec, new.spec)

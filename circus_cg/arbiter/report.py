@@ -13,7 +13,7 @@ from circus_cg.host import clock
 
 
 def status_of(runner: WatcherRunner) -> str:
-    return status(runner.wanted, runner.phases)
+    return "starting" if runner.held is not None or runner.is_warming else status(runner.wanted, runner.phases)
 
 
 def worker_rows(runner: WatcherRunner) -> list[dict[str, Any]]:

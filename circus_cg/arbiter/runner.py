@@ -16,12 +16,15 @@ from typing import Any, NamedTuple, assert_never
 from msgspec.structs import replace
 
 from circus_cg.arbiter import life
+from circus_cg.arbiter.ageing import Ageing
 from circus_cg.arbiter.boot import ArbiterBoot
 from circus_cg.arbiter.journal import Journal
-from circus_cg.arbiter.lives import NOT_KILLED, LifeGroups, oom
+from circus_cg.arbiter.lives import LifeGroups
 from circus_cg.arbiter.notes import Notes, is_heartbeat
 from circus_cg.arbiter.replacing import Replacing
 from circus_cg.arbiter.voices import Sender, Voices
+from circus_cg.arbiter.waiting import Waiters
+from circus_cg.arbiter.warming import Warming
 from circus_cg.cgroup.group import WatcherGroup, WorkerGroup
 from circus_cg.cgroup.watch import EventHub
 from circus_cg.core import effects as do
@@ -48,12 +51,15 @@ class Shared(NamedTuple):
     keeper: KeeperClient
     hub: EventHub
     journal: Journal
+    admit: Callable[[WatcherRunner], str | None]  # None: a watcher may begin; else why not yet
+    changed: Callable[[], None]  # told whenever a worker has come or gone
 
 
 class WatcherRunner:
     def __init__(self, spec: WatcherSpec, identity: Identity, group: WatcherGroup, shared: Shared) -> None:
         self.spec, self.identity = spec, identity
         self.wanted = False
+        self.held: str | None = None  # why it does not begin, though it is wanted
         self.numprocesses = spec.numprocesses
         self.slots: dict[int, Slot] = {}
         self.phases: Counter[Phase] = Counter()
@@ -67,8 +73,10 @@ class WatcherRunner:
         self._voices = Voices(spec.name, self._hear, self._admits)
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._replacing = Replacing(self, shared.journal)
+        self._ageing, self._warming = Ageing(self), Warming(self.take_up)
+        self._admit, self._changed = shared.admit, shared.changed
         self.rolling = asyncio.Lock()  # new lives one after the other: one such series at a time
-        self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+        self._waiters = Waiters()
         self._loop = asyncio.get_running_loop()
 
     # -- what the operator asks ------------------------------------------------------------------
@@ -77,19 +85,27 @@ class WatcherRunner:
         """Stop, grow, shrink, or take up again: the set's decision, then an event for each slot concerned."""
         self._say_wish(wanted)
         self.wanted, self.numprocesses = wanted, numprocesses
-        self._tell(watcher.reconcile(wanted, numprocesses, self.slots))
+        self.take_up()
+
+    def take_up(self) -> None:
+        """What is wanted, as far as it may be now."""
+        if self._may_begin():
+            self._tell(watcher.reconcile(self.wanted, self.numprocesses, self.slots))
+        self._waiters.look()
 
     def start(self) -> None:
         self._say_wish(True)
         self.wanted = True
-        self._tell(watcher.start(self.numprocesses, self.slots))
+        if self._may_begin():
+            self._tell(watcher.start(self.numprocesses, self.slots))
 
     def restart(self, numprocesses: int | None = None) -> None:
         self._say_wish(True)
         self.wanted = True
         if numprocesses is not None:
             self.numprocesses = numprocesses
-        self._tell(watcher.restart(self.numprocesses, self.slots))
+        if self._may_begin():
+            self._tell(watcher.restart(self.numprocesses, self.slots))
 
     def revise(self, spec: WatcherSpec, identity: Identity, group: WatcherGroup) -> None:
         """What holds from now on; lives that have begun keep what they began with."""
@@ -97,6 +113,7 @@ class WatcherRunner:
         self._template = life.template(spec, self._boot, identity)
         self._names_wid = life.names_wid(spec)
         self._digest = plan.digest(spec)
+        self._ageing.look()
 
     @property
     def current(self) -> WatcherSpec:
@@ -148,6 +165,7 @@ class WatcherRunner:
         """A slot that lived before this arbiter did."""
         self._put(slot)
         self._schedule(slot)
+        self._ageing.consider(slot)
         if slot.instead is not None:
             self._replacing.look_soon()
 
@@ -158,16 +176,19 @@ class WatcherRunner:
 
     def settled(self, condition: Callable[[], bool]) -> asyncio.Future[None]:
         """Done as soon as `condition` holds; it is looked at after each event of this watcher."""
-        done: asyncio.Future[None] = self._loop.create_future()
-        self._waiters.append((condition, done))
-        self._wake()
-        return done
+        return self._waiters.add(condition)
 
     def is_down(self) -> bool:
         return not self.busy
 
     def is_up(self) -> bool:
-        return not any(self.phases[p] for p in (Phase.STARTING, Phase.STOPPING))
+        moving = any(self.phases[p] for p in (Phase.STARTING, Phase.STOPPING))
+        return not moving and self.held is None and not self.is_warming
+
+    @property
+    def is_warming(self) -> bool:
+        """Some of its workers are yet to begin, after warmup_delay."""
+        return self._warming.is_waiting
 
     @property
     def waiting(self) -> int:
@@ -204,7 +225,7 @@ class WatcherRunner:
             case "exited":
                 self._voices.drain(key.wid)
                 # As of the death itself: while no arbiter lived, the worker was not up and its backoff has begun.
-                self.deliver(key.wid, self._exit_event(event_id, key, message), message["at"])
+                self.deliver(key.wid, self._lives.ended(event_id, key, message), message["at"])
             case "refused":
                 held, pid = message["generation"], message["pid"]
                 self.deliver(key.wid, ev.Refused(id=event_id, generation=held, pid=pid))
@@ -256,16 +277,26 @@ class WatcherRunner:
         if isinstance(event, ev.Exited | ev.LaunchFailed):
             self._voices.forget(wid)
         self._schedule(after)
-        if not self.wanted and before.phase is not after.phase and not self.busy:
-            self._journal.tell(self.spec.name, "stopped")
+        if before.phase is not after.phase or before.frozen:
+            self._follow(after)
         if self._replacing.is_active:
             self._replacing.look_soon()
-        self._wake()
+        self._waiters.look()
+
+    def _follow(self, slot: Slot) -> None:
+        """What others do about a slot that is in another phase now, or was thawed."""
+        if not self.wanted and not self.busy and slot.phase is Phase.IDLE:
+            self._journal.tell(self.spec.name, "stopped")
+        if self.spec.max_age > 0:
+            self._ageing.consider(slot)
+        self._changed()
 
     def close(self) -> None:
         """No deadline is kept and no descriptor held any more."""
         for timer in self._timers.values():
             timer.cancel()
+        self._ageing.close()
+        self._warming.close()
         self._notes.close()
         self._voices.close()
         self._lives.close()
@@ -288,6 +319,8 @@ class WatcherRunner:
                 self._spawn(slot, effect, note)
             case do.Signal():
                 self._keeper.signal(self._key(slot.wid, effect.generation), effect.signum)
+                if effect.group:
+                    self._lives.signal_others(slot, effect.signum)
             case do.KillGroup():
                 self._lives.kill(slot.wid, effect.generation)
             case do.RemoveGroup():
@@ -335,25 +368,18 @@ class WatcherRunner:
 
     # -- bookkeeping ---------------------------------------------------------------------------------
 
-    def _exit_event(self, event_id: int, key: Key, message: Message) -> ev.Event:
-        error = message["error"]
-        group = self.group_of(key.wid, key.generation)
-        populated = group.populated()
-        if populated:
-            self._lives.watch(key.wid, key.generation)
-        elif error is not None:
-            return ev.LaunchFailed(
-                id=event_id, generation=key.generation, stage=error["stage"], errno=error["errno"], text=error["text"]
-            )
-        killed = oom(group) if message["code"] != 0 else NOT_KILLED
-        return ev.Exited(
-            id=event_id, generation=key.generation, code=message["code"], signal=message["signal"],
-            oom=killed.verdict, detail=killed.detail, populated=populated,
-            peak=group.memory_peak() if killed.peak is None else killed.peak,
-        )  # fmt: skip
+    def _may_begin(self) -> bool:
+        """What is stopped is held back by nobody, nor what has begun."""
+        if self.wanted and (self.held is not None or not self.busy):
+            before, self.held = self.held, self._admit(self)
+            if self.held not in (None, before):
+                self._journal.tell(self.spec.name, "held", self.held)
+            return self.held is None
+        self.held = None
+        return True
 
     def _tell(self, decisions: watcher.Decisions) -> None:
-        for wid, kind in decisions:
+        for wid, kind in self._warming.pace(self.spec.warmup_delay, decisions, self.slots):
             self.deliver(wid, kind(id=self._journal.next_id()))
 
     def _put(self, slot: Slot) -> None:
@@ -373,14 +399,6 @@ class WatcherRunner:
     def _on_deadline(self, wid: int) -> None:
         self._timers.pop(wid, None)
         self.deliver(wid, ev.DeadlineReached(id=self._journal.next_id()))
-
-    def _wake(self) -> None:
-        for waiter in list(self._waiters):
-            condition, done = waiter
-            if done.done() or condition():
-                self._waiters.remove(waiter)
-                if not done.done():
-                    done.set_result(None)
 
     def _key(self, wid: int, generation: int) -> Key:
         return Key(self.spec.name, wid, generation)

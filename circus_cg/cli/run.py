@@ -18,9 +18,9 @@ from circus_cg.arbiter.boot import Source
 from circus_cg.arbiter.ground import claim, clean_environment, open_network, refuse_a_live_tree, survey
 from circus_cg.config import loader
 from circus_cg.config.findings import told
-from circus_cg.host import dirs, scope
+from circus_cg.host import dirs, pidfile, scope
 from circus_cg.keeper import door, image
-from circus_cg.keeper.boot import arbiter_command, become_keeper, sealed
+from circus_cg.keeper.boot import arbiter_command, become_keeper, is_keeper, sealed
 
 
 @click.command()
@@ -50,8 +50,11 @@ def run(config: str, name: str | None, cgroup_root: str | None) -> None:
     record = replace(ground.record(nofile, places, network), source=source)
     boot = sealed("circus-cg-arbiter-boot", msgspec.json.encode(record))
     taken = image.take()
+    if spec.pidfile is not None:
+        pidfile.write(Path(spec.pidfile), is_keeper)
     become_keeper(
         {
+            **({} if spec.pidfile is None else {"pidfile": spec.pidfile}),
             "instance": uuid.uuid4().hex,
             "arbiter": {"argv": arbiter_command(sys.executable), "env": clean_environment()},
             "pass_fds": [boot, taken.fd, *listener],

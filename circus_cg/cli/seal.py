@@ -46,7 +46,7 @@ def seal(running: ArbiterBoot, source: dict[str, Any]) -> Sealed:
     """The record for the arbiters to come. Raises CircusCgError; then there is nothing to change to."""
     loaded = loader.load_with_notices(Path(source["config"]))
     spec = loader.override(loaded.spec, name=source["name"], cgroup_root=source["cgroup_root"])
-    for option in ("name", "cgroup_root"):
+    for option in ("name", "cgroup_root", "pidfile"):
         old, new = getattr(running.spec, option), getattr(spec, option)
         if old != new:
             raise HostError(

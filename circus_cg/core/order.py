@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable, Mapping, Sequence
 
+from circus_cg.core.restart import exit_code, is_success
+from circus_cg.core.state import Phase, Slot
 from circus_cg.spec import WatcherSpec
 
 
@@ -69,3 +72,52 @@ def _around(start: str, specs: Mapping[str, WatcherSpec], done: set[str]) -> lis
             path[name] = None
             ways.append(sorted(before(specs[name]), reverse=True))
     return []
+
+
+class Standing(enum.Enum):
+    """What others may expect of a watcher."""
+
+    READY = "ready"  # all its workers are, or have done what they were for
+    COMING = "starting"
+    AWAY = "not running"
+
+
+def standing(spec: WatcherSpec, wanted: bool, held: bool, numprocesses: int, slots: Iterable[Slot]) -> Standing:
+    if not wanted:
+        return Standing.AWAY
+    members = [slot for slot in slots if slot.wanted and slot.instead is None]
+    if not held and len(members) >= numprocesses and all(_is_good(spec, slot) for slot in members):
+        return Standing.READY
+    if held or any(slot.phase in (Phase.STARTING, Phase.STOPPING) for slot in members) or len(members) < numprocesses:
+        return Standing.COMING
+    return Standing.AWAY  # some have failed, or wait for another try
+
+
+def obstacle(spec: WatcherSpec, others: Mapping[str, Standing]) -> str | None:
+    """Whom `spec` waits for, in words. A watcher that is not there is never ready."""
+    for name in spec.requires:
+        found = others.get(name, Standing.AWAY)
+        if found is not Standing.READY:
+            return f"requires {name}, which is {found.value}"
+    for name in spec.after:
+        if others.get(name) is Standing.COMING:
+            return f"after {name}, which is {Standing.COMING.value}"
+    return None
+
+
+def ended_for_good(wanted: bool, numprocesses: int, slots: Iterable[Slot]) -> int | None:
+    """The exit code of a watcher none of whose workers will be back by itself: the last one's; None: it is not so."""
+    members = [slot for slot in slots if slot.wanted]
+    if not wanted or not members or len(members) < numprocesses:
+        return None
+    if any(slot.phase not in (Phase.DONE, Phase.FAILED) for slot in members):
+        return None
+    ends = [slot.last_exit for slot in members if slot.last_exit is not None]
+    code = exit_code(max(ends, key=lambda end: end.at, default=None))
+    return code or int(any(slot.phase is Phase.FAILED for slot in members))
+
+
+def _is_good(spec: WatcherSpec, slot: Slot) -> bool:
+    if slot.phase is Phase.DONE:
+        return slot.last_exit is not None and is_success(spec, slot.last_exit)
+    return slot.phase is Phase.READY and not slot.readiness.unwell

@@ -225,6 +225,7 @@ def _begin(at: Moment, slot: Slot, *, asked: bool) -> Step:
         left=0.0,
         ending=None,
         readiness=readiness,
+        luck=at.draw,
     )
     return life, (Spawn(life.generation, at.cause),)
 

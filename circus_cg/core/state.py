@@ -118,6 +118,7 @@ class Slot(msgspec.Struct, frozen=True):
     ending: Ending | None = None  # what its present life is ended for, if for more than an operator's wish
     instead: Instead | None = None  # whom it is to replace; until then it is one more than the watcher's count
     readiness: Readiness = Readiness()
+    luck: float = 0.0  # dealt to its present life: how much of max_age_variance is added
     born: str = ""  # plan.digest of the spec that this life began by
 
     @property

@@ -50,6 +50,13 @@ def reconcile(wanted: bool, numprocesses: int, slots: Mapping[int, Slot]) -> Dec
     return tuple((wid, Stop) for wid in sorted(slot.wid for slot in leaving))
 
 
+def paced(decided: Decisions, slots: Mapping[int, Slot], now: int) -> tuple[Decisions, bool]:
+    """`decided` with at most `now` of the workers that would be more than there are; and whether some are left out."""
+    growth = [wid for wid, kind in decided if kind is Start and not (wid in slots and slots[wid].wanted)]
+    later = set(growth[now:])
+    return tuple(one for one in decided if one[0] not in later), bool(later)
+
+
 def start(numprocesses: int, slots: Mapping[int, Slot]) -> Decisions:
     """The operator's start: as reconcile(), and whoever waits, has failed or is done begins again now."""
     decided = reconcile(True, numprocesses, slots)

@@ -25,7 +25,7 @@ from circus_cg.keeper.messages import VERSION, Message, hello
 from circus_cg.keeper.notify import Notifier
 from circus_cg.keeper.requests import Requests
 from circus_cg.keeper.spawning import Spawning
-from circus_cg.keeper.stopping import LastResort, wait_or_kill
+from circus_cg.keeper.stopping import LastResort, unlink_files, wait_or_kill
 from circus_cg.keeper.upgrade import Stage, Upgrade
 from circus_cg.keeper.workers import Workers
 
@@ -348,8 +348,7 @@ class Keeper:
                 wait_or_kill(pid)
         self._hearing.close_all()
         groups.leave(self._boot.get("places", []))
-        with suppress(OSError, KeyError):
-            os.unlink(self._boot["control"]["path"])
+        unlink_files(self._boot, os.getpid())
 
 
 def describe(status: int) -> str:

@@ -9,6 +9,7 @@ from math import inf
 from circus_cg.keeper import groups
 from circus_cg.keeper.ledger import Held, Ledger, State
 from circus_cg.keeper.log import say
+from circus_cg.keeper.messages import Message
 
 LOOK_EVERY = 0.2  # seconds; a group's end has no descriptor of ours to wait on, and this phase is short
 LEAVING = 5.0  # seconds that arbiter and launcher have to leave at the end
@@ -65,6 +66,17 @@ class LastResort:
 
     def _alive(self, held: Held) -> bool:
         return held.state in (State.LAUNCHING, State.RUNNING) or groups.populated(held.request)
+
+
+def unlink_files(boot: Message, pid: int) -> None:
+    """What stands for this daemon on disk; a pidfile only while it names us."""
+    with suppress(OSError, KeyError):
+        os.unlink(boot["control"]["path"])
+    with suppress(OSError, KeyError):
+        with open(boot["pidfile"], "rb") as file:
+            ours = file.read(32).strip() == str(pid).encode()
+        if ours:
+            os.unlink(boot["pidfile"])
 
 
 def wait_or_kill(pid: int) -> None:

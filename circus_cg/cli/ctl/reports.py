@@ -19,7 +19,11 @@ def status(session: Session, names: tuple[str, ...], json_: bool, watch: float |
     """active, starting, stopping or stopped, for each watcher. Example: circus-cg ctl status 'web*'"""
 
     def lines(found: Document) -> list[str]:
-        return aligned(("WATCHER", "STATUS"), list(found["statuses"].items()))
+        held = found.get("held", {})
+        if not held:
+            return aligned(("WATCHER", "STATUS"), list(found["statuses"].items()))
+        rows = [(name, status, held.get(name, "")) for name, status in found["statuses"].items()]
+        return aligned(("WATCHER", "STATUS", "HELD"), rows)
 
     def ask() -> Document:
         return session.call("status", name=list(names) or None, match="glob")

@@ -2,7 +2,9 @@
 
 import pytest
 
-from circus_cg.core.order import cycle, dependants, sequence
+from circus_cg.core.order import Standing, cycle, dependants, ended_for_good, obstacle, sequence, standing
+from circus_cg.core.slot import Phase
+from circus_cg.core.state import Exit, Readiness, Slot
 from circus_cg.spec import WatcherSpec
 
 
@@ -59,3 +61,57 @@ def test_a_long_chain_is_no_burden() -> None:
     assert sequence(specs)[:2] == ["w19999", "w19998"]
     closed = [*specs, watcher("w20000", after=("w0",))]
     assert len(cycle(closed)) == 20_002
+
+
+# --- What others may expect of a watcher.
+
+WELL = Exit(0, None, "exited", "", 5.0, 100.0)
+BADLY = Exit(3, None, "exited", "", 5.0, 90.0)
+
+
+def slot(wid: int, phase: Phase, **more: object) -> Slot:
+    return Slot(wid=wid, wanted=True, phase=phase, generation=1, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("slots", "expected"),
+    [
+        ([slot(1, Phase.READY), slot(2, Phase.READY)], Standing.READY),
+        ([slot(1, Phase.READY), slot(2, Phase.STARTING)], Standing.COMING),
+        ([slot(1, Phase.READY)], Standing.COMING),
+        ([], Standing.COMING),
+        ([slot(1, Phase.READY), slot(2, Phase.BACKOFF)], Standing.AWAY),
+        ([slot(1, Phase.READY), slot(2, Phase.FAILED)], Standing.AWAY),
+        ([slot(1, Phase.READY), slot(2, Phase.DONE, last_exit=WELL)], Standing.READY),
+        ([slot(1, Phase.READY), slot(2, Phase.DONE, last_exit=BADLY)], Standing.AWAY),
+        ([slot(1, Phase.READY), slot(2, Phase.READY, readiness=Readiness(unwell=("http",)))], Standing.AWAY),
+    ],
+)
+def test_a_watcher_is_ready_when_all_its_workers_are(slots: list[Slot], expected: Standing) -> None:
+    assert standing(watcher("w"), True, False, 2, slots) is expected
+
+
+def test_one_that_is_not_wanted_is_away_and_one_that_is_held_is_coming() -> None:
+    assert standing(watcher("w"), False, False, 1, [slot(1, Phase.READY)]) is Standing.AWAY
+    assert standing(watcher("w"), True, True, 0, []) is Standing.COMING
+    assert standing(watcher("w"), True, False, 0, []) is Standing.READY
+
+
+def test_what_stands_in_the_way_is_said() -> None:
+    web = watcher("web", requires=("db",), after=("log",))
+    assert obstacle(web, {"db": Standing.READY, "log": Standing.READY}) is None
+    assert obstacle(web, {"db": Standing.READY, "log": Standing.AWAY}) is None
+    assert obstacle(web, {"db": Standing.READY, "log": Standing.COMING}) == "after log, which is starting"
+    assert obstacle(web, {"db": Standing.AWAY, "log": Standing.READY}) == "requires db, which is not running"
+    assert obstacle(web, {"log": Standing.READY}) == "requires db, which is not running"
+
+
+def test_a_watcher_has_ended_for_good_with_its_last_workers_code() -> None:
+    done = [slot(1, Phase.DONE, last_exit=BADLY), slot(2, Phase.DONE, last_exit=WELL)]
+    assert ended_for_good(True, 2, done) == 0
+    assert ended_for_good(True, 2, [done[0], slot(2, Phase.FAILED, last_exit=WELL)]) == 1
+    assert ended_for_good(True, 1, done[:1]) == 3
+    assert ended_for_good(True, 2, done[:1]) is None
+    assert ended_for_good(True, 2, [done[0], slot(2, Phase.BACKOFF, last_exit=WELL)]) is None
+    assert ended_for_good(False, 2, done) is None
+    assert ended_for_good(True, 0, []) is None

@@ -6,7 +6,8 @@ The structs refuse unknown fields, so that a typo can't travel.
 
 from __future__ import annotations
 
-from signal import SIGTERM
+from signal import SIGABRT, SIGTERM
+from typing import NamedTuple
 
 import msgspec
 
@@ -64,6 +65,13 @@ class Flapping(Spec, frozen=True, kw_only=True):
     max_retry: int = 5
 
 
+class StopStep(NamedTuple):
+    """A signal that asks a worker to leave, and the seconds it then has."""
+
+    signal: int
+    wait: float
+
+
 class Rlimit(Spec, frozen=True, kw_only=True):
     """Soft and hard value of one resource limit; None is RLIM_INFINITY."""
 
@@ -114,6 +122,46 @@ class PressurePolicy(Spec, frozen=True, kw_only=True):
     pause: float = 15.0  # seconds from one end to the next: memory comes back slowly
 
 
+class Watchdog(Spec, frozen=True, kw_only=True):
+    """A worker that does not say WATCHDOG=1 for `timeout` seconds once it is ready is ended, `signal` first."""
+
+    timeout: float | None = None  # None: it is not watched
+    signal: int = SIGABRT
+
+
+class HealthCheck(Spec, frozen=True, kw_only=True):
+    """A question put to each worker again and again: one of `exec`, `tcp` and `http` says how.
+
+    It fails when `failures` of the last `window` answers were bad, and is passed again after `successes` good ones.
+    """
+
+    name: str
+    kind: str = "liveness"  # liveness: a failure ends the worker | readiness: it is told, and holds growth and reloads
+    exec: tuple[str, ...] = ()  # a command, run as the worker would run it, beside its group
+    tcp: str | None = None  # HOST:PORT, or a port of 127.0.0.1
+    http: str | None = None  # a URL, also https
+    interval: float = 10.0  # seconds from one answer to the next question
+    timeout: float = 3.0
+    failures: int = 3
+    window: int | None = None  # None: as many as `failures`
+    successes: int = 1
+    start_period: float = 0.0  # seconds after the worker became ready, before the first question
+    verify: bool = True  # the certificate of https
+
+
+class UdpWatchdog(Spec, frozen=True, kw_only=True):
+    """circus's watchdog plugin: workers send `pid;time` to a UDP socket, or are replaced."""
+
+    ip: str = "127.0.0.1"
+    port: int = 1664
+    loop_rate: float = 60.0  # seconds between two looks
+    max_count: int = 3  # looks without a word
+    watchers_regex: str = ".*"
+    msg_regex: str = "^(?P<pid>.*);(?P<timestamp>.*)$"
+    stop_signal: int | None = None  # None: the watcher's own
+    graceful_timeout: float | None = None
+
+
 class WatcherSpec(Spec, frozen=True, kw_only=True):
     """One command kept running as `numprocesses` workers."""
 
@@ -122,6 +170,10 @@ class WatcherSpec(Spec, frozen=True, kw_only=True):
     numprocesses: int = 1
     singleton: bool = False  # never more than one worker
     autostart: bool = True
+    priority: int = 0  # the higher ones start first and stop last
+    after: tuple[str, ...] = ()  # watchers that start before this one, and stop after it
+    requires: tuple[str, ...] = ()  # and without whose ready workers it does not begin
+    warmup_delay: float = 0.0  # seconds between the starts of two of its workers
     env: dict[str, str] = {}
     env_file: tuple[str, ...] = ()  # absolute paths; a later file goes before an earlier one, env before all
     copy_env: bool = False  # start from the daemon's own environment
@@ -148,12 +200,27 @@ class WatcherSpec(Spec, frozen=True, kw_only=True):
     stderr: str = "inherit"
     stop_signal: int = SIGTERM
     graceful_timeout: float = 30.0
+    stop: tuple[StopStep, ...] = ()  # instead of the two above, several of them one after the other
+    stop_children: bool = False  # those signals go to everything in the worker's group
+    send_hup: bool = False  # a reload is a SIGHUP to each worker, not a new life
+    restart: str = "always"  # always | on-failure | on-abnormal | never
+    success_exit_status: tuple[int | str, ...] = ()  # codes and names of signals that are no failure
+    restart_prevent_exit_status: tuple[int | str, ...] = ()  # those after which nothing is restarted
+    max_age: float = 0.0  # seconds after which a worker is replaced; 0: never
+    max_age_variance: float = 30.0  # up to so many more, by chance
+    ready: str = "exec"  # exec | notify | fd: what makes a worker ready
+    notification_fd: int = 3  # where `fd` has its pipe
+    start_timeout: float = 90.0  # seconds that it may take to become ready
+    watchdog: Watchdog = Watchdog()
+    health: tuple[HealthCheck, ...] = ()
     min_uptime: float = 1.0  # a life at least this long is no crash at start
     max_retry: int = 5  # exec failures in a row before the slot fails; -1: never
     backoff: Backoff = Backoff()
     flapping: Flapping = Flapping()
     limits: Limits = Limits()  # of each worker
     watcher_limits: Limits = Limits()  # of their sum
+    autoscale: ScalePolicy | None = None  # None: `numprocesses`, until the operator says otherwise
+    memory_policy: MemoryPolicy = MemoryPolicy()
 
 
 class Control(Spec, frozen=True, kw_only=True):
@@ -169,14 +236,38 @@ class Control(Spec, frozen=True, kw_only=True):
     handshake_timeout: float = 5.0
 
 
+class History(Spec, frozen=True, kw_only=True):
+    """What is kept on disk of what happened: events, decisions, and now and then what each watcher uses."""
+
+    age: float = 7 * 86400.0  # seconds; 0: nothing is kept
+    size: int = 64 << 20  # bytes
+    usage: float = 60.0  # seconds between two samples; 0: none
+
+
+class Metrics(Spec, frozen=True, kw_only=True):
+    """Who may read what workers use, by HTTP and without a key; nobody unless `listen` is set."""
+
+    listen: str | None = None  # ADDRESS:PORT, the address IPv4 or [IPv6]
+    workers: bool = True  # series of each worker too
+
+
 class ArbiterSpec(Spec, frozen=True, kw_only=True):
     """A daemon's whole configuration."""
 
     name: str = "default"
     cgroup_root: str | None = None  # path below each hierarchy's mount; None: found from /proc/self/cgroup
     on_missing: str = "refuse"  # refuse | warn: what to do about a limit this host can't enforce
+    warmup_delay: float = 0.0  # seconds between the starts of two watchers
+    exit_with: str | None = None  # the daemon ends when that watcher has ended for good, with its exit code
+    pidfile: str | None = None  # an absolute path
+    loglevel: str = "info"  # of keeper.log.LEVELS
+    logoutput: str | None = None  # an absolute path; None: standard error
     events_kept: int = 10_000  # for who listens late
     control: Control = Control()
+    history: History = History()
+    metrics: Metrics = Metrics()
+    udp_watchdog: UdpWatchdog | None = None
+    pressure: PressurePolicy | None = None  # None: nobody ends for the host's sake
     watchers: tuple[WatcherSpec, ...] = ()
 
     def watcher(self, name: str) -> WatcherSpec | None:

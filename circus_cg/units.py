@@ -157,6 +157,13 @@ def format_bytes(size: int) -> str:
     return f"{value:.1f}".removesuffix(".0") + unit
 
 
+def format_signal(number: int) -> str:
+    """As signal_number() reads it: `TERM`, `RTMIN+2`."""
+    if number in {int(one) for one in signal.Signals}:
+        return signal.Signals(number).name.removeprefix("SIG")
+    return f"RTMIN+{number - signal.SIGRTMIN}" if number > signal.SIGRTMIN else str(number)
+
+
 def format_seconds(seconds: float) -> str:
     """Two units at most: `0.25s`, `12s`, `3m20s`, `2h5m`, `4d3h`."""
     if seconds < 9.995:

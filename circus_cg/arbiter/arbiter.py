@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import os
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from circus_cg.arbiter import execs, roster
+from circus_cg.arbiter import because, execs, lasting, roster
 from circus_cg.arbiter.boot import ArbiterBoot
 from circus_cg.arbiter.execs import Execs
 from circus_cg.arbiter.feed import Feed
+from circus_cg.arbiter.governor import Governors
+from circus_cg.arbiter.health import Health
 from circus_cg.arbiter.intent import Intents
 from circus_cg.arbiter.journal import Journal
+from circus_cg.arbiter.lasting import Lasting
+from circus_cg.arbiter.ordering import Ordering
 from circus_cg.arbiter.pace import Pace
+from circus_cg.arbiter.probes import Probes
+from circus_cg.arbiter.relief import Relief
 from circus_cg.arbiter.runner import Shared, WatcherRunner
 from circus_cg.arbiter.sampler import Sampler
 from circus_cg.arbiter.samples import Samples
+from circus_cg.arbiter.udp_watchdog import Heartbeats
 from circus_cg.cgroup.tree import Tree
 from circus_cg.cgroup.watch import EventHub
 from circus_cg.core.slot import Held, Slot, from_note, rebuild
@@ -29,9 +38,11 @@ from circus_cg.keeper.log import say
 from circus_cg.keeper.messages import Message
 from circus_cg.keeper.wire import Closed
 
+if TYPE_CHECKING:  # it begins after the first spawns
+    from circus_cg.arbiter.history import History
+
 T = TypeVar("T")
 STOPPING = "stopping"  # the arbiter's own note, once the daemon is to end
-STUCK_LIMIT = 10.0  # seconds beyond every graceful_timeout before the end goes on without the stuck
 
 
 class Arbiter:
@@ -40,8 +51,9 @@ class Arbiter:
         self.journal = journal
         self.hub = EventHub()
         self.tree = Tree(boot.layout, boot.spec.name)
-        state = None if boot.state is None else Path(boot.state) / "intent.json"
-        self.intents = Intents(state, hello["instance"])
+        state = None if boot.state is None else Path(boot.state)
+        self.lasting = Lasting(state and state / lasting.FILE)
+        self.intents = Intents(state and state / "intent.json", hello["instance"], self.lasting.over)
         self.runners: dict[str, WatcherRunner] = {}
         self.leaving: dict[str, asyncio.Task[None]] = {}  # watchers on their way out
         self.samples = Samples()
@@ -51,10 +63,27 @@ class Arbiter:
         self.sampler = Sampler(self)
         self.feed = Feed(self)
         self.execs = Execs(self)
+        self.history: History | None = None  # where it is kept on disk
+        self.looking_back = asyncio.Lock()  # what is read of it beside the loop, one answer at a time
+        self.on_reread: list[Callable[[], None]] = []  # called when there is another configuration
+        self.governors = Governors(self)
+        self.relief = Relief(self)
         self.reconfiguring = asyncio.Lock()
-        self.shared = Shared(boot, keeper, self.hub, self.journal)
+        self.ordering = Ordering(self)
+        checking = partial(Health, Probes(self.execs), self.journal, self.spawn_task)
+        self.shared = Shared(
+            boot,
+            keeper,
+            self.hub,
+            self.journal,
+            self.ordering.admit,
+            self.ordering.changed,
+            checking,
+            self.relief.holds,
+        )
         self.started_at = clock.wall()
-        self.stopping = bool(hello["stopping"]) or hello["note"] == STOPPING
+        self.stopping = bool(hello["stopping"]) or hello["note"].startswith(STOPPING)
+        self.exit_status = _status(hello["note"])
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # the keeper is
         self._counts: list[asyncio.Future[Message]] = []
         self._writing = False
@@ -77,12 +106,15 @@ class Arbiter:
             self._on_message(message)
         for runner in self.runners.values():
             runner.sweep()
-        for runner in list(self.runners.values()):
-            if not self.stopping:
+        if not self.stopping:
+            for runner in self.ordering.sequence(self.runners.values()):
                 roster.take_up(self, runner)
+        self.relief.adjust()
         loop.add_reader(self.keeper.fileno(), self._on_readable)
         if self.stopping:
-            self.terminate()
+            self.terminate(self.exit_status)
+        if self.boot.spec.udp_watchdog is not None:
+            self.spawn_task(Heartbeats(self, self.boot.spec.udp_watchdog).run())
         self.keeper.ready(self.summary)
 
     @property
@@ -93,13 +125,18 @@ class Arbiter:
         """Whether who asks may hear of that watcher, known or not: whoever asks the arbiter itself hears of all."""
         return True
 
-    def terminate(self) -> None:
-        """Stop every watcher, remove what we made, let the keeper go. Known to the keeper before it is begun, so that
-        the next arbiter goes on with it.
+    @property
+    def sees_all(self) -> bool:
+        """As `sees`, of every watcher there was or will be."""
+        return True
+
+    def terminate(self, status: int = 0) -> None:
+        """Stop every watcher, remove what we made, let the keeper go and exit with `status`. Known to the keeper before
+        it is begun, so that the next arbiter goes on with it.
         """
-        self.stopping = True
-        self.keeper.note([(None, STOPPING)])
-        self.spawn_task(self._wind_down())
+        self.stopping, self.exit_status = True, status
+        self.keeper.note([(None, f"{STOPPING} {status}")])
+        self.spawn_task(because.carried(self._wind_down()))
 
     def close(self) -> None:
         """Give back what the loop and this process lent; what runs is not touched."""
@@ -109,21 +146,17 @@ class Arbiter:
         loop.remove_writer(self.keeper.fileno())
         for task in self._tasks:
             task.cancel()
+        self.governors.close()
+        self.relief.close()
+        self.ordering.close()
         for runner in self.runners.values():
             runner.close()
         self.hub.close()
 
     async def _wind_down(self) -> None:
         runners = list(self.runners.values())
-        for runner in runners:
-            runner.want(False, runner.numprocesses)
-        patience = max((r.spec.graceful_timeout for r in runners), default=0.0) + STUCK_LIMIT
-        try:
-            async with asyncio.timeout(patience):
-                for runner in runners:
-                    await runner.settled(runner.is_down)
-        except TimeoutError:
-            left = [f"{runner.spec.name} ({runner.busy})" for runner in runners if runner.busy]
+        if stuck := await self.ordering.stop(runners):
+            left = [f"{runner.spec.name} ({runner.busy})" for runner in stuck]
             say(
                 "arbiter", f"cannot end the workers of {', '.join(left)}; the keeper tries, and leaves them if it can't"
             )
@@ -131,7 +164,7 @@ class Arbiter:
             return
         for runner in runners:
             runner.remove_groups()
-        self.keeper.quit(0)
+        self.keeper.quit(self.exit_status)
 
     def _adopt(self, held: Message) -> Message | None:
         """One slot of the inventory; returns an exit that no arbiter has acknowledged."""
@@ -169,10 +202,13 @@ class Arbiter:
         match message["op"]:
             case "spawned" | "exited" | "refused" if message["key"][0] == execs.WATCHER:
                 self.execs.on_news(message)
-            case "spawned" | "exited" | "refused":
+            case "spawned" | "exited" | "refused" | "hears":
                 runner = self.runners.get(message["key"][0])
                 if runner is not None:
                     runner.on_news(message)
+                else:
+                    for fd in message.get("fds", ()):
+                        os.close(fd)
             case "ping":
                 self.keeper.pong()
             case "counts":
@@ -219,6 +255,12 @@ class Arbiter:
         self._tasks.discard(task)
         if not task.cancelled() and (failed := task.exception()) is not None and not self.gone.done():
             self.gone.set_exception(failed)  # a broken arbiter is replaced, not kept
+
+
+def _status(note: str) -> int:
+    """The exit code that a dead arbiter had been told to end with."""
+    _, _, status = note.partition(" ")
+    return int(status) if note.startswith(STOPPING) and status.isdecimal() else 0
 
 
 def _noted(note: str, slot: str) -> Slot | None:

@@ -1,5 +1,8 @@
 """A watcher's spawn requests: what is the same for each life of each of its workers, and what the slot puts in."""
 
+from __future__ import annotations
+
+import hashlib
 import resource
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +11,8 @@ from circus_cg import linux, units
 from circus_cg.arbiter.boot import ArbiterBoot
 from circus_cg.cgroup.group import WorkerGroup
 from circus_cg.config.substitution import references, substitute
+from circus_cg.core.ending import escalation, patience
+from circus_cg.host import dirs
 from circus_cg.host.identity import Identity
 from circus_cg.host.virtualenv import Virtualenv
 from circus_cg.spec import DEFAULT_PATH, Rlimit, WatcherSpec
@@ -32,7 +37,7 @@ def template(spec: WatcherSpec, boot: ArbiterBoot, identity: Identity) -> dict[s
         "oom_score_adj": _oom_score_adj(spec, boot),
         "stdout": spec.stdout,
         "stderr": spec.stderr,
-        "stop": [int(spec.stop_signal), spec.graceful_timeout],
+        "stop": [int(escalation(spec)[0].signal), patience(spec)],
     }
 
 
@@ -50,6 +55,28 @@ def with_wid(asked: dict[str, Any], spec: WatcherSpec, wid: int) -> dict[str, An
     values = {WID: str(wid)}
     own = {key: substitute(asked["env"][key], values) for key in spec.env}
     return {**asked, "argv": [substitute(word, values) for word in spec.cmd], "env": {**asked["env"], **own}}
+
+
+def speaks(spec: WatcherSpec) -> bool:
+    """Its workers are heard: they say when they are ready, or that they are alive."""
+    return spec.ready != "exec" or spec.watchdog.timeout is not None
+
+
+def with_voice(asked: dict[str, Any], spec: WatcherSpec, boot: ArbiterBoot, wid: int) -> dict[str, Any]:
+    """`asked` with what the worker needs to be heard. A socket's path is short, whatever the watcher is called."""
+    asked = {**asked, "env": dict(asked["env"])}
+    if spec.ready == "fd":
+        asked["notification_fd"] = spec.notification_fd
+    if spec.ready == "notify" or spec.watchdog.timeout is not None:
+        if boot.runtime is None:
+            text = "a library's workers have no notify socket; use `ready: fd`, and no watchdog"
+            return {**asked, "failed": {"stage": "notify", "errno": 0, "text": text}}
+        digest = hashlib.blake2s(spec.name.encode(), digest_size=6).hexdigest()
+        asked["notify"] = asked["env"]["NOTIFY_SOCKET"] = str(dirs.notify_directory(boot.runtime) / f"{digest}.{wid}")
+    if spec.watchdog.timeout is not None:
+        asked["env"]["WATCHDOG_USEC"] = str(max(1, round(spec.watchdog.timeout * 1e6)))
+        asked["own_pid"] = ["WATCHDOG_PID"]
+    return asked
 
 
 def _environment(spec: WatcherSpec, boot: ArbiterBoot, identity: Identity) -> dict[str, str]:
@@ -74,7 +101,7 @@ def _within(virtualenv: Virtualenv, environment: Mapping[str, str]) -> dict[str,
 
 
 def _granted(spec: WatcherSpec) -> dict[str, Any]:
-    """What a keeper of messages' version 1 would leave out in silence (keeper.messages.SINCE_2); only what is asked."""
+    """What a keeper of messages' version 1 would leave out in silence (keeper.messages.SINCE); only what is asked."""
     policy, ambient, bounding = spec.sched_policy, spec.ambient_capabilities, spec.bounding_capabilities
     priority = (spec.sched_priority or 1) if policy in linux.REAL_TIME else 0
     asked = {

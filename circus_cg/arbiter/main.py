@@ -27,6 +27,7 @@ async def serve(record: boot.ArbiterBoot, audit: int | None) -> None:
     hello = keeper.hello()
     record = reconfigure.latest(record, hello["instance"])
     arbiter = Arbiter(record, keeper, hello, Journal(kept=record.spec.events_kept))
+    log.log_as({"loglevel": record.spec.loglevel, "logoutput": record.spec.logoutput})
     if arbiter.intents.loglevel is not None:
         log.set_level(arbiter.intents.loglevel)
     asyncio.get_running_loop().set_exception_handler(arbiter.on_broken)
@@ -38,9 +39,11 @@ async def serve(record: boot.ArbiterBoot, audit: int | None) -> None:
     endpoints = control.Endpoints(arbiter, places, audit)
     publishing = importlib.import_module("circus_cg.arbiter.publishing").Publishing(arbiter, places.pubsub_endpoint)
     keeper.ready(arbiter.summary, serving=True)
+    observing = importlib.import_module("circus_cg.arbiter.observing").Observing(arbiter, places)
     try:
         await arbiter.gone
     finally:
+        observing.close()
         publishing.close()
         endpoints.close()
 

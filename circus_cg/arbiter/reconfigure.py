@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from circus_cg.arbiter import roster
 from circus_cg.arbiter.boot import ArbiterBoot, Reread
 from circus_cg.arbiter.intent import write_private
+from circus_cg.core import order
 from circus_cg.errors import CircusCgError, ConfigError, HostError
 from circus_cg.keeper.boot import IMAGE_FD, sealed_command
 from circus_cg.keeper.log import say
@@ -115,22 +116,26 @@ def _refuse(arbiter: Arbiter, new: ArbiterBoot) -> None:
             )
         runner = arbiter.runners.get(spec.name)
         if runner is not None and not arbiter.intents.of(spec.name).removed:
-            roster.refuse_lifting(runner.current, _target(arbiter, spec))
+            roster.refuse_tight(runner, _target(arbiter, spec), "`circus-cg ctl set --force` can do it before")
 
 
 def _apply(arbiter: Arbiter, boot: ArbiterBoot) -> dict[str, Any]:
     old = arbiter.boot.spec
     done: dict[str, Any] = {"added": [], "removed": [], "changed": {}, "failed": {}}
     arbiter.boot = boot
+    arbiter.relief.adjust()
     for spec in old.watchers:
         if boot.spec.watcher(spec.name) is None and _leave(arbiter, spec):
             done["removed"].append(spec.name)
-    for spec in boot.spec.watchers:
+    by_name = {spec.name: spec for spec in boot.spec.watchers}
+    for spec in map(by_name.__getitem__, order.sequence(boot.spec.watchers)):
         try:
             _settle(arbiter, spec, done)
         except (CircusCgError, OSError) as refused:  # the host changed its mind since it was asked
             done["failed"][spec.name] = str(refused)
             say("arbiter", f"cannot make {spec.name} what the configuration says: {refused}", "error")
+    for tell in arbiter.on_reread:
+        tell()
     return done
 
 

@@ -8,12 +8,13 @@ from circus_cg.arbiter.arbiter import Arbiter
 from circus_cg.arbiter.runner import WatcherRunner
 from circus_cg.core.record import exit_document
 from circus_cg.core.slot import Phase, Slot
+from circus_cg.core.state import Readiness
 from circus_cg.core.watcher import status
 from circus_cg.host import clock
 
 
 def status_of(runner: WatcherRunner) -> str:
-    return status(runner.wanted, runner.phases)
+    return "starting" if runner.held is not None or runner.is_warming else status(runner.wanted, runner.phases)
 
 
 async def worker_rows(arbiter: Arbiter, runner: WatcherRunner) -> list[dict[str, Any]]:
@@ -35,6 +36,9 @@ def _row(runner: WatcherRunner, slot: Slot) -> dict[str, Any]:
         "pid": slot.pid if slot.alive else None,
         "phase": slot.phase.value,
         "frozen": slot.frozen,
+        "ready": slot.serving,
+        **_said(slot),
+        "unwell": runner.unwell(slot),
         "cgroup": None,
         "started": _wall(slot.started) if slot.alive else None,
         "restarts": slot.restarts,
@@ -46,9 +50,20 @@ def _row(runner: WatcherRunner, slot: Slot) -> dict[str, Any]:
     if slot.phase in (Phase.STARTING, Phase.READY, Phase.STOPPING) and slot.generation:
         group = runner.group_of(slot.wid, slot.generation)
         usage = group.usage(pressure=False)
-        row |= {"cgroup": group.label, "memory_current": usage.memory_current, "memory_peak": usage.memory_peak}
+        row |= {"cgroup": group.label or None, "memory_current": usage.memory_current, "memory_peak": usage.memory_peak}
         row["cpu_seconds"] = usage.cpu_seconds
     return row
+
+
+def _said(slot: Slot) -> dict[str, Any]:
+    """What it says of itself, and which of its readiness checks it does not pass."""
+    said = slot.readiness if slot.alive else Readiness()
+    return {
+        "status": said.status or None,
+        "says": [word for word in ("reloading", "stopping") if getattr(said, word)],
+        "main_pid": said.main_pid,
+        "watchdog": said.period or None,
+    }
 
 
 def _wall(monotonic: float | None) -> float | None:

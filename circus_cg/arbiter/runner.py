@@ -14,25 +14,35 @@ from typing import Any, NamedTuple, assert_never
 
 from msgspec.structs import replace
 
-from circus_cg.arbiter import life
+from circus_cg.arbiter.ageing import Ageing
 from circus_cg.arbiter.boot import ArbiterBoot
+from circus_cg.arbiter.health import Health
+from circus_cg.arbiter.holding import AGAIN, Holding
 from circus_cg.arbiter.journal import Journal
-from circus_cg.arbiter.lives import NOT_KILLED, LifeGroups, oom
+from circus_cg.arbiter.lives import LifeGroups
+from circus_cg.arbiter.notes import Notes, is_heartbeat
+from circus_cg.arbiter.recipe import Recipe
+from circus_cg.arbiter.replacing import Replacing
+from circus_cg.arbiter.voices import Sender, Voices
+from circus_cg.arbiter.waiting import Waiters
+from circus_cg.arbiter.warming import Warming
 from circus_cg.cgroup.group import WatcherGroup, WorkerGroup
 from circus_cg.cgroup.watch import EventHub
 from circus_cg.core import effects as do
 from circus_cg.core import events as ev
-from circus_cg.core import plan, watcher
-from circus_cg.core.slot import Phase, Slot, step, to_note
-from circus_cg.errors import CgroupError, CircusCgError
+from circus_cg.core import watcher
+from circus_cg.core.load import OwnLoad
+from circus_cg.core.notification import Word
+from circus_cg.core.slot import Exit, Phase, Slot, step, to_note
+from circus_cg.core.state import Reason
 from circus_cg.host import clock
 from circus_cg.host.identity import Identity
 from circus_cg.keeper.client import KeeperClient
 from circus_cg.keeper.log import say, says
-from circus_cg.keeper.messages import Key, Message, is_understood
+from circus_cg.keeper.messages import Key, Message
 from circus_cg.spec import WatcherSpec
 
-AT_REST = (Phase.IDLE, Phase.BACKOFF, Phase.FAILED)  # nothing lives in these
+AT_REST = (Phase.IDLE, Phase.BACKOFF, Phase.FAILED, Phase.DONE)  # nothing lives in these
 
 
 class Shared(NamedTuple):
@@ -42,26 +52,37 @@ class Shared(NamedTuple):
     keeper: KeeperClient
     hub: EventHub
     journal: Journal
+    admit: Callable[[WatcherRunner], str | None]  # None: a watcher may begin; else why not yet
+    changed: Callable[[], None]  # told whenever a worker has come or gone
+    checking: Callable[[WatcherRunner], Health]  # of the health of its workers
+    holds: Callable[[Exit], bool]  # a worker that ended so must not live again yet
 
 
 class WatcherRunner:
     def __init__(self, spec: WatcherSpec, identity: Identity, group: WatcherGroup, shared: Shared) -> None:
         self.spec, self.identity = spec, identity
         self.wanted = False
+        self.held: str | None = None  # why it does not begin, though it is wanted
         self.numprocesses = spec.numprocesses
         self.slots: dict[int, Slot] = {}
         self.phases: Counter[Phase] = Counter()
         self._boot = shared.boot
-        self._template = life.template(spec, shared.boot, identity)
-        self._names_wid = life.names_wid(spec)
-        self._digest = plan.digest(spec)
+        self._recipe = Recipe(spec, shared.boot, identity)
         self._keeper, self._journal = shared.keeper, shared.journal
-        self._lives = LifeGroups(group, shared.hub, self._on_emptied)
-        self._unsaid: dict[int, str] = {}  # notes that wait for the end of the turn
+        self._lives = LifeGroups(group, shared.hub, shared.journal, self._on_emptied)
+        self._notes = Notes(shared.keeper, spec.name)
+        self._voices = Voices(spec.name, self._hear, self._admits)
         self._timers: dict[int, asyncio.TimerHandle] = {}
+        self._holding = Holding(spec.name, shared.holds, shared.journal)
+        self.own_load: dict[int, OwnLoad] = {}  # by wid, as the workers say
+        self._replacing = Replacing(self, shared.journal)
+        self._ageing, self._warming = Ageing(self), Warming(self.take_up)
+        self._admit, self._changed = shared.admit, shared.changed
         self.rolling = asyncio.Lock()  # new lives one after the other: one such series at a time
-        self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+        self._waiters = Waiters()
         self._loop = asyncio.get_running_loop()
+        self._checking = shared.checking
+        self._health = shared.checking(self) if spec.health else None
 
     # -- what the operator asks ------------------------------------------------------------------
 
@@ -69,26 +90,37 @@ class WatcherRunner:
         """Stop, grow, shrink, or take up again: the set's decision, then an event for each slot concerned."""
         self._say_wish(wanted)
         self.wanted, self.numprocesses = wanted, numprocesses
-        self._tell(watcher.reconcile(wanted, numprocesses, self.slots))
+        self.take_up()
+
+    def take_up(self, cause: int | None = None) -> None:
+        """What is wanted, as far as it may be now."""
+        if self._may_begin():
+            self._tell(watcher.reconcile(self.wanted, self.numprocesses, self.slots), cause)
+        self._waiters.look()
 
     def start(self) -> None:
         self._say_wish(True)
         self.wanted = True
-        self._tell(watcher.start(self.numprocesses, self.slots))
+        if self._may_begin():
+            self._tell(watcher.start(self.numprocesses, self.slots))
 
     def restart(self, numprocesses: int | None = None) -> None:
         self._say_wish(True)
         self.wanted = True
         if numprocesses is not None:
             self.numprocesses = numprocesses
-        self._tell(watcher.restart(self.numprocesses, self.slots))
+        if self._may_begin():
+            self._tell(watcher.restart(self.numprocesses, self.slots))
 
     def revise(self, spec: WatcherSpec, identity: Identity, group: WatcherGroup) -> None:
         """What holds from now on; lives that have begun keep what they began with."""
-        self.spec, self.identity, self._lives.group = spec, identity, group
-        self._template = life.template(spec, self._boot, identity)
-        self._names_wid = life.names_wid(spec)
-        self._digest = plan.digest(spec)
+        self.spec, self.identity = spec, identity
+        self._lives.regroup(group)
+        self._recipe = Recipe(spec, self._boot, identity)
+        self._ageing.look()
+        if self._health is not None or spec.health:
+            health = self._health = self._health or self._checking(self)
+            health.renew()
 
     @property
     def current(self) -> WatcherSpec:
@@ -105,8 +137,7 @@ class WatcherRunner:
 
     def outdated(self) -> dict[int, int]:
         """wid -> generation of those born by another spec: while no arbiter lived, the configuration was read again."""
-        slots = self.slots.values()
-        return {slot.wid: slot.generation for slot in slots if slot.alive and slot.born not in ("", self._digest)}
+        return {s.wid: s.generation for s in self.slots.values() if s.alive and s.born not in self._recipe.digests}
 
     def renew(self, lives: Mapping[int, int], spec: WatcherSpec | None = None) -> None:
         """A new life instead of each of these that is still there and wanted; `spec` tells how they are stopped."""
@@ -125,10 +156,26 @@ class WatcherRunner:
     def thaw(self, wids: Iterable[int]) -> None:
         self._tell(tuple((wid, ev.Thaw) for wid in wids))
 
+    def end(self, wid: int, generation: int, reason: Reason, detail: str, signum: int | None = None) -> None:
+        """This life, if it is there still, and not for an operator: what follows is for the restart policy to say."""
+        self.deliver(wid, ev.End(self._journal.next_id(), generation, reason, detail, signum))
+
+    def replace(self, wid: int, generation: int, reason: Reason, detail: str) -> None:
+        """This life by that of another worker, which is ready before it goes; in place where there can't be one more.
+
+        It stays if the other one does not become ready. One at a time in a watcher; the others wait.
+        """
+        self._replacing.ask(wid, generation, reason, detail)
+
     def adopt(self, slot: Slot) -> None:
         """A slot that lived before this arbiter did."""
         self._put(slot)
         self._schedule(slot)
+        if slot.alive:
+            self._lives.watch_oom(slot.wid, slot.generation)
+        self._ageing.consider(slot)
+        if slot.instead is not None:
+            self._replacing.look_soon()
 
     def sweep(self) -> None:
         """Groups of lives that are over, whose removal a dead arbiter still owed."""
@@ -137,16 +184,19 @@ class WatcherRunner:
 
     def settled(self, condition: Callable[[], bool]) -> asyncio.Future[None]:
         """Done as soon as `condition` holds; it is looked at after each event of this watcher."""
-        done: asyncio.Future[None] = self._loop.create_future()
-        self._waiters.append((condition, done))
-        self._wake()
-        return done
+        return self._waiters.add(condition)
 
     def is_down(self) -> bool:
         return not self.busy
 
     def is_up(self) -> bool:
-        return not any(self.phases[p] for p in (Phase.STARTING, Phase.STOPPING))
+        moving = any(self.phases[p] for p in (Phase.STARTING, Phase.STOPPING))
+        return not moving and self.held is None and not self.is_warming
+
+    @property
+    def is_warming(self) -> bool:
+        """Some of its workers are yet to begin, after warmup_delay."""
+        return self._warming.is_waiting
 
     @property
     def waiting(self) -> int:
@@ -155,8 +205,12 @@ class WatcherRunner:
 
     def request_for(self, wid: int, argv: list[str], group: WorkerGroup) -> dict[str, Any]:
         """Another command as this worker would run it, in a group of its own."""
-        request = life.request(self._template, group)
-        return {**(life.with_wid(request, self.spec, wid) if self._names_wid else request), "argv": argv}
+        return self._recipe.command(wid, group, argv)
+
+    def unwell(self, slot: Slot) -> dict[str, str]:
+        """Readiness checks that it does not pass -> what is wrong."""
+        names = slot.readiness.unwell if slot.phase is Phase.READY else ()
+        return {name: "" if self._health is None else self._health.wrong(slot.wid, name) for name in names}
 
     @property
     def group(self) -> WatcherGroup:
@@ -178,12 +232,24 @@ class WatcherRunner:
         match message["op"]:
             case "spawned":
                 self.deliver(key.wid, ev.Spawned(id=event_id, generation=generation, pid=message["pid"]))
+            case "hears":
+                self._voices.take(key.wid, generation, message)
             case "exited":
+                self._voices.drain(key.wid)
                 # As of the death itself: while no arbiter lived, the worker was not up and its backoff has begun.
-                self.deliver(key.wid, self._exit_event(event_id, key, message), message["at"])
+                self.deliver(key.wid, self._lives.ended(event_id, key, message), message["at"])
             case "refused":
                 held, pid = message["generation"], message["pid"]
                 self.deliver(key.wid, ev.Refused(id=event_id, generation=held, pid=pid))
+
+    def _hear(self, wid: int, generation: int, word: Word) -> None:
+        if word.busy is not None or word.backlog is not None:
+            self.own_load[wid] = OwnLoad(generation, clock.now(), word.busy, word.backlog)
+        self.deliver(wid, ev.Told(id=self._journal.next_id(), generation=generation, word=word))
+
+    def _admits(self, wid: int, generation: int, who: Sender) -> bool:
+        slot = self.slots.get(wid)
+        return slot is not None and slot.generation == generation and self._lives.admits(slot, who, self.identity.uid)
 
     def _on_emptied(self, wid: int, generation: int) -> None:
         """While its worker lives that comes with the exit instead."""
@@ -200,27 +266,50 @@ class WatcherRunner:
             say("arbiter", f"{self.spec.name}.{wid} {before.phase} -> {after.phase} because {event}", "debug")
         if after is before:
             if isinstance(event, ev.Exited | ev.LaunchFailed):  # told twice: acknowledged twice
-                self._keeper.ack(self._key(wid, event.generation), to_note(before))
+                self._notes.acknowledge(wid, event.generation, to_note(before))
             return
+        if isinstance(event, ev.Told) and not effects and is_heartbeat(before, after):
+            self._put(after)  # as often as it likes: only the deadline is another
+            self._schedule(after)
+            return
+        self._journal.follow(self.spec.name, wid, event)
         if any(isinstance(effect, do.Spawn) for effect in effects):
-            after = replace(after, born=self._digest)
+            after = replace(after, born=self._recipe.digest)
         self._put(after)
         note = to_note(after)
         for effect in effects:
             self._perform(after, effect, note)
         if any(isinstance(effect, do.Spawn) for effect in effects):
-            self._unsaid.pop(wid, None)  # a spawn carries the note itself
+            self._notes.carried(wid)
         else:
-            self._remember(event, after, note)
+            self._notes.keep(event, before, after, note)
+        if isinstance(event, ev.Exited | ev.LaunchFailed):
+            self._voices.forget(wid)
         self._schedule(after)
-        if not self.wanted and before.phase is not after.phase and not self.busy:
+        if before.phase is not after.phase or before.frozen:
+            self._follow(after)
+        if self._replacing.is_active:
+            self._replacing.look_soon()
+        self._waiters.look()
+
+    def _follow(self, slot: Slot) -> None:
+        """What others do about a slot that is in another phase now, or was thawed."""
+        if not self.wanted and not self.busy and slot.phase is Phase.IDLE:
             self._journal.tell(self.spec.name, "stopped")
-        self._wake()
+        if self.spec.max_age > 0:
+            self._ageing.consider(slot)
+        self._changed()
 
     def close(self) -> None:
         """No deadline is kept and no descriptor held any more."""
         for timer in self._timers.values():
             timer.cancel()
+        self._ageing.close()
+        self._warming.close()
+        self._notes.close()
+        self._voices.close()
+        if self._health is not None:
+            self._health.close()
         self._lives.close()
 
     def remove_groups(self) -> bool:
@@ -229,7 +318,7 @@ class WatcherRunner:
 
     def forget(self) -> None:
         """The keeper's memory of a watcher that is down and will not be back."""
-        self._say_notes()
+        self._notes.say()
         for wid in self.slots:
             self._keeper.forget((self.spec.name, wid))
 
@@ -238,44 +327,27 @@ class WatcherRunner:
     def _perform(self, slot: Slot, effect: do.Effect, note: str) -> None:
         match effect:
             case do.Spawn():
-                self._spawn(slot, effect, note)
+                key = self._key(slot.wid, effect.generation)
+                group = self._lives.begun(slot.wid, effect.generation)
+                self._keeper.spawn(key, self._recipe.life(slot.wid, group, self._keeper.version), note)
+                self._lives.watch_oom(slot.wid, effect.generation)
             case do.Signal():
                 self._keeper.signal(self._key(slot.wid, effect.generation), effect.signum)
+                if effect.group:
+                    self._lives.signal_others(slot, effect.signum)
             case do.KillGroup():
                 self._lives.kill(slot.wid, effect.generation)
             case do.RemoveGroup():
-                self._lives.remove(slot.wid, effect.generation)
+                self._lives.remove_soon(slot.wid, effect.generation)
             case do.Publish():
                 self._journal.publish(self.spec.name, slot.wid, effect)
             case do.FreezeGroup():
-                self._freeze(slot.wid, effect.generation)
+                if not self._lives.freeze(slot.wid, effect.generation):  # then it is not called frozen
+                    self._loop.call_soon(self.deliver, slot.wid, ev.Thaw(id=self._journal.next_id()))
             case do.ThawGroup():
                 self.group_of(slot.wid, effect.generation).thaw()
             case _:
                 assert_never(effect)
-
-    def _spawn(self, slot: Slot, effect: do.Spawn, note: str) -> None:
-        group = self.group_of(slot.wid, effect.generation)
-        request = life.request(self._template, group)
-        if self._names_wid:
-            request = life.with_wid(request, self.spec, slot.wid)
-        if not is_understood(request, self._keeper.version):
-            text = "the running keeper is older than an option of this watcher; restart the daemon"
-            request["failed"] = {"stage": "keeper", "errno": 0, "text": text}
-        try:
-            group.create()
-        except (CgroupError, OSError) as refused:
-            # The keeper files this life as failed: its ledger and ours stay in step.
-            request["failed"] = {"stage": "cgroup", "errno": refused.errno or 0, "text": str(refused)}
-        self._keeper.spawn(self._key(slot.wid, effect.generation), request, note)
-
-    def _freeze(self, wid: int, generation: int) -> None:
-        """One that can't be frozen is not called so."""
-        try:
-            self.group_of(wid, generation).freeze()
-        except (CircusCgError, OSError) as refused:
-            say("arbiter", f"{self.spec.name}.{wid}: {refused}")
-            self._loop.call_soon(self.deliver, wid, ev.Thaw(id=self._journal.next_id()))
 
     def _say_wish(self, wanted: bool) -> None:
         """Said of a watcher that was at rest, or is asked to stop; not of one that a new arbiter finds running."""
@@ -286,46 +358,19 @@ class WatcherRunner:
 
     # -- bookkeeping ---------------------------------------------------------------------------------
 
-    def _exit_event(self, event_id: int, key: Key, message: Message) -> ev.Event:
-        error = message["error"]
-        group = self.group_of(key.wid, key.generation)
-        populated = group.populated()
-        if populated:
-            self._lives.watch(key.wid, key.generation)
-        elif error is not None:
-            return ev.LaunchFailed(
-                id=event_id, generation=key.generation, stage=error["stage"], errno=error["errno"], text=error["text"]
-            )
-        killed = oom(group) if message["code"] != 0 else NOT_KILLED
-        return ev.Exited(
-            id=event_id, generation=key.generation, code=message["code"], signal=message["signal"],
-            oom=killed.verdict, detail=killed.detail, populated=populated,
-            peak=group.memory_peak() if killed.peak is None else killed.peak,
-        )  # fmt: skip
+    def _may_begin(self) -> bool:
+        """What is stopped is held back by nobody, nor what has begun."""
+        if self.wanted and (self.held is not None or not self.busy):
+            before, self.held = self.held, self._admit(self)
+            if self.held not in (None, before):
+                self._journal.tell(self.spec.name, "held", self.held)
+            return self.held is None
+        self.held = None
+        return True
 
-    def _remember(self, event: ev.Event, slot: Slot, note: str) -> None:
-        """With the keeper at once; but that a worker is ready the keeper knows itself, so those notes wait for the end
-        of the turn and go together.
-        """
-        if isinstance(event, ev.Spawned):
-            if not self._unsaid:
-                self._loop.call_soon(self._say_notes)
-            self._unsaid[slot.wid] = note
-            return
-        self._unsaid.pop(slot.wid, None)
-        if isinstance(event, ev.Exited | ev.LaunchFailed):
-            self._keeper.ack(self._key(slot.wid, event.generation), note)
-        else:
-            self._keeper.note([((self.spec.name, slot.wid), note)])
-
-    def _say_notes(self) -> None:
-        if self._unsaid:
-            self._keeper.note([((self.spec.name, wid), note) for wid, note in self._unsaid.items()])
-            self._unsaid.clear()
-
-    def _tell(self, decisions: watcher.Decisions) -> None:
-        for wid, kind in decisions:
-            self.deliver(wid, kind(id=self._journal.next_id()))
+    def _tell(self, decisions: watcher.Decisions, cause: int | None = None) -> None:
+        for wid, kind in self._warming.pace(self.spec.warmup_delay, decisions, self.slots):
+            self.deliver(wid, kind(id=cause or self._journal.next_id()))
 
     def _put(self, slot: Slot) -> None:
         before = self.slots.get(slot.wid)
@@ -333,6 +378,10 @@ class WatcherRunner:
             self.phases[before.phase] -= 1
         self.phases[slot.phase] += 1
         self.slots[slot.wid] = slot
+        if slot.pid is not None and (before is None or before.pid is None):
+            self._lives.born(slot.wid, slot.generation, slot.pid)
+        if self._health is not None:
+            self._health.follow(slot)
 
     def _schedule(self, slot: Slot) -> None:
         timer = self._timers.pop(slot.wid, None)
@@ -343,15 +392,10 @@ class WatcherRunner:
 
     def _on_deadline(self, wid: int) -> None:
         self._timers.pop(wid, None)
+        if self._holding.keeps(self.slots[wid]):
+            self._timers[wid] = self._loop.call_later(AGAIN, self._on_deadline, wid)
+            return
         self.deliver(wid, ev.DeadlineReached(id=self._journal.next_id()))
-
-    def _wake(self) -> None:
-        for waiter in list(self._waiters):
-            condition, done = waiter
-            if done.done() or condition():
-                self._waiters.remove(waiter)
-                if not done.done():
-                    done.set_result(None)
 
     def _key(self, wid: int, generation: int) -> Key:
         return Key(self.spec.name, wid, generation)

@@ -39,6 +39,11 @@ def hierarchy_of(layout: Layout, controller: str) -> Hierarchy | None:
     return layout.of(controller) or layout.of(V1_NAMES.get(controller, controller))
 
 
+def is_v1(layout: Layout, controller: str) -> bool:
+    hierarchy = hierarchy_of(layout, controller)
+    return hierarchy is not None and hierarchy.version == 1
+
+
 def check(layout: Layout, limits: Limits) -> list[Finding]:
     """At most one finding a limit. Reads the hierarchies' roots, makes nothing."""
     found = []

@@ -16,6 +16,7 @@ COLOURS = {
     "starting": "yellow",
     "stopping": "yellow",
     "failed": "red",
+    "done": "cyan",
 }
 
 

@@ -28,8 +28,7 @@ from circus_cg.arbiter.boot import ArbiterBoot, Source
 from circus_cg.arbiter.ground import audit_path, clean_environment, python_path
 from circus_cg.arbiter.reconfigure import latest
 from circus_cg.arbiter.reread import Renewed, renewed
-from circus_cg.core import plan
-from circus_cg.errors import CircusCgError, HostError
+from circus_cg.errors import CircusCgError
 from circus_cg.host.dirs import Dirs
 from circus_cg.keeper import image
 from circus_cg.keeper.boot import arbiter_command, sealed
@@ -42,13 +41,6 @@ def seal(running: ArbiterBoot, source: dict[str, Any]) -> Renewed:
     """The record for the arbiters to come. Raises CircusCgError; then there is nothing to change to."""
     where = Source(path=source["config"], name=source["name"], cgroup_root=source["cgroup_root"], cwd=source.get("cwd"))
     found = renewed(running, where)
-    for old in running.spec.watchers:
-        new = found.record.spec.watcher(old.name)
-        if new and (lifted := plan.lifted(old.watcher_limits, new.watcher_limits)):
-            names = ", ".join(f"watcher_limits.{name}" for name in lifted)
-            raise HostError(
-                f"cannot lift {names} of {old.name!r} while the daemon runs; set a larger value, or restart it"
-            )
     soft, hard = source["nofile"]
     # By the interpreter that runs here, which may be another one from now on.
     own = {"environment": clean_environment(), "python_path": python_path(), "nofile": (soft, hard)}

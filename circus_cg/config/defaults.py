@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 from typing import Any
 
 import msgspec
 from msgspec import NODEFAULT
 
-from circus_cg.config.schema import BYTES, RLIMIT, SECONDS, SIGNAL, UMASK, Unit, fields
-from circus_cg.units import format_bytes, format_seconds
+from circus_cg.config.schema import BYTES, RLIMIT, SECONDS, SIGNAL, STOP_STEP, UMASK, Unit, fields
+from circus_cg.units import format_bytes, format_seconds, format_signal
 
 
 def default_of(struct: type[msgspec.Struct], key: str) -> Any:
@@ -23,7 +22,9 @@ def spelled(value: Any, unit: Unit | None) -> Any:
     if unit == SECONDS:
         return format_seconds(value)
     if unit == SIGNAL:
-        return signal.Signals(value).name.removeprefix("SIG")
+        return format_signal(value)
+    if unit == STOP_STEP:
+        return f"{format_signal(value.signal)} {f'{value.wait:.9f}'.rstrip('0').removesuffix('.')}s"
     if unit == UMASK:
         return f"{value:03o}"
     if unit in (BYTES, RLIMIT):

@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
-from signal import SIGRTMIN, Signals
 from typing import Any
 
 import msgspec
@@ -16,8 +15,8 @@ import yaml
 from circus_cg import units
 from circus_cg.config import schema
 from circus_cg.config.problems import Path
-from circus_cg.config.schema import KEYS, OPTIONS, Unit, fields
-from circus_cg.spec import ArbiterSpec, Rlimit
+from circus_cg.config.schema import KEYS, OPTIONS, Option, Unit, fields
+from circus_cg.spec import ArbiterSpec, Rlimit, StopStep
 
 _FIRST = re.compile(r"[A-Za-z_./](?:[A-Za-z0-9_./+@%=,:~-]*[A-Za-z0-9_./+@%=,~-])?")
 _FURTHER = re.compile(r"(?:[A-Za-z0-9_./+@%=,:~-]*[A-Za-z0-9_./+@%=,~-])")
@@ -57,7 +56,7 @@ def _struct(value: msgspec.Struct, path: Path, comments: Comments) -> Iterator[s
         elif isinstance(one, msgspec.Struct):
             yield from _block(text(key), list(_struct(one, (*path, key), comments)))
         else:
-            yield from _entry(text(key), one, OPTIONS[cls][key].unit)
+            yield from _entry(text(key), one, OPTIONS[cls][key])
 
 
 def _keyed(key: str, values: tuple[msgspec.Struct, ...], path: Path, comments: Comments) -> Iterator[str]:
@@ -70,19 +69,19 @@ def _keyed(key: str, values: tuple[msgspec.Struct, ...], path: Path, comments: C
         yield from _indented(_block(text(name), list(_struct(one, here, comments))))
 
 
-def _entry(name: str, value: Any, unit: Unit | None) -> Iterator[str]:
+def _entry(name: str, value: Any, option: Option) -> Iterator[str]:
     match value:
         case dict():
             yield from _block(name, [f"{text(one)}: {_item(one, item)}" for one, item in value.items()])
-        case tuple() if unit is schema.COMMAND and shlex.join(value) == " ".join(value):
+        case tuple() if option.unit is schema.COMMAND and shlex.join(value) == " ".join(value):
             yield f"{name}: {text(' '.join(value))}"
         case ():
             yield f"{name}: []"
         case tuple():
             yield f"{name}:"
-            yield from (f"  - {_scalar(one, None)}" for one in value)
+            yield from (f"  - {_scalar(one, option.item)}" for one in value)
         case _:
-            yield f"{name}: {_scalar(value, unit)}"
+            yield f"{name}: {_scalar(value, option.unit)}"
 
 
 def _block(name: str, lines: list[str]) -> Iterator[str]:
@@ -164,20 +163,19 @@ def _number(value: float, parse: Callable[[str], float], suffixes: Mapping[str, 
     raise ValueError(f"{value!r} has more digits than a configuration can hold; round it")
 
 
-def _signal(value: int) -> str:
-    if value in {int(one) for one in Signals}:
-        return Signals(value).name.removeprefix("SIG")
-    return f"RTMIN+{value - SIGRTMIN}" if value > SIGRTMIN else str(value)
-
-
 def _umask(value: int) -> str:
     return f"{value:03o}"
+
+
+def _stop_step(step: StopStep) -> str:
+    return f"{units.format_signal(step.signal)} {_seconds(step.wait)}"
 
 
 _WRITERS: dict[str, Callable[[Any], str]] = {
     schema.BYTES.name: _bytes,
     schema.CPUS.name: _cpus,
     schema.SECONDS.name: _seconds,
-    schema.SIGNAL.name: _signal,
+    schema.SIGNAL.name: units.format_signal,
     schema.UMASK.name: _umask,
+    schema.STOP_STEP.name: _stop_step,
 }

@@ -8,8 +8,6 @@ from __future__ import annotations
 import difflib
 from typing import NamedTuple
 
-from msgspec import inspect
-
 from circus_cg.config import schema
 from circus_cg.config.findings import Kind
 from circus_cg.spec import ArbiterSpec, WatcherSpec
@@ -53,18 +51,18 @@ CIRCUS = {
     "statsd": _not_yet(_STATISTICS, _NO),
     "statsd_close_outputs": _never("circus itself does not read it", _NO),
     "multicast_endpoint": _never("nobody on the network is told where a daemon can be controlled"),
-    "warmup_delay": _not_yet("watchers start at once", _NO),
+    "warmup_delay": _acts("seconds between the starts of two watchers"),
     "httpd": _never(_WEB, _NO),
     "httpd_host": _never(_WEB),
     "httpd_port": _never(_WEB),
     "httpd_close_outputs": _never("circus itself does not read it", _NO),
     "debug": _not_yet(_LOG, _NO),
     "debug_gc": _never("it debugs circus, not what it runs", _NO),
-    "pidfile": _not_yet("no file is written; `circus-cg ctl` finds the daemon by its name"),
+    "pidfile": _acts("a file with the daemon's pid, relative to the directory it is started in"),
     "umask": _acts("octal, the mask of every worker"),
-    "loglevel": _not_yet(_LOG, ("", "info")),
-    "logoutput": _not_yet(_LOG, ("", "-", "stdout")),
-    "loggerconfig": _not_yet(_LOG, ("", "default")),
+    "loglevel": _acts("the least that the daemon's log has; critical is error here"),
+    "logoutput": _acts("a file, relative to the directory the daemon is started in; - is standard error"),
+    "loggerconfig": _never("the log is lines of text; loglevel and logoutput say which, and where", ("", "default")),
     "fqdn_prefix": _not_yet("the daemon has no node name"),
     "include": _acts("files and globs from the main file's directory, which must be as trusted as it is"),
     "include_dir": _acts("every *.ini of the directories, in the order of their names"),
@@ -96,13 +94,13 @@ WATCHER = {
     "env": _never("circus itself does not read it here; write an [env:NAME] section"),
     "executable": _never("circus itself does not use it; the first word of cmd is the program"),
     "check_flapping": _never("circus itself no longer uses it; write flapping.active", (*_YES, "")),
-    "warmup_delay": _not_yet("workers start at once", _NO),
-    "priority": _not_yet("watchers start in the order of their names and stop together", ("", "0")),
-    "max_age": _not_yet("workers live as long as they like", ("", "0")),
-    "max_age_variance": _not_yet("workers live as long as they like"),
-    "respawn": _not_yet("a worker that ends is replaced", (*_YES, "")),
-    "send_hup": _not_yet("no SIGHUP is sent; `reload` gives new workers", _NO),
-    "stop_children": _not_yet("only the worker gets the stop signal; what it leaves behind is killed", _NO),
+    "warmup_delay": _acts("seconds between the starts of two workers"),
+    "priority": _acts("the higher ones start first and stop last; within one, by name"),
+    "max_age": _acts("seconds; another worker is ready before an old one goes"),
+    "max_age_variance": _acts("up to so much later, by chance"),
+    "respawn": _acts("False: `restart = never`; a worker that has ended rests as `done`"),
+    "send_hup": _acts("reload sends SIGHUP, and begins no new life"),
+    "stop_children": _acts("the stop signal goes to all that the worker started, not only to its children"),
     "on_demand": _not_yet("workers start at once, not at the first connection", _NO),
     "stdin_socket": _not_yet("a worker's standard input is /dev/null always"),
     "use_sockets": _not_yet("workers inherit no sockets", _NO),
@@ -139,10 +137,14 @@ SOCKET_KEYS = (
 SOCKET = _not_yet("no sockets are opened")
 
 FLAPPING_PLUGIN = "circus.plugins.flapping.Flapping"
+WATCHDOG_PLUGIN = "circus.plugins.watchdog.WatchDog"
+WATCHDOG = {
+    "ip": "ip", "port": "port", "loop_rate": "loop_rate", "max_count": "max_count", "watchers_regex": "watchers_regex",
+    "msg_regex": "msg_regex", "watchers_stop_signal": "stop_signal", "watchers_graceful_timeout": "graceful_timeout",
+}  # fmt: skip # its options by their names here
 _PLUGINS = "circus.plugins."
 PLUGINS = {
     _PLUGINS + "resource_watcher.ResourceWatcher": "limits.memory_max and limits.cpu_max bind each worker",
-    _PLUGINS + "watchdog.WatchDog": "a worker that hangs is not noticed",
     _PLUGINS + "statsd.StatsdEmitter": _STATISTICS,
     _PLUGINS + "statsd.FullStats": _STATISTICS,
     _PLUGINS + "command_reloader.CommandReloader": "a changed program is not noticed",
@@ -194,8 +196,8 @@ def own(cls: type[ArbiterSpec] | type[WatcherSpec]) -> list[str]:
     """The options of ours that may be written, dotted."""
     found = []
     for key, field in schema.fields(cls).items():
-        if isinstance(field.type, inspect.StructType):
-            found += [f"{key}.{one}" for one in schema.fields(field.type.cls)]
+        if (inner := schema.struct_of(field.type)) is not None:
+            found += [f"{key}.{one}" for one in schema.fields(inner)]
         elif key not in _OTHERWISE:
             found.append(key)
     return found

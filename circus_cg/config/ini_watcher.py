@@ -7,15 +7,13 @@ from functools import partial
 from posixpath import join, normpath
 from typing import Any, TypeVar
 
-from msgspec import inspect
-
 from circus_cg.config import ini_keys
 from circus_cg.config.findings import Findings, Kind, Place
 from circus_cg.config.ini_command import LATER, command, leftovers, options
 from circus_cg.config.ini_streams import stream
 from circus_cg.config.ini_surroundings import Expander, Surroundings, is_text
 from circus_cg.config.ini_text import Section, Value
-from circus_cg.config.ini_values import boolean, option_at, rlimit, value_of
+from circus_cg.config.ini_values import boolean, made, option_at, rlimit, value_of
 from circus_cg.config.problems import Path, shown
 from circus_cg.config.schema import expected, fields
 from circus_cg.config.substitution import references
@@ -58,8 +56,13 @@ class WatcherReader:
             else:
                 self._other(key, value)
         for key, found in inner.items():
-            values[key] = _struct(key, found)
+            try:
+                values[key] = made(WatcherSpec, key, found)
+            except ValueError as missing:
+                place = self.findings.where(("watchers", self.name, key, next(iter(found))), self.section.place)
+                self._problem(place, key, str(missing))
         values["flapping"] = self.flapping(rule)
+        self._restart_and_order(values)
         if "virtualenv" in values:
             values["virtualenv"] = normpath(join(here.directory, values["virtualenv"]))
         values["working_dir"] = normpath(join(here.directory, values.get("working_dir") or ""))
@@ -70,6 +73,12 @@ class WatcherReader:
             for text in leftovers(values.get(key) or ""):
                 self._notice(Kind.NOTE, place, f"{key}: {text}")
         return WatcherSpec(**values)
+
+    def _restart_and_order(self, values: dict[str, Any]) -> None:
+        if "respawn" in self._values and not self._flag("respawn"):
+            values.setdefault("restart", "never")
+        for key in {"after", "requires"} & values.keys():  # names are lower case here
+            values[key] = tuple(name.lower() for name in values[key])
 
     def flapping(self, rule: Rule) -> Flapping:
         rule = dict(rule)
@@ -192,9 +201,3 @@ class WatcherReader:
 
     def _notice(self, kind: Kind, place: Place, text: str) -> None:
         self.findings.notice(kind, place, text, self.name)
-
-
-def _struct(key: str, values: dict[str, Any]) -> Any:
-    kind = fields(WatcherSpec)[key].type
-    assert isinstance(kind, inspect.StructType)
-    return kind.cls(**values)

@@ -20,12 +20,16 @@ from circus_cg.config.schema import (
     COMMAND,
     COUNT,
     CPUS,
+    NAMES,
     OPTIONS,
     PATHS,
     RLIMIT,
     RLIMITS,
     SECONDS,
     SIGNAL,
+    STATUSES,
+    STOP_STEP,
+    STOPS,
     UMASK,
     Option,
     Unit,
@@ -58,6 +62,7 @@ PATTERNS: dict[Unit, str] = {
     UMASK: "(?:0o)?[0-7]{1,4}",
     RLIMIT: f"infinity|unlimited|-1|{_SIZE}",
 }
+PATTERNS[STOP_STEP] = rf" *(?:{PATTERNS[SIGNAL]}) +(?:{PATTERNS[SECONDS]}) *"
 _WHOLE = frozenset({BYTES, COUNT, SIGNAL, UMASK, RLIMIT})
 _BOUNDS: dict[Unit, Schema] = {UMASK: {"minimum": 0, "maximum": 777}, RLIMIT: {"minimum": -1}}  # 022 is read as decimal
 
@@ -115,8 +120,10 @@ def _value(kind: inspect.Type, option: Option) -> Schema:
             names = {"pattern": "^[^=]+$"}
             made = {"type": ["object", "null"], "additionalProperties": _ITEM, "propertyNames": names}
         case inspect.VarTupleType():
-            made = {"type": "array", "items": _ITEM}
-            if option.unit in (PATHS, CAPABILITIES):
+            made = {"type": "array", "items": _ITEM if option.item is None else _written(option.item)}
+            if option.unit == STOPS:
+                made = {"anyOf": [{"type": "string"}, made]}
+            elif option.unit in (PATHS, CAPABILITIES, NAMES, STATUSES):
                 made = {"anyOf": [{"type": ["string", "number"]}, made]}
             elif option.unit == COMMAND:
                 made = {"anyOf": [{"type": ["string", "number"], "minLength": 1}, made | {"minItems": 1}]}
@@ -145,9 +152,13 @@ def _scalar(kind: inspect.Type, option: Option) -> Schema:
     return made
 
 
+def _written(unit: Unit) -> Schema:
+    return {"type": "string", "pattern": f"^(?:{PATTERNS[unit]})$"}
+
+
 def _measured(unit: Unit, bounds: Schema) -> Schema:
     number = {"type": "integer" if unit in _WHOLE else "number", **_BOUNDS.get(unit, bounds)}
-    return {"anyOf": [number, {"type": "string", "pattern": f"^(?:{PATTERNS[unit]})$"}]}
+    return {"anyOf": [number, _written(unit)]}
 
 
 def _rlimit() -> Schema:

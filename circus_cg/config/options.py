@@ -10,10 +10,21 @@ from msgspec import UNSET, inspect
 from msgspec.structs import replace
 
 from circus_cg.config import validate
+from circus_cg.config.defaults import spelled
 from circus_cg.config.problems import Path, shown
-from circus_cg.config.schema import KEYS, OPTIONS, Option, expected, fields, from_text, nearest
+from circus_cg.config.schema import (
+    KEYS,
+    OPTIONS,
+    STOP_STEP,
+    Option,
+    expected,
+    fields,
+    from_text,
+    nearest,
+    struct_of,
+)
 from circus_cg.errors import ConfigError
-from circus_cg.spec import ArbiterSpec, Rlimit, WatcherSpec
+from circus_cg.spec import Rlimit, StopStep, WatcherSpec
 
 CIRCUS_RLIMIT = "rlimit_"  # circus's `rlimit_nofile` is our `rlimits.nofile`
 
@@ -27,8 +38,8 @@ def revised(spec: WatcherSpec, options: Mapping[str, Any]) -> WatcherSpec:
     reading = _Reading()
     changed: WatcherSpec = reading.struct(spec, options, ())
     problems = list(reading.problems)
-    for found in validate.problems(ArbiterSpec(watchers=(changed,))):
-        path = found.path[2:]
+    for found in validate.alone(changed):
+        path = found.path
         if not any(path[: len(judged)] == judged for judged in reading.judged):
             problems.append(f"{'.'.join(map(shown, path)) or 'name'}: {found.text}")
     if problems:
@@ -67,7 +78,7 @@ class _Reading:
     def struct(self, old: Any, given: Mapping[str, Any], path: Path) -> Any:
         cls: type[msgspec.Struct] = type(old)
         known = fields(cls)
-        for key, value in given.items():
+        for key, value in sorted(given.items(), key=lambda one: not _is_required(cls, one[0])):
             head, *rest = [key] if key in known else key.split(".", 1) if path else _split(key)
             here = (*path, head)
             if head not in known:
@@ -75,7 +86,7 @@ class _Reading:
                 continue
             field = known[head]
             if rest:
-                read = self._part(field.type, getattr(old, head), rest[0], value, here)
+                read = self._part(_held(field.type), getattr(old, head), rest[0], value, here)
             elif value is None and not field.required:
                 read = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
             else:
@@ -87,6 +98,8 @@ class _Reading:
     def _part(self, kind: inspect.Type, old: Any, key: str, value: Any, path: Path) -> Any:
         """`key` alone of a struct or mapping."""
         match kind:
+            case inspect.StructType(cls=cls) if old is None:
+                return self._new(cls, {key: value}, path)
             case inspect.StructType():
                 return self.struct(old, {key: value}, path)
             case inspect.DictType(value_type=inner):
@@ -109,19 +122,28 @@ class _Reading:
             case inspect.StructType(cls=cls) if cls is Rlimit and not isinstance(value, Mapping):
                 read = self._rlimit(value, path)
             case inspect.StructType(cls=cls) if isinstance(value, Mapping):
-                read = self.struct(cls(), value, path)
+                read = self._new(cls, value, path)
             case inspect.VarTupleType(item_type=inspect.StructType(cls=cls)) if isinstance(value, Mapping):
                 read = self._keyed(cls, value, path)
             case inspect.VarTupleType(item_type=inspect.StructType()) if value:
                 read = self._wrong(path, "a mapping", value)
             case inspect.VarTupleType(item_type=item) if isinstance(value, list | tuple):
-                read = self._all([self._value(item, None, one, path) for one in value])
+                each = option and option._replace(unit=option.item)
+                read = self._all([self._value(item, each, one, path) for one in value])
             case inspect.DictType(value_type=inner) if isinstance(value, Mapping):
                 items = {str(key): self._value(inner, None, one, (*path, str(key))) for key, one in value.items()}
                 read = UNSET if UNSET in items.values() else items
             case _:
                 read = self._scalar(kind, option, value, path)
         return read
+
+    def _new(self, cls: type[msgspec.Struct], value: Mapping[str, Any], path: Path) -> Any:
+        """From the defaults."""
+        required = [name for name, field in fields(cls).items() if field.required]
+        if missing := [name for name in required if value.get(name) is None]:
+            self._tell(path, f"{_dotted((*path, missing[0]))} is missing; give it too")
+            return UNSET
+        return self.struct(cls(**dict.fromkeys(required)), value, path)
 
     def _keyed(self, cls: type[msgspec.Struct], value: Mapping[str, Any], path: Path) -> Any:
         items = []
@@ -174,6 +196,23 @@ _KINDS: dict[type, str] = {
 }  # fmt: skip
 
 
+def _is_required(cls: type[msgspec.Struct], key: str) -> bool:
+    """A part without which there is no whole, so that it is read before the others."""
+    head, _, tail = key.partition(".")
+    field = fields(cls).get(head)
+    inner = None if field is None else struct_of(field.type)
+    return inner is not None and tail in fields(inner) and fields(inner)[tail].required
+
+
+def _held(kind: inspect.Type) -> inspect.Type:
+    """What an option holds that may hold none."""
+    match kind:
+        case inspect.UnionType(types=(inner, inspect.NoneType())):
+            return inner
+        case _:
+            return kind
+
+
 def _split(key: str) -> list[str]:
     """`limits.memory_max` -> both parts; circus's `rlimit_nofile` -> ours."""
     if key.startswith(CIRCUS_RLIMIT):
@@ -198,10 +237,12 @@ def _text(value: Any) -> str:
     return f"{value:.9f}".rstrip("0").removesuffix(".") if isinstance(value, float) else str(value)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any) -> Any:  # noqa: PLR0911 - one a kind of value
     match value:
         case Rlimit():
             return [value.soft, value.hard]
+        case StopStep():
+            return spelled(value, STOP_STEP)  # as it is written
         case msgspec.Struct():
             return {field: _plain(getattr(value, field)) for field in value.__struct_fields__}
         case tuple() if value and isinstance(value[0], msgspec.Struct):

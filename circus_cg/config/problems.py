@@ -16,6 +16,11 @@ MAX_PATH = 4096  # characters of a file's name in a message
 SHOWN = 64  # characters of somebody else's text in a message
 
 
+class Problem(NamedTuple):
+    path: Path
+    text: str
+
+
 class _Place(NamedTuple):
     """In the order of what was read."""
 

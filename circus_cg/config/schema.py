@@ -9,63 +9,56 @@ import difflib
 import functools
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from msgspec import inspect
 
 from circus_cg import linux, units
+from circus_cg.config import control_schema, health_schema, observing_schema, scaling
 from circus_cg.config.document import Document, Part
-from circus_cg.config.words import command_words
-from circus_cg.spec import ArbiterSpec, Backoff, Control, Flapping, IoMax, Limits, Rlimit, WatcherSpec
+from circus_cg.config.option import (
+    BYTES,
+    CAPABILITIES,
+    COMMAND,
+    COUNT,
+    CPUS,
+    MAX_SECONDS,
+    MAX_WORKERS,
+    NAMES,
+    PAGE,
+    PATHS,
+    RLIMIT,
+    SECONDS,
+    SIGNAL,
+    STATUSES,
+    STOP_STEP,
+    STOPS,
+    UMASK,
+    Option,
+    Unit,
+)
+from circus_cg.spec import (
+    ArbiterSpec,
+    Backoff,
+    Flapping,
+    HealthCheck,
+    IoMax,
+    Limits,
+    Rlimit,
+    WatcherSpec,
+)
 
-
-class Unit(NamedTuple):
-    """How an option is written as one text; `none` is the word for None."""
-
-    name: str
-    parse: Callable[[str], Any]
-    none: str | None = None
-
-
-class Option(NamedTuple):
-    """`least` and `most` include themselves, and `most` comes with `least`.
-
-    `also` are other people's names for it, to guess what was meant. `words` are texts with a meaning of their own.
-    `absent` says what None means. In what `expands` a `$(circus.env.NAME)` is replaced.
-    """
-
-    description: str
-    unit: Unit | None = None  # None: the type says how it is written
-    least: float | None = None
-    most: float | None = None
-    choices: tuple[str, ...] = ()
-    also: tuple[str, ...] = ()
-    words: tuple[str, ...] = ()
-    absent: str = ""
-    expands: bool = False
-
-
-_NAMES = re.compile(r"[^,\s]+")
-
-BYTES = Unit("bytes such as 512M", units.parse_bytes, none="max")
-CPUS = Unit("CPUs such as 1.5", units.parse_cpus, none="max")
-COUNT = Unit("a whole number", units.parse_count, none="max")
-SECONDS = Unit("seconds such as 30s or 500ms", units.parse_seconds)
-SIGNAL = Unit("a signal such as TERM", units.signal_number)
-UMASK = Unit("an octal mask such as 022", units.parse_umask)
-RLIMIT = Unit("a number, a size or infinity", units.parse_rlimit)
-COMMAND = Unit("a command: a list or text", command_words)
-PATHS = Unit("a path, or a list of paths", lambda text: (text,))
-CAPABILITIES = Unit("names such as net_bind_service: a list or text", lambda text: tuple(_NAMES.findall(text)))
+__all__ = [
+    "BYTES", "CAPABILITIES", "COMMAND", "COUNT", "CPUS", "KEYS", "MAX_SECONDS", "MAX_WORKERS", "NAMES", "OPTIONS",
+    "PATHS", "RLIMIT", "RLIMITS", "SECONDS", "SIGNAL", "STATUSES", "STOPS", "STOP_STEP", "STREAMS", "UMASK", "Option",
+    "Unit", "expected", "fields", "from_text", "nearest", "struct_of",
+]  # fmt: skip
 
 _NUMBER = re.compile("[0-9]{1,10}")
 
-MAX_SECONDS = 1e9  # 31 years; what is longer is a slip, and clocks should not overflow
-MAX_WORKERS = 100_000
-PAGE = 4096  # bytes: the kernel rounds a smaller limit down to nothing
-
 STREAMS = ("inherit", "null")
+LEVELS = ("debug", "info", "warning", "error")
 DAEMONS, USERS = "the daemon's", "the user's own"
 _WEIGHT = "its share among its siblings; the kernel's default is 100"
 
@@ -73,8 +66,25 @@ _ARBITER = {
     "name": Option("the daemon's name: its directories, groups and lock"),
     "cgroup_root": Option("a path below each hierarchy's mount, `/` is the mount itself", absent="found"),
     "on_missing": Option("what to do about what this host can't enforce or grant", choices=("refuse", "warn")),
+    "warmup_delay": Option("so long after one watcher the next one starts", SECONDS, 0, MAX_SECONDS),
+    "exit_with": Option(
+        "a watcher: when its workers have ended for good the daemon stops, and exits with the last one's code",
+        also=("exit_on",),
+        absent="the daemon runs until it is stopped",
+    ),
+    "pidfile": Option("a file for the daemon's pid: an absolute path", also=("pid_file",), absent="there is none"),
+    "loglevel": Option("the least that the daemon's log has", choices=LEVELS, also=("log_level",)),
+    "logoutput": Option(
+        "the file that the daemon's log is appended to: an absolute path",
+        also=("log_output", "logfile"),
+        absent="standard error",
+    ),
     "events_kept": Option("so many events can be asked for after they happened", least=100, most=1_000_000),
     "control": Option("who may operate it from afar: nobody unless it says so", also=("endpoint", "remote", "rpc")),
+    "history": Option("what is kept on disk of what happened", also=("events_history", "database")),
+    "metrics": Option("what workers use, for Prometheus: nobody is served unless it says so", also=("openmetrics",)),
+    "udp_watchdog": Option("circus's watchdog plugin: workers send `pid;time` to a UDP socket", absent="none"),
+    "pressure": scaling.PRESSURE,
     "watchers": Option("NAME: a mapping of the watcher's options", also=("services", "programs", "processes")),
 }
 
@@ -84,32 +94,6 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
         **_ARBITER,
         "include": Option("files with more watchers: names or patterns such as `shop.d/*.yaml`", also=("includes",)),
         "env": Option("the environment of all watchers; a watcher's own goes before it", expands=True),
-    },
-    Control: {
-        "tcp": Option(
-            "`tcp://ADDRESS:PORT` to listen on: IPv4, IPv6 in brackets; `[::]` is all of both, `*` all of IPv4",
-            also=("endpoint", "listen", "port", "bind"),
-            absent="nothing listens on the network",
-        ),
-        "keys": Option(
-            "the directory of the server's key and of the list of who may come: an absolute path",
-            also=("keyring", "authorized"),
-            absent="`/etc/circus-cg/keys`",
-        ),
-        "audit": Option(
-            "the file, mode 0600, that gets a line for each command: an absolute path",
-            also=("audit_log", "log"),
-            absent="`audit.log` in the state directory",
-        ),
-        "rate": Option("requests of one key that are served in a second", least=0.1, most=1e6, also=("rate_limit",)),
-        "burst": Option("so many at once after a pause", least=1, most=1_000_000),
-        "queue": Option("so many more wait for their turn; the next are refused", least=0, most=10_000),
-        "connections": Option(
-            "connections at the same time, half of them of one key", least=2, most=10_000, also=("max_connections",)
-        ),
-        "handshake_timeout": Option(
-            "so long may a connection take to show its key", SECONDS, 0.1, 3600, also=("handshake_ivl",)
-        ),
     },
     Part: {"watchers": _ARBITER["watchers"]},
     WatcherSpec: {
@@ -128,6 +112,18 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
         ),
         "singleton": Option("never more than one worker: `incr` and `set` beyond that are refused"),
         "autostart": Option("start with the daemon"),
+        "priority": Option("watchers with a higher one start first and stop last", also=("order",)),
+        "after": Option(
+            "watchers that are started before this one, and stopped after it",
+            NAMES,
+            also=("depends_on", "start_after"),
+        ),
+        "requires": Option(
+            "as `after`; and without a ready worker of each of them none begins here",
+            NAMES,
+            also=("require", "needs", "wants"),
+        ),
+        "warmup_delay": Option("so long after one worker the next one starts", SECONDS, 0, MAX_SECONDS),
         "env": Option("added to the workers' environment", also=("environment", "environ"), expands=True),
         "env_file": Option(
             "files of `NAME=value` lines, `$` stays as written; what is in `env` goes before them",
@@ -155,7 +151,7 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
         "gid": Option("their group, name or number", least=0, most=2**32 - 2, also=("group",), absent=USERS),
         "groups": Option("their supplementary groups, names or numbers", least=0, most=2**32 - 2, absent=USERS),
         "umask": Option("file mode creation mask", UMASK, least=0, most=0o777, absent=DAEMONS),
-        "nice": Option("scheduling priority", least=-20, most=19, also=("priority",), absent=DAEMONS),
+        "nice": Option("scheduling priority", least=-20, most=19, also=("niceness",), absent=DAEMONS),
         "sched_policy": Option(
             "scheduling policy", choices=tuple(linux.POLICIES), also=("cpu_scheduling_policy",), absent=DAEMONS
         ),
@@ -197,17 +193,56 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
             MAX_SECONDS,
             also=("stop_timeout", "stopwaitsecs", "kill_timeout"),
         ),
+        "stop": Option(
+            "instead of both, several signals one after the other: `[TERM 10s, INT 5s]`; then the group is killed",
+            STOPS,
+            also=("stop_sequence", "escalation"),
+            item=STOP_STEP,
+        ),
+        "stop_children": Option("those signals go to all that is in the worker's group", also=("stopasgroup",)),
+        "send_hup": Option("`reload` sends SIGHUP to each worker, and begins no new life"),
+        "restart": Option(
+            "which ends are followed by a new life; a worker whose end is not rests as `done`",
+            choices=("always", "on-failure", "on-abnormal", "never"),
+            also=("respawn", "autorestart", "restart_policy"),
+        ),
+        "success_exit_status": Option(
+            "codes (0 to 255) and signals that are no failure; 0, HUP, INT, TERM and PIPE never are",
+            STATUSES,
+            least=0,
+            most=255,
+            also=("exitcodes",),
+        ),
+        "restart_prevent_exit_status": Option(
+            "codes and signals after which nothing is restarted, whatever `restart` says",
+            STATUSES,
+            least=0,
+            most=255,
+            also=("stop_exit_codes",),
+        ),
+        "max_age": Option(
+            "so long after its start a worker is replaced, by one that is ready before it goes; 0: never",
+            SECONDS,
+            0,
+            MAX_SECONDS,
+            also=("runtime_max_sec", "max_lifetime"),
+        ),
+        "max_age_variance": Option("up to so much later, by chance", SECONDS, 0, MAX_SECONDS),
+        **health_schema.OF_A_WATCHER,
         "min_uptime": Option(
             "a life at least this long is no crash at start", SECONDS, 0, MAX_SECONDS, also=("startsecs",)
         ),
         "max_retry": Option(
             "failures to exec in a row before the slot fails; -1: never", least=-1, also=("startretries",)
         ),
-        "backoff": Option("the delay before a restart", also=("restart_delay", "restart")),
+        "backoff": Option("the delay before a restart", also=("restart_delay",)),
         "flapping": Option("when to stop restarting for a while"),
         "limits": Option("of each worker", also=("resources",)),
         "watcher_limits": Option("of the sum of the watcher's workers", also=("pool_limits", "group_limits")),
+        "autoscale": scaling.AUTOSCALE,
+        "memory_policy": scaling.MEMORY_POLICY,
     },
+    **scaling.SCALING,
     Backoff: {
         "initial": Option("the first delay, doubled each time", SECONDS, 0, MAX_SECONDS, also=("min", "delay")),
         "max": Option("the longest delay", SECONDS, 0, MAX_SECONDS, also=("maximum",)),
@@ -219,6 +254,9 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
         "retry_in": Option("then wait so long", SECONDS, 0, MAX_SECONDS),
         "max_retry": Option("after so many waits the slot fails; -1: never", least=-1),
     },
+    **control_schema.OPTIONS,
+    **health_schema.OPTIONS,
+    **observing_schema.OPTIONS,
     Rlimit: {
         "soft": Option("what the worker starts with", RLIMIT),
         "hard": Option("what it may raise it to", RLIMIT),
@@ -250,7 +288,11 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
     },
 }
 
-KEYS: dict[type[msgspec.Struct], str] = {WatcherSpec: "name", IoMax: "device"}  # written as the key of a mapping
+KEYS: dict[type[msgspec.Struct], str] = {
+    WatcherSpec: "name",
+    IoMax: "device",
+    HealthCheck: "name",
+}  # written as the key of a mapping
 
 RLIMITS = (
     "as", "core", "cpu", "data", "fsize", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "rttime",
@@ -264,6 +306,13 @@ def fields(struct: type[msgspec.Struct]) -> dict[str, inspect.Field]:
     described = inspect.type_info(struct)
     assert isinstance(described, inspect.StructType)
     return {field.encode_name: field for field in described.fields if field.encode_name != KEYS.get(struct)}
+
+
+def struct_of(kind: inspect.Type) -> type[msgspec.Struct] | None:
+    """The struct that an option holds, if it holds one or none."""
+    if isinstance(kind, inspect.UnionType):
+        kind = next((one for one in kind.types if not isinstance(one, inspect.NoneType)), kind)
+    return kind.cls if isinstance(kind, inspect.StructType) else None
 
 
 def expected(kind: inspect.Type, unit: Unit | None) -> str:
@@ -283,19 +332,24 @@ def expected(kind: inspect.Type, unit: Unit | None) -> str:
             return "text"
 
 
+_PLAIN: dict[type[inspect.Type], Callable[[str], Any]] = {
+    inspect.BoolType: units.parse_bool,
+    inspect.IntType: units.parse_integer,
+    inspect.FloatType: units.parse_float,
+}
+
+
 def from_text(kind: inspect.Type, unit: Unit | None, text: str) -> Any:
     """The value of an option whose type is no list, mapping or struct unless its unit reads one. Raises ValueError."""
     if unit is not None:
         return None if text == unit.none else unit.parse(text)
     match kind:
-        case inspect.BoolType():
-            return units.parse_bool(text)
-        case inspect.IntType():
-            return units.parse_integer(text)
-        case inspect.FloatType():
-            return units.parse_float(text)
+        case inspect.BoolType() | inspect.IntType() | inspect.FloatType():
+            return _PLAIN[type(kind)](text)
         case inspect.StrType():
             return text
+        case inspect.UnionType(types=(inner, inspect.NoneType())):
+            return from_text(inner, None, text)
         case inspect.UnionType():  # a name or a number
             return int(text) if _NUMBER.fullmatch(text) else text
         case _:
@@ -310,8 +364,8 @@ def nearest(struct: type[msgspec.Struct], key: str) -> str | None:
         if plain == name or plain in OPTIONS[struct][name].also:
             return name
     for parent, field in own.items():
-        if isinstance(field.type, inspect.StructType):
-            for name, option in OPTIONS[field.type.cls].items():
+        if (inner := struct_of(field.type)) is not None:
+            for name, option in OPTIONS[inner].items():
                 if plain == name or plain in option.also:
                     return f"{parent}.{name}"
     return next(iter(difflib.get_close_matches(plain, own, n=1)), None)

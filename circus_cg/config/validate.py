@@ -10,13 +10,17 @@ import ipaddress
 import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from circus_cg import linux, units
-from circus_cg.config.problems import Path
-from circus_cg.config.schema import KEYS, OPTIONS, RLIMITS, STREAMS, Option
+from circus_cg.config import validate_health
+from circus_cg.config.problems import Path, Problem
+from circus_cg.config.scaling import pressure_problems, scale_problems
+from circus_cg.config.schema import KEYS, MAX_SECONDS, OPTIONS, RLIMITS, STREAMS, Option
+from circus_cg.core import order
+from circus_cg.core.memory import lacks_pressure_rule
 from circus_cg.spec import ArbiterSpec, Backoff, Control, Limits, Rlimit, WatcherSpec
 
 MAX_NAME = 64  # characters
@@ -31,18 +35,27 @@ _VERSION = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}")
 _DEVICE = re.compile(r"[0-9]{1,7}:[0-9]{1,7}|/dev/.+")
 
 
-class Problem(NamedTuple):
-    path: Path
-    text: str
-
-
 def problems(spec: ArbiterSpec) -> Iterator[Problem]:
     """All that is wrong with `spec`."""
     yield from _ranges(spec, ())
     yield from _name(spec.name, ("name",))
     if spec.cgroup_root is not None:
         yield from _cgroup_root(spec.cgroup_root)
+    for key, example in (("pidfile", "/run/shop.pid"), ("logoutput", "/var/log/shop.log")):
+        path = getattr(spec, key)
+        if path is not None and not path.startswith("/"):
+            yield Problem((key,), f"{path[:MAX_NAME]!r} is no absolute path; expected one such as {example}")
     yield from _control(spec.control)
+    if spec.metrics.listen is not None and not _is_address(spec.metrics.listen):
+        yield Problem(
+            ("metrics", "listen"),
+            f"{spec.metrics.listen[:MAX_NAME]!r} can't be listened on; expected such as 127.0.0.1:9187 or [::1]:9187",
+        )
+    if spec.pressure is not None:
+        for key, text in pressure_problems(spec.pressure):
+            yield Problem(("pressure", key), text)
+    if spec.udp_watchdog is not None:
+        yield from validate_health.udp_watchdog(spec.udp_watchdog, ("udp_watchdog",))
     seen: dict[str, str] = {}
     for watcher in spec.watchers:
         path = ("watchers", watcher.name)
@@ -50,6 +63,13 @@ def problems(spec: ArbiterSpec) -> Iterator[Problem]:
             yield Problem(path, f"collides with watcher {other!r}; choose names that differ in more than case")
         seen[watcher.name.casefold()] = watcher.name
         yield from watcher_problems(watcher, path)
+    yield from _order(spec)
+
+
+def alone(spec: WatcherSpec) -> Iterator[Problem]:
+    """All that is wrong with a watcher, whatever others there are."""
+    yield from _ranges(spec, ())
+    yield from watcher_problems(spec)
 
 
 def watcher_problems(spec: WatcherSpec, path: Path = ()) -> Iterator[Problem]:
@@ -64,6 +84,7 @@ def watcher_problems(spec: WatcherSpec, path: Path = ()) -> Iterator[Problem]:
         if directory is not None and not directory.startswith("/"):
             yield Problem((*path, key), f"{directory!r} is no absolute path; expected one such as {example}")
     yield from _surroundings(spec, path)
+    yield from _ends(spec, path)
     for stream in ("stdout", "stderr"):
         target = getattr(spec, stream)
         if target not in STREAMS and not target.startswith("/"):
@@ -80,8 +101,23 @@ def watcher_problems(spec: WatcherSpec, path: Path = ()) -> Iterator[Problem]:
     for name, limit in spec.rlimits.items():
         yield from _rlimit(name, limit, (*path, "rlimits", name))
     yield from _backoff(spec.backoff, (*path, "backoff"))
+    yield from validate_health.watcher(spec, path)
     for key in ("limits", "watcher_limits"):
         yield from _limits(getattr(spec, key), (*path, key))
+    yield from _policies(spec, path)
+
+
+def _policies(spec: WatcherSpec, path: Path) -> Iterator[Problem]:
+    if spec.autoscale is not None:
+        for key, text in scale_problems(spec.autoscale):
+            yield Problem((*path, "autoscale", key), text)
+        if spec.singleton and spec.autoscale.max > 1:
+            yield Problem((*path, "autoscale", "max"), f"{spec.autoscale.max} are too many for a singleton; expected 1")
+    if lacks_pressure_rule(spec.limits, spec.memory_policy):
+        yield Problem(
+            (*path, "limits", "memory_high"),
+            "alone it slows a worker down without end; set memory_policy.stalled_at, or memory_max instead",
+        )
 
 
 def _ranges(spec: msgspec.Struct, path: Path) -> Iterator[Problem]:
@@ -165,6 +201,11 @@ def _is_endpoint(text: str) -> bool:
     return True
 
 
+def _is_address(text: str) -> bool:
+    """As in an endpoint; all of IPv4 is 0.0.0.0."""
+    return not text.startswith("*") and _is_endpoint(f"tcp://{text}")
+
+
 def _identity(value: str | int | None, path: Path) -> Iterator[Problem]:
     if isinstance(value, str) and (not value or ":" in value or value.startswith("-")):
         yield Problem(path, f"{value!r} is wrong; expected a name or a number")
@@ -181,6 +222,45 @@ def _surroundings(spec: WatcherSpec, path: Path) -> Iterator[Problem]:
         )
     if spec.virtualenv is not None and ":" in spec.virtualenv:
         yield Problem((*path, "virtualenv"), f"{spec.virtualenv!r} has a ':', which PATH can't hold; move it")
+
+
+def _ends(spec: WatcherSpec, path: Path) -> Iterator[Problem]:
+    """How a worker ends, and what follows."""
+    for step in spec.stop:
+        if step.signal not in range(1, 65) or not 0 <= step.wait <= MAX_SECONDS:
+            text = f"signal {step.signal} and {step.wait:g} s are out of range; expected 1 to 64, and up to 31 years"
+            yield Problem((*path, "stop"), text)
+    for key in ("success_exit_status", "restart_prevent_exit_status"):
+        for status in getattr(spec, key):
+            if isinstance(status, str):
+                try:
+                    units.signal_number(status)
+                except ValueError:
+                    text = f"{status[:MAX_NAME]!r} is neither a code nor a signal; expected such as 75 or TERM"
+                    yield Problem((*path, key), text)
+
+
+def _order(spec: ArbiterSpec) -> Iterator[Problem]:
+    """Who waits for whom, and who takes the daemon with it."""
+    known = [watcher.name for watcher in spec.watchers]
+    if spec.exit_with is not None and spec.exit_with not in known:
+        yield Problem(("exit_with",), _no_watcher(spec.exit_with, known))
+    for watcher in spec.watchers:
+        for key in ("after", "requires"):
+            for name in getattr(watcher, key):
+                if name not in known:
+                    yield Problem(("watchers", watcher.name, key), _no_watcher(name, known))
+    if found := order.cycle(spec.watchers):
+        first = spec.watcher(found[0])
+        assert first is not None
+        key = "requires" if found[1] in first.requires else "after"
+        text = f"a cycle, in which none can begin first: {' -> '.join(found)}; remove one of them"
+        yield Problem(("watchers", found[0], key), text)
+
+
+def _no_watcher(name: str, known: list[str]) -> str:
+    guess = next(iter(difflib.get_close_matches(name[:MAX_NAME], known, n=1)), None)
+    return f"there is no watcher {name[:MAX_NAME]!r}; " + (f"did you mean {guess!r}?" if guess else "write its name")
 
 
 def _scheduling(spec: WatcherSpec, path: Path) -> Iterator[Problem]:

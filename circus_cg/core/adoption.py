@@ -7,7 +7,9 @@ from typing import Any, Literal
 import msgspec
 from msgspec.structs import replace
 
-from circus_cg.core.state import Exit, Phase, Slot
+from circus_cg.core.state import Exit, Phase, Readiness, Slot
+
+READ_WITHIN = 5.0  # seconds from adoption
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +53,28 @@ def rebuild(noted: Slot | None, wid: int, held: Held, now: float) -> Slot:
     running = held.state == "running"
     slot = replace(slot, pid=held.pid if running else None)
     if running and slot.frozen and slot.phase is not Phase.STOPPING:  # its group may not be: it was frozen on its way
-        slot = replace(slot, deadline=now)
+        left = max(slot.deadline - now, READ_WITHIN) if slot.readiness.awaited and slot.deadline < inf else slot.left
+        slot = replace(slot, deadline=now, left=left)
     if running and slot.started is None:
         slot = replace(slot, started=now)
     if slot.phase is Phase.STOPPING or not slot.wanted:
         due = slot.deadline if slot.phase is Phase.STOPPING and (slot.signalled or not running) else now
-        return replace(slot, phase=Phase.STOPPING, asked=True, deadline=due)
-    return replace(slot, phase=Phase.READY) if running else slot
+        asked = slot.asked or slot.ending is None or not slot.wanted
+        return replace(slot, phase=Phase.STOPPING, asked=asked, deadline=due)
+    return _running(slot, now) if running else slot
+
+
+def _running(slot: Slot, now: float) -> Slot:
+    """What it said while no arbiter lived is still to be read: it has time for that."""
+    if slot.readiness.awaited:
+        return (
+            slot if slot.frozen else replace(slot, phase=Phase.STARTING, deadline=max(slot.deadline, now + READ_WITHIN))
+        )
+    heard = slot.readiness
+    if heard.period:
+        heard = replace(heard, heard=now)
+    ready = replace(slot, phase=Phase.READY, readiness=heard)
+    return ready if slot.frozen else replace(ready, deadline=now + heard.period if heard.period else inf)
 
 
 def _without_process(slot: Slot, held: Held, now: float) -> Slot:
@@ -65,7 +82,7 @@ def _without_process(slot: Slot, held: Held, now: float) -> Slot:
     known = replace(slot, generation=held.generation, alive=False, pid=None)
     if slot.alive:
         known = replace(known, last_exit=Exit(None, None, "unknown", "", 0.0, now))
-    if slot.phase in (Phase.IDLE, Phase.BACKOFF, Phase.FAILED):
+    if slot.phase in (Phase.IDLE, Phase.BACKOFF, Phase.FAILED, Phase.DONE):
         return known
     return replace(known, phase=Phase.STOPPING, deadline=now)
 
@@ -73,5 +90,5 @@ def _without_process(slot: Slot, held: Held, now: float) -> Slot:
 def _life(slot: Slot, held: Held) -> Slot:
     """A life the note does not know."""
     begun = replace(slot, generation=held.generation, alive=True, started=None, asked=False, signalled=False)
-    begun = replace(begun, frozen=False, left=0.0)
+    begun = replace(begun, frozen=False, left=0.0, ending=None, readiness=Readiness())
     return replace(begun, phase=Phase.STARTING, deadline=inf, kills=0, stuck=False)

@@ -6,7 +6,8 @@ from typing import Literal
 from circus_cg.core.state import Exit
 
 Kind = Literal[
-    "ready", "exit", "stopping", "backoff", "flapping", "failed", "stuck", "stopped", "frozen", "thawed"
+    "started", "ready", "reloading", "reloaded", "unready", "serving", "exit", "stopping", "backoff", "flapping",
+    "failed", "done", "stuck", "stopped", "frozen", "thawed",
 ]  # fmt: skip
 
 
@@ -20,11 +21,12 @@ class Spawn:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """To the life's main process."""
+    """To the life's main process; with `group` to all that is in the life's group."""
 
     generation: int
     signum: int
     cause: int
+    group: bool = False
 
 
 @dataclass(frozen=True, slots=True)

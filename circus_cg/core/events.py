@@ -6,12 +6,19 @@ A generation is one life of a slot; events of another life than the slot's prese
 from dataclasses import dataclass
 from typing import Literal
 
+from circus_cg.core.notification import Word
+from circus_cg.core.state import Instead, Reason
+
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The operator wants a worker here; also the way out of `failed`, and past a delay."""
+    """The operator wants a worker here; also the way out of `failed`, and past a delay.
+
+    `instead`: it is wanted only until it is ready and takes that life's place; a Start without it makes it stay.
+    """
 
     id: int
+    instead: Instead | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,36 @@ class Thaw:
     """It goes on where it stood."""
 
     id: int
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """This life is to end, and not because an operator says so. `signum` is sent instead of the first stop signal."""
+
+    id: int
+    generation: int
+    reason: Reason
+    detail: str
+    signum: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The life says something of itself."""
+
+    id: int
+    generation: int
+    word: Word
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Which of the life's readiness checks it does not pass now."""
+
+    id: int
+    generation: int
+    failing: tuple[str, ...]
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,4 +138,4 @@ class DeadlineReached:
 
 
 Command = Start | Stop | Restart | Freeze | Thaw
-Event = Command | Spawned | LaunchFailed | Exited | Emptied | Refused | DeadlineReached
+Event = Command | End | Told | Checked | Spawned | LaunchFailed | Exited | Emptied | Refused | DeadlineReached

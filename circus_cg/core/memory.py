@@ -11,6 +11,7 @@ from circus_cg.core.state import Phase
 from circus_cg.spec import Limits, MemoryPolicy
 
 STALE = 10.0  # seconds
+SOONEST = 0.25  # between two looks
 NEAR = 0.95  # of memory_high: reclaim keeps the use a little below it
 
 
@@ -31,7 +32,7 @@ class Replace(msgspec.Struct, frozen=True):
     wid: int
     generation: int  # the life to be replaced
     new_first: bool
-    rule: Literal["memory_restart", "stalled"]
+    rule: Literal["restart_above", "stalled"]
     reason: str
 
 
@@ -73,6 +74,17 @@ def decide(
     return state, None
 
 
+def applies(limits: Limits, policy: MemoryPolicy) -> bool:
+    """There is something to look at."""
+    return policy.restart_above is not None or (policy.stalled_at is not None and limits.memory_high is not None)
+
+
+def interval(policy: MemoryPolicy, most: float) -> float:
+    """Seconds between two looks: each rule's time is looked at twice at least."""
+    lasting = [policy.stalled_after] if policy.restart_above is None else [policy.stalled_after, policy.restart_after]
+    return max(SOONEST, min(most, *(seconds / 2 for seconds in lasting)))
+
+
 def lacks_pressure_rule(limits: Limits, policy: MemoryPolicy) -> bool:
     """memory_high alone neither ends a worker nor lets it go on (the kernel slows it down without end)."""
     return limits.memory_high is not None and policy.stalled_at is None
@@ -96,9 +108,9 @@ def _stalled(worker: WorkerMemory, lasted: float) -> Replace:
 
 
 def _above(policy: MemoryPolicy, worker: WorkerMemory, room: int | None, lasted: float) -> Replace:
-    reason = f"used {_size(worker)} bytes, more than memory_restart {policy.restart_above}, for {lasted:.0f} s"
+    reason = f"used {_size(worker)} bytes, more than restart_above {policy.restart_above}, for {lasted:.0f} s"
     fits = room is None or room >= _size(worker)
-    return Replace(worker.wid, worker.generation, fits, "memory_restart", reason)
+    return Replace(worker.wid, worker.generation, fits, "restart_above", reason)
 
 
 def _asked(state: State, one: Replace) -> tuple[State, Replace]:

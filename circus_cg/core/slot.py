@@ -3,28 +3,22 @@
 A life is over when its process is gone and its group is empty; only then may the next begin.
 """
 
+from collections.abc import Callable
 from math import inf
-from signal import SIGKILL
-from typing import NamedTuple, assert_never
+from typing import Any, assert_never
 
 from msgspec.structs import replace
 
 from circus_cg.core import backoff
 from circus_cg.core.adoption import Held, from_note, rebuild, to_note
-from circus_cg.core.effects import (
-    Effect,
-    FreezeGroup,
-    KillGroup,
-    Kind,
-    Publish,
-    RemoveGroup,
-    Signal,
-    Spawn,
-    ThawGroup,
-)
+from circus_cg.core.effects import FreezeGroup, Kind, Publish, RemoveGroup, Spawn
+from circus_cg.core.ending import ask, end_of, kill, on_end, press
 from circus_cg.core.events import (
+    Checked,
+    Command,
     DeadlineReached,
     Emptied,
+    End,
     Event,
     Exited,
     Freeze,
@@ -35,41 +29,35 @@ from circus_cg.core.events import (
     Start,
     Stop,
     Thaw,
+    Told,
 )
-from circus_cg.core.state import Exit, Phase, Slot
+from circus_cg.core.freezing import on_freeze, on_thaw, stilled
+from circus_cg.core.moment import Moment, Step, tell
+from circus_cg.core.readiness import await_readiness, become_ready, begun, limit, on_checked, on_overdue, on_told
+from circus_cg.core.restart import follows
+from circus_cg.core.state import HELD, Exit, Instead, Phase, Slot
 from circus_cg.spec import WatcherSpec
 
 __all__ = ["Exit", "Held", "Phase", "Slot", "from_note", "rebuild", "step", "to_note"]
 
-KILL_AGAIN = 1.0  # seconds between two kills of a group that will not empty
-STUCK_AFTER = 5  # such kills
 ASK_AGAIN = 0.1  # seconds, after the keeper refused a spawn though nothing runs
-
-Step = tuple[Slot, tuple[Effect, ...]]
-
-
-class _Moment(NamedTuple):
-    """What every decision may look at besides the slot."""
-
-    spec: WatcherSpec
-    now: float
-    draw: float
-    cause: int
 
 
 def step(spec: WatcherSpec, slot: Slot, event: Event, now: float, draw: float) -> Step:
     """The slot after `event`, and what is to be done; the same slot when nothing follows. `draw`: chance in [0, 1)."""
-    after, effects = _react(_Moment(spec, now, draw, event.id), slot, event)
+    after, effects = _react(Moment(spec, now, draw, event.id), slot, event)
     if after is slot:
         return slot, ()
     since = slot.since if after.phase is slot.phase else now
     return replace(after, since=since, cause=event.id), effects
 
 
-def _react(at: _Moment, slot: Slot, event: Event) -> Step:
+def _react(at: Moment, slot: Slot, event: Event) -> Step:
     match event:
         case Start() | Stop() | Restart() | Freeze() | Thaw():
-            return _COMMANDS[type(event)](at, slot)
+            return _on_command(at, slot, event)
+        case End() | Told() | Checked():
+            return _OF_A_LIFE[type(event)](at, slot, event)
         case Refused():
             return _on_refused(at, slot, event)
         case DeadlineReached():
@@ -82,11 +70,24 @@ def _react(at: _Moment, slot: Slot, event: Event) -> Step:
             assert_never(event)
 
 
-def _on_start(at: _Moment, slot: Slot) -> Step:
+_OF_A_LIFE: dict[type[Event], Callable[[Moment, Slot, Any], Step]] = {
+    End: on_end,
+    Told: on_told,
+    Checked: on_checked,
+}
+
+
+def _on_command(at: Moment, slot: Slot, event: Command) -> Step:
+    return _on_start(at, slot, event.instead) if isinstance(event, Start) else _OTHERS[type(event)](at, slot)
+
+
+def _on_start(at: Moment, slot: Slot, instead: Instead | None) -> Step:
+    if slot.instead != instead:
+        slot = replace(slot, instead=instead)
     match slot.phase:
         case Phase.BACKOFF if slot.frozen:  # as soon as it is thawed
             return (replace(slot, left=0.0) if slot.left else slot), ()
-        case Phase.IDLE | Phase.BACKOFF | Phase.FAILED:
+        case Phase.IDLE | Phase.BACKOFF | Phase.FAILED | Phase.DONE:
             return _begin(at, slot, asked=True)
         case Phase.STARTING | Phase.READY:
             return slot, ()
@@ -96,71 +97,36 @@ def _on_start(at: _Moment, slot: Slot) -> Step:
             assert_never(slot.phase)
 
 
-def _on_stop(at: _Moment, slot: Slot) -> Step:
+def _on_stop(at: Moment, slot: Slot) -> Step:
     match slot.phase:
         case Phase.IDLE:
             return slot, ()
-        case Phase.BACKOFF | Phase.FAILED:
+        case Phase.BACKOFF | Phase.FAILED | Phase.DONE:
             return _rest(at, slot)
         case Phase.STARTING | Phase.READY:
-            return _ask(at, replace(slot, wanted=False))
+            return ask(at, replace(slot, wanted=False))
         case Phase.STOPPING:
             return replace(slot, wanted=False, asked=True, frozen=False), ()
         case _:
             assert_never(slot.phase)
 
 
-def _on_restart(at: _Moment, slot: Slot) -> Step:
+def _on_restart(at: Moment, slot: Slot) -> Step:
     match slot.phase:
-        case Phase.IDLE | Phase.BACKOFF | Phase.FAILED:
+        case Phase.IDLE | Phase.BACKOFF | Phase.FAILED | Phase.DONE:
             return _begin(at, slot, asked=True)
         case Phase.STARTING | Phase.READY:
-            return _ask(at, slot)
+            return ask(at, slot)
         case Phase.STOPPING:
             return replace(slot, wanted=True, asked=True, frozen=False), ()
         case _:
             assert_never(slot.phase)
 
 
-def _on_freeze(at: _Moment, slot: Slot) -> Step:
-    if slot.frozen:
-        return slot, ()
-    frozen = replace(slot, frozen=True)
-    match slot.phase:
-        case Phase.STARTING:  # once its exec has happened: the launcher must not be held up
-            return frozen, ()
-        case Phase.READY:
-            return frozen, (FreezeGroup(slot.generation, at.cause), _news(at, slot, "frozen"))
-        case Phase.BACKOFF:
-            left = max(0.0, slot.deadline - at.now)
-            return replace(frozen, deadline=inf, left=left), (
-                _news(at, slot, "frozen", f"{left:.2f} s before a start"),
-            )
-        case Phase.IDLE | Phase.STOPPING | Phase.FAILED:  # what is on its way out goes on
-            return slot, ()
-        case _:
-            assert_never(slot.phase)
+_OTHERS = {Stop: _on_stop, Restart: _on_restart, Freeze: on_freeze, Thaw: on_thaw}
 
 
-def _on_thaw(at: _Moment, slot: Slot) -> Step:
-    if not slot.frozen:
-        return slot, ()
-    thawed = replace(slot, frozen=False, left=0.0)
-    match slot.phase:
-        case Phase.STARTING | Phase.STOPPING | Phase.IDLE | Phase.FAILED:
-            return thawed, ()
-        case Phase.READY:
-            return thawed, (ThawGroup(slot.generation, at.cause), _news(at, slot, "thawed"))
-        case Phase.BACKOFF:
-            return replace(thawed, deadline=at.now + slot.left), (_news(at, slot, "thawed"),)
-        case _:
-            assert_never(slot.phase)
-
-
-_COMMANDS = {Start: _on_start, Stop: _on_stop, Restart: _on_restart, Freeze: _on_freeze, Thaw: _on_thaw}
-
-
-def _on_news(at: _Moment, slot: Slot, event: Spawned | LaunchFailed | Exited | Emptied) -> Step:
+def _on_news(at: Moment, slot: Slot, event: Spawned | LaunchFailed | Exited | Emptied) -> Step:
     """Of the slot's present life. News is told at least once, so the second telling must change nothing."""
     match event:
         case Spawned() if slot.alive and slot.pid is None:
@@ -177,117 +143,94 @@ def _on_news(at: _Moment, slot: Slot, event: Spawned | LaunchFailed | Exited | E
             assert_never(event)
 
 
-def _on_spawned(at: _Moment, slot: Slot, pid: int) -> Step:
+def _on_spawned(at: Moment, slot: Slot, pid: int) -> Step:
     delay = None if slot.exec_failures else slot.delay  # those delays were the exec's, not the worker's
     born = replace(slot, pid=pid, started=at.now, exec_failures=0, delay=delay)
     if slot.phase is Phase.STOPPING:  # asked for before the stop, born after it
-        return _ask(at, born)
-    ready = replace(born, phase=Phase.READY)
+        return ask(at, born, asked=slot.asked)
+    there, effects = await_readiness(at, born) if slot.readiness.awaited else become_ready(at, born)
     if not slot.frozen:
-        return ready, (_news(at, ready, "ready", f"pid {pid}"),)
-    freeze = FreezeGroup(slot.generation, at.cause)
-    return ready, (freeze, _news(at, ready, "ready", f"pid {pid}"), _news(at, ready, "frozen"))
+        return there, effects
+    return stilled(at, there), (FreezeGroup(slot.generation, at.cause), *effects, tell(at, there, "frozen"))
 
 
-def _on_launch_failed(at: _Moment, slot: Slot, event: LaunchFailed) -> Step:
+def _on_launch_failed(at: Moment, slot: Slot, event: LaunchFailed) -> Step:
     end = Exit(None, None, "exec", f"{event.stage}: {event.text}", 0.0, at.now)
     gone = replace(slot, alive=False, pid=None, last_exit=end, exec_failures=slot.exec_failures + 1)
-    return _over(at, gone, _news(at, slot, "exit", str(end), end))
+    return _over(at, gone, tell(at, slot, "exit", str(end), end))
 
 
-def _on_exited(at: _Moment, slot: Slot, event: Exited) -> Step:
-    end = _end_of(slot, event, at.now)
+def _on_exited(at: Moment, slot: Slot, event: Exited) -> Step:
+    end = end_of(slot, event, at.now)
     gone = replace(slot, alive=False, pid=None, last_exit=end)
-    news = _news(at, slot, "exit", str(end), end)
+    told = tell(at, slot, "exit", str(end), end)
     if not event.populated:
-        return _over(at, gone, news)
-    killing, effects = _kill(at, replace(gone, phase=Phase.STOPPING))
-    return killing, (*effects, news)
+        return _over(at, gone, told)
+    killing, effects = kill(at, replace(gone, phase=Phase.STOPPING))
+    return killing, (*effects, told)
 
 
-def _on_refused(at: _Moment, slot: Slot, event: Refused) -> Step:
+def _on_refused(at: Moment, slot: Slot, event: Refused) -> Step:
     """The keeper's truth wins: one spawn at most is in flight, so this answers ours."""
     if not slot.alive or slot.pid is not None:
         return slot, ()
-    unused = () if event.generation == slot.generation else (RemoveGroup(slot.generation, at.cause),)
     there = replace(slot, generation=event.generation)
     if event.pid is not None:
         after, effects = _on_spawned(at, there, event.pid)
     elif slot.phase is Phase.STOPPING:
-        after, effects = _over(at, replace(there, alive=False))
+        after, effects = _over(at, replace(there, alive=False, asked=True))  # there was no life to judge
     else:
         after, effects = _wait(at, replace(there, alive=False), ASK_AGAIN, "backoff", "the keeper refused the spawn")
-    return after, (*effects, *unused)
+    unused = event.generation != slot.generation != after.generation
+    return after, (*effects, *((RemoveGroup(slot.generation, at.cause),) if unused else ()))
 
 
-def _on_deadline(at: _Moment, slot: Slot) -> Step:
+def _on_deadline(at: Moment, slot: Slot) -> Step:
     if at.now < slot.deadline:
         return slot, ()
     match slot.phase:
         case Phase.BACKOFF:
             return _begin(at, slot, asked=False)
-        case Phase.STOPPING if slot.pid is not None and not slot.signalled:  # adopted before it was asked to leave
-            return _ask(at, slot)
         case Phase.STOPPING:
-            return _kill(at, slot)
-        case Phase.READY if slot.frozen:  # adopted before its group was frozen
-            return replace(slot, deadline=inf), (FreezeGroup(slot.generation, at.cause),)
-        case Phase.IDLE | Phase.STARTING | Phase.READY | Phase.FAILED:
+            return press(at, slot)
+        case Phase.STARTING | Phase.READY:
+            return on_overdue(at, slot)
+        case Phase.IDLE | Phase.FAILED | Phase.DONE:
             return replace(slot, deadline=inf), ()
         case _:
             assert_never(slot.phase)
 
 
-def _begin(at: _Moment, slot: Slot, *, asked: bool) -> Step:
+def _begin(at: Moment, slot: Slot, *, asked: bool) -> Step:
     """The next life; an operator's wish also forgets the record of the earlier ones."""
     if asked:
         slot = replace(slot, delay=None, exits=(), retries=0, exec_failures=0)
-    begun = replace(
+    readiness = begun(at.spec)
+    life = replace(
         slot,
         wanted=True,
         phase=Phase.STARTING,
         generation=slot.generation + 1,
-        deadline=inf,
+        deadline=limit(at.spec, readiness, at.now),
         pid=None,
         alive=True,
         asked=False,
         signalled=False,
+        stage=0,
         started=None,
         restarts=slot.restarts + (not asked),
         kills=0,
         stuck=False,
         frozen=False,
         left=0.0,
+        ending=None,
+        readiness=readiness,
+        luck=at.draw,
     )
-    return begun, (Spawn(begun.generation, at.cause),)
+    return life, (Spawn(life.generation, at.cause),)
 
 
-def _ask(at: _Moment, slot: Slot) -> Step:
-    """Ask the life to end; one still in flight is asked when it is there, and has the same deadline."""
-    there, patience = slot.pid is not None, at.spec.graceful_timeout
-    asking = replace(slot, phase=Phase.STOPPING, asked=True, signalled=there, deadline=at.now + patience, frozen=False)
-    if not there:
-        return asking, ()
-    thaw = (ThawGroup(slot.generation, at.cause),) if slot.frozen else ()
-    signal = Signal(slot.generation, at.spec.stop_signal, at.cause)
-    return asking, (
-        *thaw,
-        signal,
-        _news(at, slot, "stopping", f"signal {at.spec.stop_signal:d}, {patience:g} s to leave"),
-    )
-
-
-def _kill(at: _Moment, slot: Slot) -> Step:
-    """Kill the group, and again until it is empty."""
-    kill = KillGroup(slot.generation, at.cause)
-    killing = replace(slot, kills=slot.kills + 1, deadline=at.now + KILL_AGAIN)
-    if slot.stuck or slot.kills < STUCK_AFTER:
-        return killing, (kill,)
-    news = _news(at, slot, "stuck", f"not gone after {slot.kills} kills of its group")
-    return replace(killing, stuck=True), (kill, news)
-
-
-def _over(at: _Moment, slot: Slot, *news: Publish) -> Step:
+def _over(at: Moment, slot: Slot, *told: Publish) -> Step:
     """The life is over. A spawn comes first in the answer: a restart is the hot path."""
     if not slot.wanted:
         after, effects = _rest(at, slot)
@@ -295,27 +238,30 @@ def _over(at: _Moment, slot: Slot, *news: Publish) -> Step:
         after, effects = _begin(at, slot, asked=True)
     elif slot.last_exit is None or slot.last_exit.reason == "exec":
         after, effects = _after_launch_failure(at, slot)
+    elif (at.spec.restart != "always" or at.spec.restart_prevent_exit_status) and not follows(at.spec, slot.last_exit):
+        after, effects = _done(at, slot)
     else:
         after, effects = _after_exit(at, slot, slot.last_exit)
     spawns = tuple(effect for effect in effects if isinstance(effect, Spawn))
     rest = tuple(effect for effect in effects if not isinstance(effect, Spawn))
-    return after, (*spawns, RemoveGroup(slot.generation, at.cause), *news, *rest)
+    return after, (*spawns, RemoveGroup(slot.generation, at.cause), *told, *rest)
 
 
-def _after_launch_failure(at: _Moment, slot: Slot) -> Step:
+def _after_launch_failure(at: Moment, slot: Slot) -> Step:
     if backoff.is_exhausted(slot.exec_failures, at.spec.max_retry):
         return _fail(at, slot, f"could not be started {slot.exec_failures} times in a row")
     delay = backoff.exec_delay(at.spec.backoff, slot.delay if slot.exec_failures > 1 else None)
     return _wait(at, replace(slot, delay=delay), delay, "backoff", f"{slot.exec_failures} failed starts in a row")
 
 
-def _after_exit(at: _Moment, slot: Slot, end: Exit) -> Step:
+def _after_exit(at: Moment, slot: Slot, end: Exit) -> Step:
     """An exit nobody asked for."""
     spec, flapping = at.spec, at.spec.flapping
-    short = end.uptime < spec.min_uptime
+    uptime = 0.0 if slot.readiness.awaited else end.uptime  # one that never became ready was never up
+    short = uptime < spec.min_uptime
     exits = backoff.counted_exits(flapping, (*slot.exits, end.at) if short else slot.exits, at.now)
-    retries = 0 if backoff.is_stable(slot.delay, end.uptime, spec.min_uptime) else slot.retries
-    delay = backoff.next_delay(spec.backoff, slot.delay, end.uptime, spec.min_uptime)
+    retries = 0 if backoff.is_stable(slot.delay, uptime, spec.min_uptime) else slot.retries
+    delay = backoff.next_delay(spec.backoff, slot.delay, uptime, spec.min_uptime)
     judged = replace(slot, exits=exits, retries=retries, delay=delay)
     if not short or not backoff.is_flapping(flapping, exits):
         return _wait(at, judged, delay, "backoff", f"{len(exits)} short lives in {flapping.window:g} s")
@@ -326,38 +272,29 @@ def _after_exit(at: _Moment, slot: Slot, end: Exit) -> Step:
     return _wait(at, waiting, flapping.retry_in, "flapping", burst)
 
 
-def _wait(at: _Moment, slot: Slot, delay: float, kind: Kind, why: str) -> Step:
+def _wait(at: Moment, slot: Slot, delay: float, kind: Kind, why: str) -> Step:
     pause = backoff.jittered(at.spec.backoff, delay, at.draw)
+    if slot.last_exit is not None and slot.last_exit.reason in HELD:
+        pause = max(pause, backoff.HOST_LEAST)
     if slot.frozen:
-        news = _news(at, slot, kind, f"restart {pause:.2f} s after a thaw ({why})")
-        return replace(slot, phase=Phase.BACKOFF, deadline=inf, left=pause), (news,)
+        told = tell(at, slot, kind, f"restart {pause:.2f} s after a thaw ({why})")
+        return replace(slot, phase=Phase.BACKOFF, deadline=inf, left=pause), (told,)
     if pause <= 0:
         return _begin(at, slot, asked=False)
-    news = _news(at, slot, kind, f"restart in {pause:.2f} s ({why})")
-    return replace(slot, phase=Phase.BACKOFF, deadline=at.now + pause), (news,)
+    told = tell(at, slot, kind, f"restart in {pause:.2f} s ({why})")
+    return replace(slot, phase=Phase.BACKOFF, deadline=at.now + pause), (told,)
 
 
-def _rest(at: _Moment, slot: Slot) -> Step:
-    idle = replace(slot, wanted=False, phase=Phase.IDLE, deadline=inf, frozen=False, left=0.0)
-    return idle, (_news(at, slot, "stopped"),)
+def _rest(at: Moment, slot: Slot) -> Step:
+    idle = replace(slot, wanted=False, phase=Phase.IDLE, deadline=inf, frozen=False, left=0.0, instead=None)
+    return idle, (tell(at, slot, "stopped"),)
 
 
-def _fail(at: _Moment, slot: Slot, why: str) -> Step:
+def _done(at: Moment, slot: Slot) -> Step:
+    done = replace(slot, phase=Phase.DONE, deadline=inf, frozen=False, left=0.0)
+    return done, (tell(at, slot, "done", f"no other life follows (restart: {at.spec.restart})"),)
+
+
+def _fail(at: Moment, slot: Slot, why: str) -> Step:
     failed = replace(slot, phase=Phase.FAILED, deadline=inf, frozen=False, left=0.0)
-    return failed, (_news(at, slot, "failed", why),)
-
-
-def _news(at: _Moment, slot: Slot, kind: Kind, detail: str = "", end: Exit | None = None) -> Publish:
-    return Publish(kind, detail, at.cause, slot.generation, slot.pid, end)
-
-
-def _end_of(slot: Slot, event: Exited, now: float) -> Exit:
-    if event.oom is not None:
-        reason = "oom" if event.oom == "own" else "oom-host"
-    elif event.signal is None:
-        reason = "exited"
-    else:
-        reason = "killed" if event.signal == SIGKILL and slot.kills else "signal"
-    # The news of a short life's start may be read after its end was clocked.
-    uptime = 0.0 if slot.started is None else max(0.0, now - slot.started)
-    return Exit(event.code, event.signal, reason, event.detail, uptime, now, event.peak)
+    return failed, (tell(at, slot, "failed", why),)

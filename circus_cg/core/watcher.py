@@ -4,6 +4,7 @@ Commands cost O(slots); nothing here is called for an ordinary event.
 """
 
 from collections.abc import Iterable, Mapping
+from itertools import count
 
 from circus_cg.core.events import Command, Freeze, Restart, Start, Stop, Thaw
 from circus_cg.core.state import Phase, Slot
@@ -17,6 +18,7 @@ _WHEN_WANTED = (
     (Phase.BACKOFF, "starting"),
     (Phase.STOPPING, "stopping"),
     (Phase.FAILED, "stopped"),
+    (Phase.DONE, "stopped"),
     (Phase.IDLE, "active"),  # none is wanted: as active as it can be
 )
 _WHEN_UNWANTED = (
@@ -26,29 +28,39 @@ _WHEN_UNWANTED = (
     (Phase.STOPPING, "stopping"),
 )
 # Who leaves first when the set shrinks.
-_LEAST_MISSED = (Phase.FAILED, Phase.BACKOFF, Phase.STARTING, Phase.STOPPING, Phase.IDLE, Phase.READY)
+_LEAST_MISSED = (Phase.DONE, Phase.FAILED, Phase.BACKOFF, Phase.STARTING, Phase.STOPPING, Phase.IDLE, Phase.READY)
 
 
 def reconcile(wanted: bool, numprocesses: int, slots: Mapping[int, Slot]) -> Decisions:
     """Whom to start or stop (by wid) so that `numprocesses` slots are wanted, or none.
 
     Growth takes the lowest wids that are not wanted, so that they stay dense and a worker on its way out is never
-    doubled; what shrinks is not ready, or else youngest. A failed slot keeps its place.
+    doubled; what shrinks is not ready, or else youngest. A slot that has failed or is done keeps its
+    place. Who is to replace another
+    (core.replacement) does not count until it has.
     """
-    there = [slot for slot in slots.values() if slot.wanted]
+    everybody = [slot for slot in slots.values() if slot.wanted]
+    there = [slot for slot in everybody if slot.instead is None] if wanted else everybody
     target = numprocesses if wanted else 0
     if len(there) < target:
-        taken = {slot.wid for slot in there}
-        free = (wid for wid in range(1, target + 1) if wid not in taken)
+        taken = {slot.wid for slot in everybody}
+        free = (wid for wid in count(1) if wid not in taken)
         return tuple((wid, Start) for wid, _ in zip(free, range(target - len(there)), strict=False))
     leaving = sorted(there, key=_missed)[: len(there) - target]
     return tuple((wid, Stop) for wid in sorted(slot.wid for slot in leaving))
 
 
+def paced(decided: Decisions, slots: Mapping[int, Slot], now: int) -> tuple[Decisions, bool]:
+    """`decided` with at most `now` of the workers that would be more than there are; and whether some are left out."""
+    growth = [wid for wid, kind in decided if kind is Start and not (wid in slots and slots[wid].wanted)]
+    later = set(growth[now:])
+    return tuple(one for one in decided if one[0] not in later), bool(later)
+
+
 def start(numprocesses: int, slots: Mapping[int, Slot]) -> Decisions:
-    """The operator's start: as reconcile(), and whoever waits or has failed tries again now."""
+    """The operator's start: as reconcile(), and whoever waits, has failed or is done begins again now."""
     decided = reconcile(True, numprocesses, slots)
-    held_up = (s.wid for s in slots.values() if s.phase in (Phase.BACKOFF, Phase.FAILED))
+    held_up = (s.wid for s in slots.values() if s.phase in (Phase.BACKOFF, Phase.FAILED, Phase.DONE))
     return decided + _others(decided, held_up, Start)
 
 

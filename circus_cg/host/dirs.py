@@ -64,6 +64,23 @@ def make(dirs: Dirs) -> None:
         raise HostError(f"cannot use {dirs.runtime}: its socket's path would have {length} characters, over 107")
 
 
+def notify_directory(runtime: str) -> Path:
+    """Where workers' notify sockets are, each for its own user alone."""
+    made = Path(runtime) / "notify"
+    with suppress(FileExistsError):
+        made.mkdir(mode=0o711)
+        made.chmod(0o711)  # whatever our mask is
+    return made
+
+
+def refuse_a_shared_directory(path: Path, what: str) -> None:
+    """Where root's own `what` is to be written nobody else may put things. Raises HostError, OSError."""
+    found = os.stat(path.parent)
+    others = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not found.st_mode & stat.S_ISVTX
+    if others or found.st_uid not in (0, os.geteuid()):
+        raise HostError(f"cannot write the {what} {path}: others can write {path.parent}; name a directory of root's")
+
+
 def refuse_anothers(path: Path) -> None:
     """Raises HostError where somebody else but root could put something of his own in the place of `path`.
 

@@ -20,6 +20,15 @@ def parent_of(pid: int) -> int | None:
         return None
 
 
+def has_ended(pid: int) -> bool:
+    """It is gone, or a zombie."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            return stat.read().rpartition(b")")[2].split()[0] in (b"Z", b"X")
+    except (OSError, IndexError):
+        return True
+
+
 def below(pid: int, candidates: Iterable[int], *, recursive: bool) -> list[int]:
     """Those of `candidates` that are children of `pid`; with `recursive` their children too, and so on."""
     parents = {one: parent_of(one) for one in candidates if one != pid}

@@ -103,6 +103,8 @@ def become_keeper(boot: Message) -> NoReturn:
     keep_fds    what else is to stay open
     places      see groups.leave
     control     {fd, path} of the listening socket for root
+    pidfile     the file to be removed at the end, if it still has our pid; may be missing
+    loglevel, logoutput   see log.log_as; may be missing
     source      what `cli.seal` needs to do all this again: {python, config, name, cgroup_root, nofile, cwd}
 
     The subreaper flag survives execve (prctl(2)), so the keeper itself never loads ctypes.

@@ -12,7 +12,7 @@ HELLO_TIMEOUT = 30.0  # seconds; the pages were queued before we were started
 
 class KeeperClient:
     def __init__(self, fd: int) -> None:
-        self._channel = Channel(socket.socket(fileno=fd))
+        self._channel = Channel(socket.socket(fileno=fd), takes_fds=True)
         self.version = 1  # of the keeper's messages, as its hello says
 
     def fileno(self) -> int:

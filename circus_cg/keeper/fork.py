@@ -129,7 +129,8 @@ class _Child:
         if request.no_new_privs:
             privileges.forbid_new_privileges()
         self.stage = "exec"
-        _execute(self.argv, self.env)
+        own = {os.fsencode(name): str(os.getpid()).encode() for name in request.own_pid}
+        _execute(self.argv, self.env, own)
 
     def _schedule(self) -> None:
         request = self.request
@@ -218,9 +219,9 @@ def _root_again() -> bool:
     return True
 
 
-def _execute(argv: list[bytes], env: list[bytes]) -> None:
+def _execute(argv: list[bytes], env: list[bytes], own: dict[bytes, bytes]) -> None:
     """Look argv[0] up in the worker's own PATH; always raises OSError. An empty element is the working directory."""
-    variables = dict(line.split(b"=", 1) for line in env)
+    variables = dict(line.split(b"=", 1) for line in env) | own
     name, denied = argv[0], 0
     if not name or b"/" in name:
         os.execve(name, argv, variables)

@@ -102,6 +102,17 @@ static int renice(struct spawn *s)
     return has(s, NICE) && setpriority(PRIO_PROCESS, 0, s->nice) ? errno : 0;
 }
 
+/* The memory is the child's own by now. */
+static void write_own_pid(struct spawn *s)
+{
+    for (char **name = s->own_pid; name && *name; name++)
+        for (char **e = s->env; *e; e++) {
+            size_t n = strlen(*name);
+            if (!strncmp(*e, *name, n) && (*e)[n] == '=')
+                snprintf(*e + n + 1, strlen(*e + n + 1) + 1, "%d", (int)getpid());
+        }
+}
+
 static int change_directory(struct spawn *s)
 {
     if (has(s, UMASK))
@@ -125,6 +136,7 @@ static int execute(struct spawn *s)
     const char *path = "/bin:/usr/bin", *name = s->argv[0];
     char file[PATH_MAX];
     int denied = 0;
+    write_own_pid(s);
     if (!*name || strchr(name, '/')) {
         execve(name, s->argv, s->env);
         return errno;
@@ -254,6 +266,7 @@ static void handle(char *packet, size_t size, const int *fds, size_t fds_count, 
     free(s.argv);
     free(s.env);
     free(s.v1);
+    free(s.own_pid);
     if (mapped)
         munmap(mapped, h.length);
 }

@@ -16,15 +16,16 @@ from math import inf
 from circus_cg.keeper import groups, launch, succession
 from circus_cg.keeper.door import Asker, Door
 from circus_cg.keeper.head import Head
+from circus_cg.keeper.hearing import Hearing
 from circus_cg.keeper.ledger import Ledger
 from circus_cg.keeper.liaison import Liaison
 from circus_cg.keeper.link import GIVE_UP_AFTER, ArbiterLink
-from circus_cg.keeper.log import say
+from circus_cg.keeper.log import log_as, say
 from circus_cg.keeper.messages import VERSION, Message, hello
 from circus_cg.keeper.notify import Notifier
 from circus_cg.keeper.requests import Requests
 from circus_cg.keeper.spawning import Spawning
-from circus_cg.keeper.stopping import LastResort, wait_or_kill
+from circus_cg.keeper.stopping import LastResort, unlink_files, wait_or_kill
 from circus_cg.keeper.upgrade import Stage, Upgrade
 from circus_cg.keeper.workers import Workers
 
@@ -36,6 +37,7 @@ HANDLED = succession.HELD_BACK
 class Keeper:
     def __init__(self, boot: Message, ledger: Ledger | None = None) -> None:
         self._boot = boot
+        log_as(boot)
         self._ledger = ledger or Ledger()
         self._arbiter: ArbiterLink | Head = Head() if boot["arbiter"] is None else ArbiterLink(boot)
         told = {} if boot["arbiter"] is None else os.environ
@@ -45,7 +47,8 @@ class Keeper:
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         for signum in HANDLED:
             signal.signal(signum, lambda *_: None)
-        self._spawning = Spawning(self._ledger, launch.make_launcher(_launcher(boot)), self.settled)
+        self._hearing = Hearing(self._arbiter.send)
+        self._spawning = Spawning(self._ledger, launch.make_launcher(_launcher(boot)), self._hearing, self.settled)
         self._workers = Workers(self._epoll, self._ledger, self._ended)
         self._requests = Requests(self, self._ledger, self._spawning, self._arbiter, self._notify)
         self._liaison = Liaison(self._epoll, self._arbiter, self, self._requests.serve)
@@ -65,6 +68,7 @@ class Keeper:
         self.note, self._stopping = state["note"], state["stopping"]
         self._arbiter.was_ready = state["ready"]
         self._notify.restore(state["notify"], time.monotonic())
+        self._hearing.take_over(state.get("hearing", {"lines": []}))  # before wire version 3 there was none
         for pid in self._ledger.pids():
             self._workers.watch(pid)
         self._halted, self._overheard = state["spawning"], bytes(state["signals"])
@@ -137,7 +141,8 @@ class Keeper:
 
     def inventory(self) -> list[Message]:
         note, instance = self.note, self._boot["instance"]
-        return hello(self._ledger.inventory(), instance=instance, note=note, stopping=self._stopping)
+        pages = hello(self._ledger.inventory(), instance=instance, note=note, stopping=self._stopping)
+        return pages + self._hearing.inventory()
 
     def answering(self) -> None:
         self._notify.heard(time.monotonic())
@@ -179,6 +184,8 @@ class Keeper:
     def _ended(self, messages: list[Message], *, reset: bool = True) -> None:
         for message in messages:
             self._arbiter.send(message)
+            if message["op"] == "exited":
+                self._hearing.close(message["key"])
         if reset and self._last_resort is not None:
             self._last_resort.reset()
 
@@ -238,6 +245,7 @@ class Keeper:
             "stopping": self._stopping,
             "ready": self._arbiter.was_ready,
             "notify": self._notify.save(),
+            "hearing": self._hearing.save(),
         }
 
     def go_by(self, boot: Message) -> None:
@@ -269,7 +277,7 @@ class Keeper:
         boots = {"boot": upgrade.new, "previous": upgrade.old}
         state = {**self.state(), **boots, "spawning": halted, "signals": list(overheard), "asker": asker}
         try:
-            succession.execute(state, _kept(state))
+            succession.execute(state, succession.kept_fds(state))
         except OSError as cause:
             upgrade.on_not_executed(cause, time.monotonic())
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
@@ -337,9 +345,9 @@ class Keeper:
         for pid in (self._arbiter.pid, self._spawning.close()):
             if pid is not None:
                 wait_or_kill(pid)
+        self._hearing.close_all()
         groups.leave(self._boot.get("places", []))
-        with suppress(OSError, KeyError):
-            os.unlink(self._boot["control"]["path"])
+        unlink_files(self._boot, os.getpid())
 
 
 def describe(status: int) -> str:
@@ -357,12 +365,6 @@ def _launcher(boot: Message) -> str | None:
     return None if fd is None else f"/proc/self/fd/{fd}"
 
 
-def _kept(state: Message) -> set[int]:
-    """What must go through exec."""
-    asker = set() if state["asker"] is None else {state["asker"]}
-    return {*succession.held_fds(state["boot"]), *succession.held_fds(state["previous"]), *asker}
-
-
 def resume(state_fd: int, failed: str | None = None) -> Keeper:
     """The keeper as another image left it; `failed`: this is that image again, and why the next one could not begin.
 
@@ -373,7 +375,7 @@ def resume(state_fd: int, failed: str | None = None) -> Keeper:
     keeper = Keeper(boot, Ledger.load(state["ledger"]))
     keeper.take_over(state, failed)
     signal.alarm(0)
-    succession.close_on_exec(_kept(state))
+    succession.close_on_exec(succession.kept_fds(state))
     os.close(state_fd)
     return keeper
 

@@ -1,7 +1,8 @@
 """What may be asked of the keeper and what it answers: plain dictionaries, JSON on the wire. Pure.
 
 Eight requests (arbiter -> keeper); each names its operation in "op":
-    spawn   one life: key, argv, env, cwd, groups, identity, limits, stop rule, note   (compare-and-swap on the key)
+    spawn   one life: key, argv, env, cwd, groups, identity, limits, stop rule, notify socket, note
+            (compare-and-swap on the key)
     signal  key, signum
     ack     key[, note]      the exit of that life was understood
     note    notes: [[slot|null, note], ...]  opaque texts, given back at hello (null: the arbiter's own)
@@ -10,17 +11,21 @@ Eight requests (arbiter -> keeper); each names its operation in "op":
     pong[, counts]           the answer to ping; with `counts` unasked, and answered by what is held (a keeper that
                              knows no such field says nothing)
     quit    code             nothing is left to supervise; leave
-Answers and news (keeper -> arbiter): hello (paged), spawned, exited, refused, terminate, ping, counts.
+Answers and news (keeper -> arbiter): hello (paged), spawned, exited, refused, terminate, ping, counts; hears (what a
+life says can be read from the descriptors that come along: told before its spawned, and to each new arbiter).
 
 A key is [watcher, wid, generation], a slot [watcher, wid]. Unknown fields are ignored: either side may be a version
-ahead. What must not be ignored is in SINCE_2, and is not asked of a keeper that is too old.
+ahead. What must not be ignored is in SINCE, and is not asked of a keeper that is too old.
 """
 
 from typing import Any, NamedTuple
 
-VERSION = 2
-# Fields of a spawn that a keeper of version 1 knows nothing of: it would run the worker without.
-SINCE_2 = frozenset({"scheduler", "io_priority", "cpus", "bounding", "ambient", "no_new_privs"})
+VERSION = 3
+# Fields of a spawn that a keeper of an earlier version knows nothing of: it would run the worker without.
+SINCE = {
+    2: frozenset({"scheduler", "io_priority", "cpus", "bounding", "ambient", "no_new_privs"}),
+    3: frozenset({"notify", "notification_fd", "own_pid"}),
+}
 PAGE = 64  # slots a hello page: well below the 64 kB that travel inline
 
 Message = dict[str, Any]
@@ -40,7 +45,7 @@ class Key(NamedTuple):
 
 def is_understood(request: Message, version: int) -> bool:
     """By a keeper of that version, all of it."""
-    return version >= VERSION or SINCE_2.isdisjoint(request)
+    return all(version >= since or fields.isdisjoint(request) for since, fields in SINCE.items())
 
 
 def hello(slots: list[Message], *, instance: str, note: str, stopping: bool) -> list[Message]:

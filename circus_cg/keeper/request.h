@@ -7,7 +7,7 @@ enum { VERSION = 2, BODY_IN_MEMFD = 1, INLINE_MAX = 65536, BODY_MAX = 16 << 20, 
 
 enum tag {
     ARGV = 1, ENV, CWD, V2, V1, UMASK, NICE, RLIMITS, UID, GID, GROUPS, OOM_SCORE_ADJ, FDS,
-    SCHEDULER, IO_PRIORITY, CPUS, BOUNDING, AMBIENT, NO_NEW_PRIVS
+    SCHEDULER, IO_PRIORITY, CPUS, BOUNDING, AMBIENT, NO_NEW_PRIVS, OWN_PID
 };
 enum kind { STARTED = 1, RUNNING, FAILED };
 /* In the order in which a child goes through them, after AT_CLONE. */
@@ -25,6 +25,7 @@ struct answer { uint8_t version, kind, stage, zero; int32_t pid, error; uint32_t
 struct spawn {
     uint32_t given; /* 1 << tag, for each field that came */
     char **argv, **env, **v1, *cwd, *v2;
+    char **own_pid; /* variables of `env` whose value the child writes over with its pid: there is room for ten digits */
     int32_t umask, nice, oom_score_adj, io_priority;
     struct scheduler scheduler;
     uint32_t uid, gid;
@@ -78,7 +79,7 @@ static bool array(const void **to, size_t *count, size_t each, const char *value
 
 static bool take_field(struct spawn *s, uint32_t tag, char *value, size_t length)
 {
-    if (tag < ARGV || tag > NO_NEW_PRIVS || s->given & 1u << tag)
+    if (tag < ARGV || tag > OWN_PID || s->given & 1u << tag)
         return false;
     s->given |= 1u << tag;
     switch ((enum tag)tag) {
@@ -100,6 +101,7 @@ static bool take_field(struct spawn *s, uint32_t tag, char *value, size_t length
     case BOUNDING: return exactly(&s->bounding, sizeof s->bounding, value, length);
     case AMBIENT: return exactly(&s->ambient, sizeof s->ambient, value, length);
     case NO_NEW_PRIVS: return !length;
+    case OWN_PID: return (s->own_pid = split(value, length));
     case FDS: return array((const void **)&s->targets, &s->targets_count, sizeof *s->targets, value, length);
     }
     return false;
@@ -130,6 +132,6 @@ static char *map_body(int fd, size_t length)
     struct stat st;
     if (!length || length > BODY_MAX || fstat(fd, &st) || !S_ISREG(st.st_mode) || (uint64_t)st.st_size < length)
         return NULL;
-    char *body = mmap(NULL, length, PROT_READ, MAP_PRIVATE, fd, 0);
+    char *body = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
     return body == MAP_FAILED ? NULL : body;
 }

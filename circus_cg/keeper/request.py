@@ -7,7 +7,7 @@ to 8 bytes, numbers in the machine's own order; strings end in NUL. An answer is
 import errno
 import os
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 INLINE_MAX = 65536  # bytes of body in a packet; a larger body is passed in a memfd
@@ -27,13 +27,15 @@ _HEADER = struct.Struct("=BBHIQ")  # version, flags, 0, body length, ident
 _FIELD = struct.Struct("=II")  # tag, length
 _ANSWER = struct.Struct("=BBBBiiIQ")  # version, kind, stage, 0, pid, errno, 0, ident
 _ARGV, _ENV, _CWD, _V2, _V1, _UMASK, _NICE, _RLIMITS, _UID, _GID, _GROUPS, _OOM_SCORE_ADJ, _FDS = range(1, 14)
-_SCHEDULER, _IO_PRIORITY, _CPUS, _BOUNDING, _AMBIENT, _NO_NEW_PRIVS = range(14, 20)
+_SCHEDULER, _IO_PRIORITY, _CPUS, _BOUNDING, _AMBIENT, _NO_NEW_PRIVS, _OWN_PID = range(14, 21)
+_ROOM_FOR_A_PID = "0" * 10  # the child writes over it
 _STARTED, _RUNNING = 1, 2
 
 ANSWER_SIZE = _ANSWER.size
 
 
 _CAUSES = {
+    ("notify", errno.ENAMETOOLONG): "the runtime directory's path is too long for a socket; set CIRCUS_CG_RUNTIME_DIR",
     ("oom_score_adj", errno.EACCES): "only CAP_SYS_RESOURCE may lower it below the daemon's own; give more",
     ("nice", errno.EACCES): "only CAP_SYS_NICE may lower it; give more",
     ("scheduler", errno.EPERM): "no CAP_SYS_NICE, or the worker's cpu group has no real-time budget;"
@@ -66,6 +68,7 @@ class SpawnRequest:
     bounding        1 << capability for each that it may ever have
     ambient         the same for those that it has after its exec without being root; then it has no others
     no_new_privs    no exec of its own can give it more
+    own_pid         names of variables whose value is to be the worker's pid, as it sees it itself
     uid, gid, groups  numbers; they are dropped for good or the spawn fails
     fds             descriptor of the worker -> descriptor of the caller. 0 is /dev/null, 1 and 2 the caller's own
                     unless named; nothing else stays open
@@ -73,7 +76,7 @@ class SpawnRequest:
 
     __slots__ = (
         "ambient", "argv", "bounding", "cpus", "cwd", "env", "fds", "gid", "groups", "ident", "io_priority", "nice",
-        "no_new_privs", "oom_score_adj", "rlimits", "scheduler", "uid", "umask", "v1", "v2",
+        "no_new_privs", "oom_score_adj", "own_pid", "rlimits", "scheduler", "uid", "umask", "v1", "v2",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0913 - one argument a property
@@ -98,6 +101,7 @@ class SpawnRequest:
         bounding: int | None = None,
         ambient: int | None = None,
         no_new_privs: bool = False,
+        own_pid: Sequence[str] = (),
         fds: dict[int, int] | None = None,
     ) -> None:
         self.ident, self.argv, self.env, self.cwd = ident, argv, env, cwd
@@ -106,6 +110,7 @@ class SpawnRequest:
         self.scheduler, self.io_priority, self.cpus = scheduler, io_priority, cpus
         self.uid, self.gid, self.groups = uid, gid, groups
         self.bounding, self.ambient, self.no_new_privs = bounding, ambient, no_new_privs
+        self.own_pid = own_pid
         self.fds = fds or {}
 
 
@@ -145,10 +150,11 @@ def strings(request: SpawnRequest) -> tuple[list[bytes], list[bytes]]:
     """argv and `KEY=value` lines as the kernel takes them; raises ValueError for what it can't take."""
     if not request.argv:
         raise ValueError("cannot spawn a process without argv; give at least the name of the program")
-    if any(not key or "=" in key for key in request.env):
+    if any(not key or "=" in key for key in (*request.env, *request.own_pid)):
         raise ValueError(f"cannot spawn {request.argv[0]!r}: the name of a variable is empty or has a '='; rename it")
     argv = [os.fsencode(arg) for arg in request.argv]
-    env = [os.fsencode(f"{key}={value}") for key, value in request.env.items()]
+    variables = {**request.env, **dict.fromkeys(request.own_pid, _ROOM_FOR_A_PID)}
+    env = [os.fsencode(f"{key}={value}") for key, value in variables.items()]
     if any(b"\0" in text for text in (*argv, *env)):
         raise ValueError(f"cannot spawn {request.argv[0]!r}: a NUL byte in its arguments or environment; remove it")
     return argv, env
@@ -177,14 +183,9 @@ def encode(request: SpawnRequest) -> tuple[bytes, bytes]:
     ):
         if value is not None:
             fields.append(_field(tag, _pack(form, value)))
+    fields += _granted(request)
     if request.rlimits:
         fields.append(_field(_RLIMITS, b"".join(_pack("=qqq", *limit) for limit in request.rlimits)))
-    if request.scheduler is not None:
-        fields.append(_field(_SCHEDULER, _pack("=2i", *request.scheduler)))
-    if request.cpus is not None:
-        fields.append(_field(_CPUS, _mask(request.cpus)))
-    if request.no_new_privs:
-        fields.append(_field(_NO_NEW_PRIVS, b""))
     if request.groups is not None:
         fields.append(_field(_GROUPS, b"".join(_pack("=I", gid) for gid in request.groups)))
     if request.fds:
@@ -196,6 +197,18 @@ def encode(request: SpawnRequest) -> tuple[bytes, bytes]:
         raise ValueError(f"cannot spawn {request.argv[0]!r}: {len(body)} bytes of arguments; at most {BODY_MAX} travel")
     flags = _BODY_IN_MEMFD if len(body) > INLINE_MAX else 0
     return _HEADER.pack(_VERSION, flags, 0, len(body), request.ident), body
+
+
+def _granted(request: SpawnRequest) -> Iterator[bytes]:
+    """What few workers have."""
+    if request.scheduler is not None:
+        yield _field(_SCHEDULER, _pack("=2i", *request.scheduler))
+    if request.cpus is not None:
+        yield _field(_CPUS, _mask(request.cpus))
+    if request.no_new_privs:
+        yield _field(_NO_NEW_PRIVS, b"")
+    if request.own_pid:
+        yield _field(_OWN_PID, _joined(map(os.fsencode, request.own_pid)))
 
 
 def decode(data: bytes) -> Started | Running | Failed:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from math import inf
 
 from circus_cg.keeper import groups
+from circus_cg.keeper.hearing import Hearing
 from circus_cg.keeper.launch import Failed, ForkLauncher, Gone, NativeLauncher, Running, SpawnRequest, Started
 from circus_cg.keeper.ledger import Ledger
 from circus_cg.keeper.messages import Key, Message
@@ -24,8 +25,10 @@ Settled = Callable[[list[Message], int | None], None]
 
 
 class Spawning:
-    def __init__(self, ledger: Ledger, launcher: NativeLauncher | ForkLauncher, settled: Settled) -> None:
-        self._ledger, self._launcher, self._settled = ledger, launcher, settled
+    def __init__(
+        self, ledger: Ledger, launcher: NativeLauncher | ForkLauncher, hearing: Hearing, settled: Settled
+    ) -> None:
+        self._ledger, self._launcher, self._hearing, self._settled = ledger, launcher, hearing, settled
         self._asked: dict[int, Key] = {}  # ident -> life, until exec is known
         self._unstarted: dict[int, Key] = {}  # those of them whose pid we don't know yet
         self._since: dict[int, float] = {}  # ident -> when its pid is overdue, oldest first
@@ -56,18 +59,21 @@ class Spawning:
     def begin(self, message: Message) -> None:
         key: Key = message["key"]
         fds: dict[int, int] = {}
+        stage = "output"
         try:
             for target, field in ((1, "stdout"), (2, "stderr")):
                 fd = _open_output(message.get(field, "inherit"))
                 if fd is not None:
                     fds[target] = fd
+            stage = "notify"
+            fds |= self._hearing.open(message)
             self._next += 1
             self._asked[self._next] = self._unstarted[self._next] = key
             self._since[self._next] = time.monotonic() + LAUNCHER_LIMIT
             self._launcher.submit(_request(self._next, message, fds))
         except OSError as refused:
             self._drop(self._next, key)
-            self._fail(key, "output", refused.errno or errno.EIO)
+            self._fail(key, stage, refused.errno or errno.EIO)
         except (KeyError, TypeError, ValueError) as bad:
             self._drop(self._next, key)
             self._fail(key, "request", errno.EINVAL, str(bad))
@@ -194,6 +200,7 @@ def _request(ident: int, message: Message, fds: dict[int, int]) -> SpawnRequest:
         bounding=message.get("bounding"),
         ambient=message.get("ambient"),
         no_new_privs=message.get("no_new_privs", False),
+        own_pid=message.get("own_pid", ()),
         fds=fds,
     )
 

@@ -9,6 +9,7 @@ from math import inf
 from circus_cg.keeper import groups
 from circus_cg.keeper.ledger import Held, Ledger, State
 from circus_cg.keeper.log import say
+from circus_cg.keeper.messages import Message
 
 LOOK_EVERY = 0.2  # seconds; a group's end has no descriptor of ours to wait on, and this phase is short
 LEAVING = 5.0  # seconds that arbiter and launcher have to leave at the end
@@ -55,16 +56,36 @@ class LastResort:
             # Once the worker itself is gone, nobody is left to ask its leftovers to leave.
             if now >= self._patience or held.state not in (State.LAUNCHING, State.RUNNING):
                 groups.kill(held.request)
+                self._kill_ungrouped(held)
         if now >= self._patience + KILL_LIMIT:
             names = ", ".join(f"{held.slot[0]}.{held.slot[1]}" for held in left)
             say("keeper", f"cannot end {names}: still in the kernel after SIGKILL")
             self.done, self.deadline = True, inf
+
+    def _kill_ungrouped(self, held: Held) -> None:
+        """Where it is in no group: itself, and its process group, which is its own as long as it is not reaped."""
+        pid = self._ledger.pid_of(held.key)
+        if pid is not None and not groups.has_any(held.request):
+            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
 
     def _held(self) -> list[Held]:
         return [held for held in self._ledger.all() if held.request]
 
     def _alive(self, held: Held) -> bool:
         return held.state in (State.LAUNCHING, State.RUNNING) or groups.populated(held.request)
+
+
+def unlink_files(boot: Message, pid: int) -> None:
+    """What stands for this daemon on disk; a pidfile only while it names us."""
+    with suppress(OSError, KeyError):
+        os.unlink(boot["control"]["path"])
+    with suppress(OSError, KeyError):
+        with open(boot["pidfile"], "rb") as file:
+            ours = file.read(32).strip() == str(pid).encode()
+        if ours:
+            os.unlink(boot["pidfile"])
 
 
 def wait_or_kill(pid: int) -> None:

@@ -6,6 +6,7 @@ version, wire   of the image that wrote it
 boot            the record that the next image goes by; its `image` is the next image
 previous        the record of the image that wrote it, to which all can return
 ledger, spawning, note, stopping, ready, notify, signals      see the modules they come from
+hearing         as in hearing.py, with all its descriptors
 asker           the descriptor of whoever waits to hear of it, or null
 """
 
@@ -62,6 +63,13 @@ def held_fds(boot: Message) -> list[int]:
     image = boot.get("image", {})
     more = [image.get("fd"), image.get("launcher"), boot.get("control", {}).get("fd")]
     return sorted({*boot["pass_fds"], *boot["keep_fds"], *(fd for fd in more if fd is not None)})
+
+
+def kept_fds(state: Message) -> set[int]:
+    """What must go through exec."""
+    asker = set() if state["asker"] is None else {state["asker"]}
+    heard = state.get("hearing", {}).get("fds", [])
+    return {*held_fds(state["boot"]), *held_fds(state["previous"]), *asker, *heard}
 
 
 def write(name: str, state: Message) -> int:

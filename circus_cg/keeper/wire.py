@@ -1,4 +1,7 @@
-"""Messages over a SOCK_SEQPACKET pair: JSON, one a packet; over 64 kB in a memfd. Nonblocking on both sides."""
+"""Messages over a SOCK_SEQPACKET pair: JSON, one a packet; over 64 kB in a memfd. Nonblocking on both sides.
+
+The descriptors in a message's "fds" go with it: the sender keeps its own, the receiver gets others.
+"""
 
 import array
 import json
@@ -21,14 +24,17 @@ class Closed(Exception):
 
 
 class Channel:
-    """One end. `send` never blocks: what the socket won't take waits here until `flush`."""
+    """One end. `send` never blocks: what the socket won't take waits here until `flush`.
 
-    def __init__(self, sock: socket.socket) -> None:
+    Descriptors that come are closed at once, unless this end `takes_fds`.
+    """
+
+    def __init__(self, sock: socket.socket, *, takes_fds: bool = False) -> None:
         sock.setblocking(False)
-        self._sock = sock
+        self._sock, self._takes_fds = sock, takes_fds
         self._buffer = bytearray(INLINE + 1)  # one for all: a fresh 64 kB for each packet costs more than the packet
         self.on_backlog: Callable[[], None] | None = None  # called when a message had to be queued
-        self._queue: deque[tuple[bytes, list[int], bool]] = deque()
+        self._queue: deque[tuple[bytes, list[int]]] = deque()  # and descriptors that are ours to close
 
     def fileno(self) -> int:
         return self._sock.fileno()
@@ -43,11 +49,12 @@ class Channel:
 
     def send(self, message: Message) -> None:
         """Raises Closed when nobody is there any more."""
+        passed = [os.dup(fd) for fd in message["fds"]] if "fds" in message else []  # it may have to wait
         body = json.dumps(message, separators=(",", ":")).encode()
         if len(body) < INLINE:
-            self._queue.append((INLINE_MARK + body, [], False))
+            self._queue.append((INLINE_MARK + body, passed))
         else:
-            self._queue.append((MEMFD_MARK, [_memfd(body)], True))
+            self._queue.append((MEMFD_MARK, [_memfd(body), *passed]))
         if len(self._queue) == 1:
             self.flush()
             if self._queue and self.on_backlog is not None:
@@ -55,7 +62,7 @@ class Channel:
 
     def flush(self) -> None:
         while self._queue:
-            data, fds, ours = self._queue[0]
+            data, fds = self._queue[0]
             try:
                 if fds:
                     socket.send_fds(self._sock, [data], fds)
@@ -66,9 +73,8 @@ class Channel:
             except (BrokenPipeError, ConnectionError) as cause:
                 raise Closed from cause
             self._queue.popleft()
-            if ours:
-                for fd in fds:
-                    os.close(fd)
+            for fd in fds:
+                os.close(fd)
 
     def receive(self, limit: int = 64) -> list[Message]:
         """Up to `limit` messages that are there now; raises Closed at the end of the stream."""
@@ -84,7 +90,7 @@ class Channel:
                 if messages:
                     break  # the end is seen again next time
                 raise Closed
-            messages.append(_decoded(data, fds))
+            messages.append(self._decoded(data, fds))
         return messages
 
     def shut_sending(self) -> None:
@@ -99,10 +105,9 @@ class Channel:
 
     def close(self) -> None:
         self._sock.close()
-        for _, fds, ours in self._queue:
-            if ours:
-                for fd in fds:
-                    os.close(fd)
+        for _, fds in self._queue:
+            for fd in fds:
+                os.close(fd)
         self._queue.clear()
 
     def _receive_one(self) -> tuple[bytes, list[int]]:
@@ -114,21 +119,25 @@ class Channel:
                 fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
         return data, list(fds)
 
+    def _decoded(self, data: bytes, fds: list[int]) -> Message:
+        """A packet that can't be understood is a message of no known operation: the receiver says so and goes on."""
+        inline = data[:1] == INLINE_MARK
+        try:
+            message = json.loads(data[1:] if inline else _slurp(fds[0]))
+            if not isinstance(message, dict):
+                return {"op": f"not an object: {str(message)[:40]}"}
+            if self._takes_fds and "fds" in message:
+                message["fds"], fds = fds[0 if inline else 1 :], fds[: 0 if inline else 1]
+            return message
+        except (ValueError, RecursionError, IndexError, OSError) as bad:
+            return {"op": f"undecodable: {bad}"}
+        finally:
+            for fd in fds:
+                os.close(fd)
+
 
 def pair() -> tuple[socket.socket, socket.socket]:
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
-
-
-def _decoded(data: bytes, fds: list[int]) -> Message:
-    """A packet that can't be understood is a message of no known operation: the receiver says so and goes on."""
-    try:
-        message = json.loads(data[1:] if data[:1] == INLINE_MARK else _slurp(fds[0]))
-        return message if isinstance(message, dict) else {"op": f"not an object: {str(message)[:40]}"}
-    except (ValueError, RecursionError, IndexError, OSError) as bad:
-        return {"op": f"undecodable: {bad}"}
-    finally:
-        for fd in fds:
-            os.close(fd)
 
 
 def _memfd(body: bytes) -> int:

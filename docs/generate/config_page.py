@@ -8,7 +8,18 @@ from msgspec import NODEFAULT, inspect
 from circus_cg.config.defaults import default_of, spelled
 from circus_cg.config.document import Document
 from circus_cg.config.schema import OPTIONS, Option, expected, fields
-from circus_cg.spec import Backoff, Control, Flapping, IoMax, Limits, Rlimit, WatcherSpec
+from circus_cg.spec import (
+    Backoff,
+    Control,
+    Flapping,
+    IoMax,
+    Limits,
+    MemoryPolicy,
+    PressurePolicy,
+    Rlimit,
+    ScalePolicy,
+    WatcherSpec,
+)
 from docs.generate.blocks import table
 
 SECTIONS: dict[type[msgspec.Struct], str] = {  # the page's headings, as links have them
@@ -18,6 +29,9 @@ SECTIONS: dict[type[msgspec.Struct], str] = {  # the page's headings, as links h
     IoMax: "io_max",
     Backoff: "backoff",
     Flapping: "flapping",
+    ScalePolicy: "autoscale",
+    MemoryPolicy: "memory_policy",
+    PressurePolicy: "pressure",
     Control: "control",
     Rlimit: "rlimits",
 }

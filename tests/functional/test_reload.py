@@ -128,7 +128,8 @@ def test_watchers_come_go_and_change_with_the_file_and_the_rest_is_not_touched(d
     assert group_file(running.name, "new", "1.1", "pids.max").read_text() == "7\n"
     assert not alive(before["gone"][1]) and not group_dirs(running.name, "gone")
     assert running.ctl("diff") == {
-        "status": "ok", "added": [], "removed": [], "changed": {}, "stopped": [], "started": [], "frozen": {},
+        "status": "ok", "lasting": {}, "added": [], "removed": [], "changed": {}, "stopped": [], "started": [],
+        "frozen": {},
     }  # fmt: skip
 
 

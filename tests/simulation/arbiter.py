@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import assert_never
 
+from circus_cg.core import ageing, replacement
 from circus_cg.core import effects as do
 from circus_cg.core import events as ev
 from circus_cg.core.events import Restart
+from circus_cg.core.replacement import Begin, Drop, InPlace, Queue, Take, Wish
 from circus_cg.core.slot import Slot, from_note, rebuild, step, to_note
+from circus_cg.core.state import Reason
 from circus_cg.core.watcher import Decisions, reconcile, stilled
 from circus_cg.spec import WatcherSpec
 from tests.simulation.host import Host, Key, News, Place
@@ -41,6 +44,8 @@ class Arbiter:
     fuse: int | None = None  # effects until it dies
     slots: dict[Place, Slot] = field(default_factory=dict)
     story: list[str] = field(default_factory=list)
+    queues: dict[str, Queue] = field(default_factory=dict)  # of the replacements that wait
+    asked: dict[tuple[str, int, int], float] = field(default_factory=dict)  # for whose replacement, and when
     _watched: set[Key] = field(default_factory=set)
     _ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -57,6 +62,9 @@ class Arbiter:
             slot = self.slots.get(key[:2])
             if not group.populated and (slot is None or (slot.generation, slot.alive) != (key[2], True)):
                 self.host.remove(key)
+        for name in self.specs:  # before anything else: what is asked to leave must know that it is frozen
+            for wid, kind in stilled(self.intents[name].frozen, self.of(name)):
+                self.deliver((name, wid), kind(id=next(self._ids)))
         for news in exits:
             self.hear(news)
         for name in self.specs:
@@ -65,7 +73,7 @@ class Arbiter:
                 slot = self.slots.get((name, wid))
                 if slot is not None and slot.alive and slot.wanted and not slot.asked and slot.generation == generation:
                     self.deliver((name, wid), Restart(next(self._ids)))
-            self.tell(name, stilled(self.intents[name].frozen, self.of(name)))
+            self.replace_on(name)
         self.fire_deadlines()
 
     def of(self, name: str) -> dict[int, Slot]:
@@ -74,11 +82,64 @@ class Arbiter:
     def tell(self, name: str, decisions: Decisions) -> None:
         for wid, kind in decisions:
             self.deliver((name, wid), kind(id=next(self._ids)))
+        self.replace_on(name)
+
+    def end(self, place: Place, reason: Reason) -> None:
+        self.deliver(place, ev.End(next(self._ids), self.slots[place].generation, reason, ""))
+        self.replace_on(place[0])
+
+    def replace(self, place: Place, reason: Reason) -> None:
+        wish = Wish(place[1], self.slots[place].generation, reason, "")
+        self.queues[place[0]] = replacement.wish(self.queues.get(place[0], Queue()), wish)
+        self.replace_on(place[0])
+
+    def replace_on(self, name: str) -> None:
+        """The moves that are due now."""
+        while True:
+            queue = self.queues.get(name, Queue())
+            self.queues[name], move = replacement.advance(self.specs[name], self.of(name), queue, None)
+            match move:
+                case None:
+                    return
+                case Begin(wid, instead):
+                    self.deliver((name, wid), ev.Start(next(self._ids), instead))
+                case Take(wid, instead):
+                    old = (name, instead.wid)
+                    self.deliver((name, wid), ev.Start(next(self._ids)))
+                    self.deliver(old, ev.End(next(self._ids), instead.generation, instead.reason, instead.detail))
+                    self.deliver(old, ev.Stop(next(self._ids)))
+                case Drop(wid, _, _):
+                    self.deliver((name, wid), ev.Stop(next(self._ids)))
+                case InPlace(wish, _):
+                    self.deliver((name, wish.wid), ev.End(next(self._ids), wish.generation, wish.reason, wish.detail))
+                case _:
+                    assert_never(move)
+
+    def read(self, key: Key) -> None:
+        """A word leaves the socket when all is done about it: what we die of is heard again."""
+        while words := self.host.said.get(key):
+            self.deliver(key[:2], ev.Told(next(self._ids), key[2], words[0]))
+            words.pop(0)
+        self.replace_on(key[0])
+
+    def checked(self, place: Place, failing: tuple[str, ...]) -> None:
+        self.deliver(place, ev.Checked(next(self._ids), self.slots[place].generation, failing))
+        self.replace_on(place[0])
+
+    def replace_the_old(self) -> None:
+        for name, spec in self.specs.items():
+            asked = {key[1:]: at for key, at in self.asked.items() if key[0] == name}
+            lives, _ = ageing.old(spec, self.of(name).values(), asked, self.clock())
+            for wid, generation in lives:
+                self.asked[name, wid, generation] = self.clock()
+                self.replace((name, wid), "max-age")
 
     def fire_deadlines(self) -> None:
+        self.replace_the_old()
         for place, slot in list(self.slots.items()):
             if slot.deadline <= self.clock():
                 self.deliver(place, ev.DeadlineReached(next(self._ids)))
+                self.replace_on(place[0])
         self.look()
 
     def look(self) -> None:
@@ -90,6 +151,7 @@ class Arbiter:
             elif not slot.alive and (group is None or not group.populated):
                 self._watched.discard(key)
                 self.deliver(key[:2], ev.Emptied(next(self._ids), key[2]))
+                self.replace_on(key[0])
 
     def hear(self, news: News) -> None:
         number, generation = next(self._ids), news.key[2]
@@ -100,8 +162,10 @@ class Arbiter:
             case "refused":
                 event = ev.Refused(number, news.held.generation, news.held.pid)
             case "exited":
+                self.read(news.key)
                 event = self._exit_event(number, news)
         self.deliver(news.key[:2], event)
+        self.replace_on(news.key[0])
 
     def deliver(self, place: Place, event: ev.Event) -> None:
         before = self.slots.get(place) or Slot(wid=place[1])

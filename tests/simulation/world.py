@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import inf
 from random import Random
-from signal import SIGKILL, SIGSEGV
+from signal import SIGINT, SIGKILL, SIGSEGV, SIGTERM
+from typing import get_args
 
 from circus_cg.core.events import Freeze, Thaw
+from circus_cg.core.notification import Word
+from circus_cg.core.restart import follows
 from circus_cg.core.slot import Phase
+from circus_cg.core.state import Reason
 from circus_cg.core.watcher import can_freeze, reconcile, restart, start
-from circus_cg.spec import Backoff, Flapping, WatcherSpec
+from circus_cg.spec import Backoff, Flapping, HealthCheck, StopStep, Watchdog, WatcherSpec
 from tests.simulation.arbiter import Arbiter, ArbiterDied, Intent
-from tests.simulation.host import End, Host, Key
+from tests.simulation.host import End, Host, Key, Place
 
-NOTHING_LEFT = (Phase.IDLE, Phase.BACKOFF, Phase.FAILED)
+NOTHING_LEFT = (Phase.IDLE, Phase.BACKOFF, Phase.FAILED, Phase.DONE)
+STOPS = ((), (), (StopStep(SIGTERM, 2.0), StopStep(SIGINT, 0.0), StopStep(SIGTERM, 1.0)))
 ENDS = (
     End(code=0),
     End(code=1),
@@ -22,6 +27,21 @@ ENDS = (
     End(signal=SIGKILL),
     End(signal=SIGKILL, oom="own"),
     End(signal=SIGKILL, oom="host"),
+)
+
+
+CHECK = HealthCheck(name="db", kind="readiness", tcp="1")
+WORDS = (
+    Word(ready=True),
+    Word(ready=True),
+    Word(alive=True),
+    Word(reloading=True, status="reading"),
+    Word(stopping=True),
+    Word(trigger=True),
+    Word(watchdog=0.0),
+    Word(watchdog=2.0),
+    Word(extend=60.0),
+    Word(ready=True, alive=True, main_pid=7),
 )
 
 
@@ -89,6 +109,22 @@ class World:
         self.intents[name].frozen.clear()
         self._try(lambda: self._up().tell(name, tuple((wid, Thaw) for wid in self._up().of(name))))
 
+    def end(self, place: Place, reason: Reason) -> None:
+        self._try(lambda: self._up().end(place, reason))
+
+    def replace(self, place: Place, reason: Reason) -> None:
+        self._try(lambda: self._up().replace(place, reason))
+
+    def says(self, key: Key, word: Word) -> None:
+        self.host.says(key, word)
+
+    def hears(self, key: Key) -> None:
+        self._try(lambda: self._up().read(key))
+        self._look()
+
+    def checked(self, place: Place, failing: tuple[str, ...]) -> None:
+        self._try(lambda: self._up().checked(place, failing))
+
     def resize(self, name: str, numprocesses: int) -> None:
         self.intents[name].numprocesses = numprocesses
         self._reconcile(name)
@@ -119,8 +155,12 @@ class World:
 
     def _check_slots(self, arbiter: Arbiter) -> None:
         for place, slot in arbiter.slots.items():
-            waits = slot.phase is Phase.STOPPING or (slot.phase is Phase.BACKOFF and not slot.frozen)
-            assert not (slot.frozen and slot.phase in (Phase.IDLE, Phase.FAILED)), f"{slot}"
+            still = slot.frozen and (slot.pid is not None or slot.phase is Phase.BACKOFF)
+            watched = slot.phase is Phase.READY and slot.readiness.period > 0
+            awaited = slot.phase is Phase.STARTING and slot.deadline < inf  # one that has said so may wait for its exec
+            assert not (slot.phase is Phase.STARTING and slot.readiness.awaited and not still) or awaited, f"{slot}"
+            waits = slot.phase is Phase.STOPPING or (not still and (slot.phase is Phase.BACKOFF or watched or awaited))
+            assert not (slot.frozen and slot.phase in (Phase.IDLE, Phase.FAILED, Phase.DONE)), f"{slot}"
             assert (slot.deadline < inf) == waits, f"{slot}"
             populated = any(group.populated for key, group in self.host.groups.items() if key[:2] == place)
             entry = self.host.entries.get(place)
@@ -130,13 +170,18 @@ class World:
             assert known or not running, f"{slot} does not know {entry}"
             assert slot.wanted == (slot.phase is not Phase.IDLE) or slot.phase is Phase.STOPPING, f"{slot}"
             group = self.host.groups.get((*place, slot.generation))
-            if group is not None and slot.phase is Phase.READY:
+            if slot.phase is Phase.READY and self.specs[place[0]].ready != "exec":
+                assert (*place, slot.generation) in self.host.ready, f"{slot} never said so"
+            if group is not None and (slot.phase is Phase.READY or (slot.phase is Phase.STARTING and slot.pid)):
                 assert group.frozen == slot.frozen, f"{slot} and its group {group}"
             if group is not None and slot.alive and group.frozen:
                 assert slot.frozen, f"{slot} was left in the frozen {group}"
         for name, intent in self.intents.items():
             wanted = [slot for slot in arbiter.of(name).values() if slot.wanted]
-            assert len(wanted) == (intent.numprocesses if intent.wanted else 0), f"{name}: {wanted}"
+            newcomers = [slot for slot in wanted if slot.instead is not None]
+            assert len(newcomers) <= (1 if intent.wanted else 0), f"{name}: {newcomers}"
+            count = intent.numprocesses if intent.wanted else 0
+            assert len(wanted) == count + len(newcomers), f"{name}: {wanted}"
 
     def settle(self) -> None:
         """Liveness: in a world without faults everybody arrives, and a stop ends with nothing left."""
@@ -145,11 +190,16 @@ class World:
         self._up().fuse = None
         self._calm()
         for place, slot in self._up().slots.items():
-            settled = (Phase.READY, Phase.BACKOFF, Phase.FAILED) if slot.wanted else (Phase.IDLE,)
-            assert slot.phase in settled, f"{slot} does not settle"
+            settled = (Phase.READY, Phase.BACKOFF, Phase.FAILED, Phase.DONE) if slot.wanted else (Phase.IDLE,)
+            still = slot.frozen and slot.phase is Phase.STARTING and slot.readiness.awaited
+            assert slot.phase in settled or still, f"{slot} does not settle"
             self._check_end(place)
+            if slot.phase is Phase.DONE:
+                assert slot.last_exit is not None
+                assert not follows(self.specs[place[0]], slot.last_exit), f"{slot} should have been restarted"
             renewed = self.intents[place[0]].renew.get(place[1]) == slot.generation
             assert not (renewed and slot.alive), f"{slot} was to be renewed"
+            assert slot.instead is None or slot.frozen, f"{slot} neither takes over nor goes"
         for name in self.specs:
             self.stop(name)
         self._calm()
@@ -162,19 +212,32 @@ class World:
         for _ in range(20):
             for group in self.host.groups.values():
                 group.wedged = False
-            for key in self.host.launching():
-                self.host.launched(key)
-            while self.host.news:
+            while self.host.launching() or self.host.news:
+                for key in self.host.launching():
+                    self.host.launched(key)
                 self.deliver()
                 self.check()
+            self._all_is_well()
             self._look()
-            moving = [s for s in self._up().slots.values() if s.phase in (Phase.STARTING, Phase.STOPPING)]
+            slots = self._up().slots.values()
+            moving = [s for s in slots if s.phase is Phase.STOPPING or (s.phase is Phase.STARTING and not s.frozen)]
             if not moving:
                 return
             due = min(slot.deadline for slot in moving)
             if due < inf:
                 self.advance(max(0.0, due - self.now))
             self.check()
+
+    def _all_is_well(self) -> None:
+        """Everybody who can says that it is ready and alive, and passes its checks."""
+        for key in self.host.living():
+            self.says(key, Word(ready=True, alive=True))
+        for key in list(self.host.said):
+            self.hears(key)
+            self.check()
+        for place, slot in list(self._up().slots.items()):
+            if slot.phase is Phase.READY:
+                self.checked(place, ())
 
     def _check_end(self, place: tuple[str, int]) -> None:
         """Every exit reaches its slot: at rest, the last one known is the last one that happened."""
@@ -209,6 +272,7 @@ class World:
         self.story.append(f"{self.now:9.2f} the arbiter dies")
         self.arbiter = None
         self.host.news.clear()
+        self.host.drop_sockets()
 
 
 def random_specs(chance: Random) -> tuple[WatcherSpec, ...]:
@@ -219,6 +283,15 @@ def random_specs(chance: Random) -> tuple[WatcherSpec, ...]:
             numprocesses=chance.randint(0, 4),
             autostart=chance.random() < 0.7,
             graceful_timeout=chance.choice((0.0, 1.0, 30.0)),
+            stop=chance.choice(STOPS),
+            restart=chance.choice(("always", "always", "on-failure", "on-abnormal", "never")),
+            restart_prevent_exit_status=chance.choice(((), (), ("SEGV",))),
+            max_age=chance.choice((0.0, 0.0, 5.0, 60.0)),
+            singleton=chance.random() < 0.1,
+            ready=chance.choice(("exec", "exec", "notify", "fd")),
+            start_timeout=chance.choice((0.1, 5.0, 90.0)),
+            watchdog=Watchdog(timeout=chance.choice((None, None, 0.5, 30.0))),
+            health=chance.choice(((), (CHECK,))),
             max_retry=chance.choice((-1, 0, 2)),
             backoff=Backoff(initial=chance.choice((0.0, 0.5)), jitter=chance.choice((0.0, 0.1))),
             flapping=Flapping(
@@ -229,6 +302,18 @@ def random_specs(chance: Random) -> tuple[WatcherSpec, ...]:
         )
         for number in range(chance.randint(1, 4))
     )
+
+
+def _hearings(world: World, chance: Random) -> list[tuple[int, Callable[[], None]]]:
+    found: list[tuple[int, Callable[[], None]]] = []
+    if waiting := [key for key, words in world.host.said.items() if words]:
+        key = chance.choice(waiting)
+        found.append((25, lambda: world.hears(key)))
+    if world.arbiter is not None and world.arbiter.slots:
+        place = chance.choice(list(world.arbiter.slots))
+        failing = chance.choice(((), (CHECK.name,)))
+        found.append((3, lambda: world.checked(place, failing)))
+    return found
 
 
 def play(seed: int, steps: int) -> World:
@@ -257,7 +342,9 @@ def move(world: World, chance: Random) -> None:
     if living := host.living():
         worker = chance.choice(living)
         end = chance.choice(ENDS)
+        word = chance.choice(WORDS)
         moves += [(12, lambda: host.dies(worker, end)), (4, lambda: world.forks(worker))]
+        moves.append((12, lambda: world.says(worker, word)))
     if host.groups:
         group = chance.choice(list(host.groups))
         if host.groups[group].others:
@@ -275,9 +362,20 @@ def move(world: World, chance: Random) -> None:
             (3, lambda: world.freeze(name)),
             (3, lambda: world.thaw(name)),
             (4, lambda: world.resize(name, chance.randint(0, 5))),
+            *_endings(world, chance),
+            *_hearings(world, chance),
             (3, lambda: world.arbiter_dies(chance.randint(0, 6))),
         ]
         if host.news:
             moves.append((60, world.deliver))
     weights = [weight for weight, _ in moves]
     chance.choices([action for _, action in moves], weights)[0]()
+
+
+def _endings(world: World, chance: Random) -> list[tuple[int, Callable[[], None]]]:
+    assert world.arbiter is not None
+    if not world.arbiter.slots:
+        return []
+    place = chance.choice(list(world.arbiter.slots))
+    reason: Reason = chance.choice(get_args(Reason))
+    return [(3, lambda: world.end(place, reason)), (4, lambda: world.replace(place, reason))]

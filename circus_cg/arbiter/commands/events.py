@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import get_args
 
 from circus_cg.arbiter.arbiter import Arbiter
@@ -18,7 +18,10 @@ from circus_cg.host import clock
 from circus_cg.rpc import messages as rpc
 from circus_cg.rpc.messages import BadMessage, Errno
 
-KINDS = frozenset(get_args(Kind)) | {"add", "start", "reload", "change", "stop", "stopped", "remove", "removed"}
+_OF_A_WATCHER = frozenset(
+    {"add", "start", "reload", "change", "replace", "stop", "stopped", "remove", "removed", "asked", "refused"}
+)
+KINDS = frozenset(get_args(Kind)) | _OF_A_WATCHER | {"decision"}
 MOST = 10_000  # events in one answer
 TOLD_AT_ONCE = 50  # a fraction of a millisecond
 SLOWEST = 3600.0  # seconds between two samples
@@ -28,15 +31,8 @@ async def events(arbiter: Arbiter, asked: rpc.Events, asker: Asker | None) -> Fi
     if asked.subscription is not None:
         return _go_on(arbiter, asked, asked.subscription)
     kinds = None if asked.kinds is None else frozenset(asked.kinds)
-    if kinds is not None and (unknown := sorted(kinds - KINDS)):
-        guess = nearest(KINDS, unknown[0])
-        hint = f"did you mean {guess}?" if guess else f"there are {', '.join(sorted(KINDS))}"
-        raise BadMessage(Errno.BAD_MSG_DATA, f"cannot give events of the kind {unknown[0][:64]!r}; {hint}")
-    names = [asked.name] if isinstance(asked.name, str) else asked.name
-    try:
-        means = meaning(names, asked.match)
-    except ValueError as wrong:
-        raise BadMessage(Errno.BAD_MSG_DATA, f"cannot find a watcher: {wrong}") from wrong
+    refuse_unknown(asked.kinds, KINDS)
+    means = meant(asked.name, asked.match)
 
     def wants(watcher: str) -> bool:
         return arbiter.sees(watcher) and means(watcher)
@@ -51,6 +47,22 @@ async def events(arbiter: Arbiter, asked: rpc.Events, asker: Asker | None) -> Fi
         raise BadMessage(Errno.BAD_MSG_DATA, f"cannot sample each {asked.stats:g} s: {LEAST} to {SLOWEST:g} seconds")
     _refuse_credit(asked)
     return arbiter.feed.open(asker, wants, kinds, asked)
+
+
+def refuse_unknown(kinds: list[str] | None, known: Collection[str]) -> None:
+    """Raises BadMessage."""
+    if unknown := sorted(set(kinds or ()) - set(known)):
+        guess = nearest(known, unknown[0])
+        hint = f"did you mean {guess}?" if guess else f"there are {', '.join(sorted(known))}"
+        raise BadMessage(Errno.BAD_MSG_DATA, f"cannot give events of the kind {unknown[0][:64]!r}; {hint}")
+
+
+def meant(names: rpc.Names, match: rpc.Match) -> Callable[[str], bool]:
+    """Whether a watcher's name is. Raises BadMessage."""
+    try:
+        return meaning([names] if isinstance(names, str) else names, match)
+    except ValueError as wrong:
+        raise BadMessage(Errno.BAD_MSG_DATA, f"cannot find a watcher: {wrong}") from wrong
 
 
 def _go_on(arbiter: Arbiter, asked: rpc.Events, subscription: str) -> Fields:

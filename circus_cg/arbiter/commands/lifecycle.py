@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from msgspec.structs import replace
 
+from circus_cg.arbiter import because
 from circus_cg.arbiter.arbiter import Arbiter
 from circus_cg.arbiter.commands.target import (
     Fields,
@@ -19,6 +20,7 @@ from circus_cg.arbiter.commands.target import (
     workers_of,
 )
 from circus_cg.arbiter.runner import WatcherRunner
+from circus_cg.core.ending import escalation
 from circus_cg.rpc import messages as rpc
 from circus_cg.units import parse_seconds, signal_number
 
@@ -27,7 +29,7 @@ async def start(arbiter: Arbiter, asked: rpc.Target) -> Fields:
     runners = runners_of(arbiter, asked.name, asked.match)
     to_start(arbiter, runners)
     keep(arbiter.intents.want, [runner.spec.name for runner in runners], True)
-    for runner in runners:
+    for runner in arbiter.ordering.sequence(runners):
         runner.start()
     return await settled(asked.waiting, runners, WatcherRunner.is_up)
 
@@ -35,8 +37,8 @@ async def start(arbiter: Arbiter, asked: rpc.Target) -> Fields:
 async def stop(arbiter: Arbiter, asked: rpc.Target) -> Fields:
     runners = runners_of(arbiter, asked.name, asked.match)
     keep(arbiter.intents.want, [runner.spec.name for runner in runners], False)
-    for runner in runners:
-        runner.want(False, runner.numprocesses)
+    stopped = arbiter.spawn_task(because.carried(arbiter.ordering.stop(runners)))
+    await asyncio.shield(stopped) if asked.waiting else await asyncio.sleep(0)
     return await settled(asked.waiting, runners, is_down_or_wanted)
 
 
@@ -57,9 +59,9 @@ async def kill(arbiter: Arbiter, asked: rpc.Kill) -> Fields:
     spec = runner.spec
     try:
         if asked.signum is not None:
-            spec = replace(spec, stop_signal=signal_number(asked.signum))
+            spec = replace(spec, stop_signal=signal_number(asked.signum), stop=())
         if asked.graceful_timeout is not None:
-            spec = replace(spec, graceful_timeout=parse_seconds(asked.graceful_timeout))
+            spec = replace(spec, graceful_timeout=parse_seconds(asked.graceful_timeout), stop=())
     except ValueError as wrong:
         raise rpc.BadMessage(rpc.Errno.BAD_MSG_DATA, f"cannot kill {asked.name!r}: {wrong}") from wrong
     chosen = workers_of(runner, asked.wid, _pid(asked.pid), "kill")
@@ -68,7 +70,7 @@ async def kill(arbiter: Arbiter, asked: rpc.Kill) -> Fields:
         keep(arbiter.intents.renew, {runner.spec.name: lives})
     for slot in chosen:
         if slot.asked:  # on its way out already: it is signalled again, and its deadline stays
-            runner.signal(slot, spec.stop_signal)
+            runner.signal(slot, escalation(spec)[0].signal)
     runner.renew(lives, spec)
     return {"killed": [slot.pid for slot in chosen], **await settled(asked.waiting, [runner], WatcherRunner.is_up)}
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from signal import SIGHUP
 
-from circus_cg.arbiter import reconfigure, rolling
+from circus_cg.arbiter import because, reconfigure, rolling
 from circus_cg.arbiter.arbiter import Arbiter
 from circus_cg.arbiter.commands.target import Fields, keep, runners_of, settled, to_start
 from circus_cg.arbiter.report import status_of
 from circus_cg.arbiter.runner import WatcherRunner
+from circus_cg.core.slot import Phase
 from circus_cg.rpc import messages as rpc
 from circus_cg.rpc.messages import BadMessage, Errno
 
@@ -18,6 +20,12 @@ async def reload(arbiter: Arbiter, asked: rpc.Reload) -> Fields:
     runners = runners_of(arbiter, asked.name, asked.match)
     to_start(arbiter, runners)
     running = [runner for runner in runners if runner.wanted]
+    for runner in [runner for runner in running if runner.spec.send_hup and asked.graceful]:
+        arbiter.journal.tell(runner.spec.name, "reload", "SIGHUP to each worker")
+        for slot in runner.slots.values():
+            if slot.alive and slot.pid is not None and slot.phase is not Phase.STOPPING:
+                runner.signal(slot, SIGHUP)
+        running.remove(runner)
     if not asked.graceful:
         keep(arbiter.intents.renew, {runner.spec.name: runner.lives() for runner in running})
         for runner in running:
@@ -28,7 +36,7 @@ async def reload(arbiter: Arbiter, asked: rpc.Reload) -> Fields:
     for runner in running:
         arbiter.journal.tell(runner.spec.name, "reload", "one after the other")
         runner.start()
-        tasks.append(arbiter.spawn_task(rolling.roll(arbiter, runner)))
+        tasks.append(arbiter.spawn_task(because.carried(rolling.roll(arbiter, runner))))
     if not asked.waiting:
         return {}
     # Shielded: it goes on though its asker is gone.

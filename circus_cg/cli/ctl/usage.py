@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from circus_cg.cli.ctl.parameters import json_option, names_argument, watch_option
+from circus_cg.cli.ctl.scaling import scaling_lines
 from circus_cg.cli.ctl.session import Session
 from circus_cg.cli.ctl.watching import Document, report
 from circus_cg.cli.output import aligned
@@ -30,7 +31,10 @@ def ps(session: Session, names: tuple[str, ...], json_: bool, watch: float | Non
     """One row a worker. Example: circus-cg ctl ps web --watch"""
 
     def lines(found: Document) -> list[str]:
-        return aligned(PS, [_ps_row(row) for row in found["workers"]], RIGHT)
+        told = any(row["status"] for row in found["workers"])  # by the workers themselves: most have nothing to tell
+        rows = [(*_ps_row(row), *([row["status"] or "-"] if told else [])) for row in found["workers"]]
+        held = [f"{name} is held: {why}" for name, why in found.get("held", {}).items()]
+        return aligned((*PS, "STATUS") if told else PS, rows, RIGHT) + held + scaling_lines(found)
 
     report(lambda: session.call("ps", name=list(names) or None, match="glob"), lines, json_=json_, watch=watch)
 
@@ -88,7 +92,7 @@ def _ps_row(row: dict[str, Any]) -> tuple[str, ...]:
         str(row["wid"]),
         str(row["generation"]),
         str(row["pid"] or "-"),
-        f"{row['phase']}, frozen" if row["frozen"] else row["phase"],
+        ", ".join([row["phase"], *_marks(row)]),
         "-" if row["started"] is None else format_seconds(max(0.0, clock.wall() - row["started"])),
         str(row["restarts"]),
         "-" if last is None else _reason(last),
@@ -97,6 +101,12 @@ def _ps_row(row: dict[str, Any]) -> tuple[str, ...]:
         _cpu_seconds(row["cpu_seconds"]),
         row["cgroup"] or "-",
     )
+
+
+def _marks(row: dict[str, Any]) -> list[str]:
+    frozen = ["frozen"] if row["frozen"] else []
+    unwell = [f"unready ({', '.join(row['unwell'])})"] if row["unwell"] else []
+    return [*frozen, *row["says"], *unwell]
 
 
 def _stats_row(name: str, info: dict[str, Any]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from circus_cg.arbiter.life import names_wid, template, with_wid
 from circus_cg.cgroup.hierarchy import Layout
 from circus_cg.host.identity import Identity
 from circus_cg.host.virtualenv import Virtualenv
-from circus_cg.keeper.messages import SINCE_2, is_understood
+from circus_cg.keeper.messages import SINCE, is_understood
 from circus_cg.spec import DEFAULT_PATH, ArbiterSpec, WatcherSpec
 
 BOOT = ArbiterBoot(
@@ -83,12 +83,12 @@ def test_a_number_in_the_path_leaves_the_virtualenv_in_front() -> None:
 
 
 def test_what_a_worker_may_do_travels_as_the_kernel_s_numbers() -> None:
-    assert SINCE_2.isdisjoint(asked())
+    assert SINCE[2].isdisjoint(asked())
     request = asked(
         sched_policy="fifo", sched_priority=7, ionice_class="idle", cpu_affinity="0-3,5",
         ambient_capabilities=("CAP_KILL",), bounding_capabilities=("kill", "chown"), no_new_privs=True,
     )  # fmt: skip
-    assert {key: request[key] for key in SINCE_2} == {
+    assert {key: request[key] for key in SINCE[2]} == {
         "scheduler": [1, 7], "io_priority": 3 << 13, "cpus": [[0, 3], [5, 5]], "ambient": 1 << 5,
         "bounding": 1 << 5 | 1, "no_new_privs": True,
     }  # fmt: skip

@@ -59,7 +59,7 @@ def test_a_program_reads_one_json_document(config: Path) -> None:
     }
 
 
-INI = "[watcher:web]\ncmd = sh\nuid = no-such-user\nnumproceses = 2\nsend_hup = True\n"
+INI = "[watcher:web]\ncmd = sh\nuid = no-such-user\nnumproceses = 2\non_demand = True\n"
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_what_circus_has_and_we_do_not_is_a_warning(ini: Path) -> None:
     assert done.exit_code == 0
     assert done.stderr.splitlines()[:2] == [
         f"circus-cg: warning: {ini}:4: unknown key 'numproceses' in [watcher:web]; did you mean 'numprocesses'?",
-        f"circus-cg: warning: {ini}:5: send_hup: not yet: no SIGHUP is sent; `reload` gives new workers",
+        f"circus-cg: warning: {ini}:5: on_demand: not yet: workers start at once, not at the first connection",
     ]
     assert "no user is named 'no-such-user'" in done.stderr
     assert json.loads(check(ini, INI, "--json").stdout)["warnings"][0].startswith(f"{ini}:4: unknown key")

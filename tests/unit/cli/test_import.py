@@ -19,7 +19,7 @@ check_delay = 1
 [watcher:web]
 cmd = serve -p 80$(circus.wid)
 numprocesses = 2
-send_hup = True
+on_demand = True
 limits.memory_max = 64M
 [env]
 SECRET = pa$word
@@ -48,7 +48,7 @@ def test_yaml_goes_to_standard_output_and_the_report_to_the_other(config: Path) 
 # A working_dir of {os.getcwd()} is where that was run: circus.ini sets none.
 # line 2: check_delay: never: nothing is polled: the kernel tells of a death at once
 watchers:
-  # line 6: send_hup: not yet: no SIGHUP is sent; `reload` gives new workers
+  # line 6: on_demand: not yet: workers start at once, not at the first connection
   web:
     cmd:
       - serve
@@ -66,7 +66,7 @@ watchers:
     )
     assert done.stderr.splitlines() == [
         f"circus-cg: warning: {config}:2: check_delay: never: nothing is polled: the kernel tells of a death at once",
-        f"circus-cg: warning: {config}:6: send_hup: not yet: no SIGHUP is sent; `reload` gives new workers",
+        f"circus-cg: warning: {config}:6: on_demand: not yet: workers start at once, not at the first connection",
         f"{config}: 1 watcher written, 2 warnings; circus-cg check judges the result",
     ]
 

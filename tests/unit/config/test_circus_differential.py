@@ -113,6 +113,13 @@ SAME: dict[str, Callable[[dict[str, Any], WatcherSpec], tuple[Any, Any]]] = {
     "autostart": lambda its, ours: (its["autostart"], ours.autostart),
     "stop_signal": lambda its, ours: (its["stop_signal"], ours.stop_signal),
     "graceful_timeout": lambda its, ours: (float(its["graceful_timeout"]), ours.graceful_timeout),
+    "priority": lambda its, ours: (its["priority"], ours.priority),
+    "warmup_delay": lambda its, ours: (float(its["warmup_delay"]), ours.warmup_delay),
+    "send_hup": lambda its, ours: (its["send_hup"], ours.send_hup),
+    "stop_children": lambda its, ours: (its["stop_children"], ours.stop_children),
+    "respawn": lambda its, ours: (its["respawn"], ours.restart == "always"),
+    "max_age": lambda its, ours: (float(its["max_age"]), ours.max_age),
+    "max_age_variance": lambda its, ours: (float(its["max_age_variance"]), ours.max_age_variance),
     "max_retry": lambda its, ours: (its["max_retry"], ours.max_retry),
     "rlimits": lambda its, ours: (
         limits(its["rlimits"]),
@@ -138,8 +145,7 @@ SAME: dict[str, Callable[[dict[str, Any], WatcherSpec], tuple[Any, Any]]] = {
 EXECUTED = {"name", "cmd", "args", "shell", "shell_args", "working_dir", "env", "__name__"}
 # What circus calls a default, by key; another value must be told.
 ASKS_NOTHING: dict[str, Any] = {
-    "warmup_delay": 0, "executable": None, "on_demand": False, "send_hup": False, "stop_children": False,
-    "priority": 0, "use_sockets": False, "hooks": {}, "respawn": True,
+    "executable": None, "on_demand": False, "use_sockets": False, "hooks": {},
 }  # fmt: skip
 
 
@@ -165,6 +171,10 @@ def test_each_key_of_the_daemon_acts_or_is_told(pairs: list[Pair]) -> None:
                 continue
             if key == "umask":
                 assert {one.umask for one in pair.loaded.spec.watchers} == {value}, pair.file
+            elif key == "warmup_delay":
+                assert pair.loaded.spec.warmup_delay == value, pair.file
+            elif key == "pidfile":
+                assert pair.loaded.spec.pidfile == os.path.join(asking.DIRECTORY, value), pair.file
             else:
                 assert is_told(key, pair.loaded.notices) or derived(key, pair), (pair.file, key)
 
@@ -190,7 +200,11 @@ def test_each_socket_and_plugin_acts_or_is_told(pairs: list[Pair]) -> None:
         for socket in pair.circus["config"]["sockets"]:
             assert f"[socket:{socket['name']}]: not yet" in told, pair.file
         for plugin in pair.circus["config"]["plugins"]:
-            if plugin["use"] != ini_keys.FLAPPING_PLUGIN:
+            if plugin["use"] == ini_keys.WATCHDOG_PLUGIN:
+                ours = pair.loaded.spec.udp_watchdog
+                assert ours is not None, pair.file
+                assert ours.loop_rate == float(plugin.get("loop_rate", 60)), pair.file
+            elif plugin["use"] != ini_keys.FLAPPING_PLUGIN:
                 assert f"[{plugin['name']}]: not yet" in told, pair.file
 
 

@@ -194,9 +194,9 @@ def test_what_asks_for_nothing_is_silent() -> None:
 
 
 def test_what_does_not_act_gets_one_line_however_often_it_is_there() -> None:
-    text = "".join(f"[watcher:w{number}]\ncmd = a\nsend_hup = True\n" for number in range(12))
+    text = "".join(f"[watcher:w{number}]\ncmd = a\non_demand = True\n" for number in range(12))
     assert notices(text) == [
-        "3: send_hup: not yet: no SIGHUP is sent; `reload` gives new workers"
+        "3: on_demand: not yet: workers start at once, not at the first connection"
         " (also at 6, 9, 12, 15, 18, 21, 24, 27 and 3 more)"
     ]
 

@@ -42,7 +42,7 @@ def test_what_acts_not_yet_or_never_is_no_option_of_ours() -> None:
 
 
 def test_what_acts_by_the_option_table_is_one() -> None:
-    by_hand = {"cmd", "args", "shell", "shell_args", "close_child_stdout", "close_child_stderr"}
+    by_hand = {"cmd", "args", "shell", "shell_args", "close_child_stdout", "close_child_stderr", "respawn"}
     awake = {key for key, fate in ini_keys.WATCHER.items() if fate.kind is None}
     assert {key for key in awake - by_hand if not option_at(key)} == set()
 

@@ -3,10 +3,14 @@
 from collections import defaultdict
 from math import inf
 from pathlib import Path
+from signal import SIGINT, SIGTERM
+
+from msgspec.structs import replace
 
 from circus_cg.core import events as ev
+from circus_cg.core.notification import Word
 from circus_cg.core.slot import Phase, Slot, step
-from circus_cg.spec import Flapping, WatcherSpec
+from circus_cg.spec import Flapping, HealthCheck, StopStep, Watchdog, WatcherSpec
 
 PAGE = Path(__file__).parents[3] / "docs" / "explanation" / "watcher.md"
 EVENTS = (
@@ -15,6 +19,9 @@ EVENTS = (
     ev.Restart,
     ev.Freeze,
     ev.Thaw,
+    ev.End,
+    ev.Told,
+    ev.Checked,
     ev.Spawned,
     ev.LaunchFailed,
     ev.Exited,
@@ -23,7 +30,22 @@ EVENTS = (
     ev.DeadlineReached,
 )
 SPEC = WatcherSpec(
-    name="w", cmd=("true",), max_retry=1, flapping=Flapping(attempts=2, window=inf, max_retry=1), graceful_timeout=5.0
+    name="w",
+    cmd=("true",),
+    max_retry=1,
+    flapping=Flapping(attempts=2, window=inf, max_retry=1),
+    stop=(StopStep(SIGTERM, 5.0), StopStep(SIGINT, 5.0)),
+    restart="on-failure",
+)
+TALKING = replace(  # without the counts that SPEC is for: one exploration of both is a hundred times as long
+    SPEC,
+    max_retry=0,
+    flapping=Flapping(attempts=0),
+    stop=(),
+    ready="notify",
+    start_timeout=2.0,
+    watchdog=Watchdog(timeout=2.0),
+    health=(HealthCheck(name="c", kind="readiness", tcp="1"),),
 )
 SHORT, LONG = 0.1, 100.0  # seconds
 KILLS_TOLD_APART = 6  # beyond it more kills change nothing
@@ -34,6 +56,12 @@ Reached = dict[tuple[Phase, type[ev.Event]], set[Phase]]
 def explore() -> Reached:
     """(phase, event) -> the phases that followed, from an idle slot on by whatever may come, in any order."""
     reached: Reached = defaultdict(set)
+    for spec in (SPEC, TALKING):
+        _explore(spec, reached)
+    return reached
+
+
+def _explore(spec: WatcherSpec, reached: Reached) -> None:
     seen: set[tuple[object, ...]] = set()
     todo = [Slot(wid=1)]
     while todo:
@@ -42,10 +70,9 @@ def explore() -> Reached:
             continue
         seen.add(_essence(slot))
         for event, now in _what_may_come(slot):
-            after, _ = step(SPEC, slot, event, now, 0.0)
+            after, _ = step(spec, slot, event, now, 0.0)
             reached[slot.phase, type(event)].add(after.phase)
             todo.append(after)
-    return reached
 
 
 def mermaid(reached: Reached) -> str:
@@ -75,10 +102,15 @@ def _what_may_come(slot: Slot) -> list[tuple[ev.Event, float]]:
         ev.Restart(1),
         ev.Freeze(1),
         ev.Thaw(1),
+        ev.End(1, generation, "watchdog", ""),
+        ev.Told(1, generation, Word(ready=True)),
+        ev.Told(1, generation, Word(alive=True)),
+        ev.Told(1, generation, Word(trigger=True)),
+        ev.Checked(1, generation, ()),
+        ev.Checked(1, generation, ("c",)),
         ev.Spawned(1, generation, 7),
         ev.LaunchFailed(1, generation, "exec", 2, "No such file or directory"),
-        ev.Exited(1, generation, 1, None, None, "", populated=False),
-        ev.Exited(1, generation, 1, None, None, "", populated=True),
+        *(ev.Exited(1, generation, code, None, None, "", populated=p) for code in (0, 1) for p in (False, True)),
         ev.Emptied(1, generation),
         ev.Refused(1, generation, 7),
         ev.Refused(1, generation, None),
@@ -98,6 +130,7 @@ def _essence(slot: Slot) -> tuple[object, ...]:
         slot.pid,
         slot.asked,
         slot.signalled,
+        slot.stage,
         slot.delay,
         len(slot.exits),
         slot.retries,
@@ -106,7 +139,10 @@ def _essence(slot: Slot) -> tuple[object, ...]:
         slot.stuck,
         slot.frozen,
         slot.left > 0,
-        last is not None and (last.reason, last.uptime < SPEC.min_uptime),
+        slot.ending is not None,
+        slot.readiness.awaited,
+        slot.readiness.unwell,
+        last is not None and (last.reason, last.code, last.uptime < SPEC.min_uptime),
     )
 
 

@@ -4,7 +4,9 @@ from typing import Any
 
 from circus_cg.core import events as ev
 from circus_cg.core.effects import Effect, Publish
+from circus_cg.core.notification import Word
 from circus_cg.core.slot import Slot, step
+from circus_cg.core.state import Reason
 from circus_cg.spec import WatcherSpec
 
 
@@ -15,6 +17,7 @@ class Life:
         self.now = 100.0
         self.draw = draw
         self.published: list[str] = []
+        self.details: list[str] = []
         self._id = 0
 
     def start(self) -> tuple[Effect, ...]:
@@ -31,6 +34,16 @@ class Life:
 
     def thaw(self) -> tuple[Effect, ...]:
         return self.feed(ev.Thaw(self._next()))
+
+    def end(self, reason: Reason = "watchdog", detail: str = "", **more: Any) -> tuple[Effect, ...]:
+        fields = {"generation": self.slot.generation} | more
+        return self.feed(ev.End(self._next(), reason=reason, detail=detail, **fields))
+
+    def told(self, generation: int | None = None, **word: Any) -> tuple[Effect, ...]:
+        return self.feed(ev.Told(self._next(), generation or self.slot.generation, Word(**word)))
+
+    def checked(self, *failing: str) -> tuple[Effect, ...]:
+        return self.feed(ev.Checked(self._next(), self.slot.generation, failing, "connection refused"))
 
     def spawned(self, generation: int | None = None, pid: int = 7) -> tuple[Effect, ...]:
         return self.feed(ev.Spawned(self._next(), generation or self.slot.generation, pid))
@@ -57,6 +70,7 @@ class Life:
         """The effects but Publish, whose kinds are in `published`."""
         self.slot, effects = step(self.spec, self.slot, event, self.now, self.draw)
         self.published = [effect.kind for effect in effects if isinstance(effect, Publish)]
+        self.details = [effect.detail for effect in effects if isinstance(effect, Publish)]
         assert all(effect.cause == event.id for effect in effects)
         return tuple(effect for effect in effects if not isinstance(effect, Publish))
 

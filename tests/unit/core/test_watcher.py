@@ -6,7 +6,7 @@ import pytest
 
 from circus_cg.core.events import Restart, Start, Stop
 from circus_cg.core.slot import Phase, Slot
-from circus_cg.core.watcher import reconcile, restart, start, status
+from circus_cg.core.watcher import paced, reconcile, restart, start, status
 
 
 def up(wid: int, phase: Phase = Phase.READY, started: float = 1.0) -> Slot:
@@ -79,6 +79,8 @@ def test_a_restart_concerns_every_wanted_slot_once() -> None:
         (True, [Phase.BACKOFF, Phase.FAILED], "starting"),
         (True, [Phase.STOPPING, Phase.FAILED], "stopping"),
         (True, [Phase.FAILED, Phase.IDLE], "stopped"),
+        (True, [Phase.DONE, Phase.IDLE], "stopped"),
+        (True, [Phase.DONE, Phase.BACKOFF], "starting"),
         (False, [], "stopped"),
         (False, [Phase.IDLE, Phase.FAILED], "stopped"),
         (False, [Phase.IDLE, Phase.STOPPING], "stopping"),
@@ -87,3 +89,11 @@ def test_a_restart_concerns_every_wanted_slot_once() -> None:
 )
 def test_the_status_in_circuss_words(wanted: bool, phases: list[Phase], word: str) -> None:
     assert status(wanted, Counter(phases)) == word
+
+
+def test_workers_that_are_more_than_there_were_begin_one_after_the_other() -> None:
+    there = slots(up(1), up(2, Phase.BACKOFF))
+    decided = ((2, Start), (3, Start), (4, Start), (1, Stop))
+    assert paced(decided, there, 1) == (((2, Start), (3, Start), (1, Stop)), True)
+    assert paced(decided, there, 0) == (((2, Start), (1, Stop)), True)
+    assert paced(decided, there, 2) == (decided, False)

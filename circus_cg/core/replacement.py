@@ -1,0 +1,160 @@
+"""New before old: another worker begins beside one that is to go, and takes its place once it is ready.
+
+One replacement at a time in a watcher; the others wait for their turn. What is under way is written in the slots
+themselves (`Slot.instead`), so that the next arbiter goes on with it; what waits is asked for again by whoever
+wanted it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import count
+from typing import NamedTuple, assert_never
+
+from circus_cg.core.state import Instead, Phase, Reason, Slot
+from circus_cg.spec import WatcherSpec
+
+
+class Wish(NamedTuple):
+    """That this life be replaced, and why."""
+
+    wid: int
+    generation: int
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """A life at `wid`, beside the one it is to replace."""
+
+    wid: int
+    instead: Instead
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """The worker at `wid` is ready: it stays, and the other one ends and gives up its place."""
+
+    wid: int
+    instead: Instead
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """The worker at `wid` goes again, and the other one stays."""
+
+    wid: int
+    instead: Instead
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class InPlace:
+    """There can't be one more: the life ends, and the next begins in its place."""
+
+    wish: Wish
+    why: str
+
+
+Move = Begin | Take | Drop | InPlace
+
+
+class Use(NamedTuple):
+    """What a watcher, or one of its workers, has of what limits the sum; None: unknown, or no limit."""
+
+    memory_current: int | None = None  # bytes
+    memory_max: int | None = None
+    pids: int | None = None
+    pids_max: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    wishes: tuple[Wish, ...] = ()
+    in_place: Wish | None = None  # whose end we asked for, until its slot has settled
+
+    def __bool__(self) -> bool:
+        return bool(self.wishes) or self.in_place is not None
+
+
+def wish(queue: Queue, wished: Wish) -> Queue:
+    """A life is replaced once, whoever asks."""
+    same = wished.wid, wished.generation
+    if any((other.wid, other.generation) == same for other in queue.wishes):
+        return queue
+    return Queue((*queue.wishes, wished), queue.in_place)
+
+
+def newcomer(slots: Mapping[int, Slot]) -> Slot | None:
+    """Who is about to replace another."""
+    return next((slot for slot in slots.values() if slot.wanted and slot.instead is not None), None)
+
+
+def advance(
+    spec: WatcherSpec, slots: Mapping[int, Slot], queue: Queue, no_room: str | None
+) -> tuple[Queue, Move | None]:
+    """What is to be done now, and the queue as it is then. `no_room`: why the watcher can't hold one more worker."""
+    if (new := newcomer(slots)) is not None:
+        assert new.instead is not None
+        return queue, _judge(slots, new, new.instead)
+    if queue.in_place is not None:
+        if not _is_settled(slots, queue.in_place):
+            return queue, None
+        queue = Queue(queue.wishes)
+    while queue.wishes:
+        first, queue = queue.wishes[0], Queue(queue.wishes[1:])
+        if not _is_there(slots, first.wid, first.generation):
+            continue
+        if (why := _only_in_place(spec) or no_room) is not None:
+            return Queue(queue.wishes, in_place=first), InPlace(first, why)
+        wid = next(wid for wid in count(1) if wid not in slots or slots[wid].phase is Phase.IDLE)
+        return queue, Begin(
+            wid, Instead(wid=first.wid, generation=first.generation, reason=first.reason, detail=first.detail)
+        )
+    return queue, None
+
+
+def lack_of_room(whole: Use, one: Use) -> str | None:
+    """Why a second worker like `one` does not fit into what the watcher may use."""
+    for name, used, limit, more in (
+        ("memory_max", whole.memory_current, whole.memory_max, one.memory_current),
+        ("pids_max", whole.pids, whole.pids_max, one.pids),
+    ):
+        if used is not None and limit is not None and used + (more or 0) > limit:
+            return f"one more would not fit into watcher_limits.{name} {limit}"
+    return None
+
+
+def _judge(slots: Mapping[int, Slot], new: Slot, instead: Instead) -> Move | None:
+    if not _is_there(slots, instead.wid, instead.generation):
+        return Drop(new.wid, instead, "the life it was to replace is over")
+    match new.phase:
+        case Phase.STARTING:
+            return None
+        case Phase.READY:  # one that stands still can't take over
+            return None if new.frozen else Take(new.wid, instead)
+        case Phase.STOPPING | Phase.BACKOFF | Phase.FAILED | Phase.DONE | Phase.IDLE:
+            return Drop(new.wid, instead, f"it did not become ready: {new.last_exit or new.phase}")
+        case _:
+            assert_never(new.phase)
+
+
+def _is_there(slots: Mapping[int, Slot], wid: int, generation: int) -> bool:
+    """That life lives, and nobody has asked it to end."""
+    slot = slots.get(wid)
+    return slot is not None and slot.generation == generation and slot.wanted and slot.phase is Phase.READY
+
+
+def _is_settled(slots: Mapping[int, Slot], ended: Wish) -> bool:
+    slot = slots.get(ended.wid)
+    if slot is None or not slot.wanted:
+        return True
+    return slot.generation != ended.generation and slot.phase not in (Phase.STARTING, Phase.STOPPING)
+
+
+def _only_in_place(spec: WatcherSpec) -> str | None:
+    if spec.restart == "never":
+        return "nothing is restarted here"
+    return "it is a singleton" if spec.singleton else None

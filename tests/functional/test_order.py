@@ -1,0 +1,153 @@
+"""Who begins before whom, and stops after: by real processes that write down when."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import until
+from tests.functional.conftest import StartDaemon
+from tests.functional.daemon import Daemon
+from tests.functional.evidence import lines_of, quoted, sh
+
+
+def noting(log: Path, name: str, *, ready_after: float = 0.0) -> list[str]:
+    """Says when it begins, becomes ready and ends."""
+    up = f"sleep {ready_after}; echo {name} up >> {quoted(log)}; echo READY >&3"
+    end = f"trap 'sleep 0.2; echo {name} down >> {quoted(log)}; exit 0' TERM"
+    return sh(f"{end}; echo {name} begins >> {quoted(log)}; {up}; exec 3>&-; while :; do sleep 0.05; done")
+
+
+def speaking(log: Path, name: str, ready_after: float = 0.0, **more: object) -> dict[str, object]:
+    return {"cmd": noting(log, name, ready_after=ready_after), "ready": "fd", **more}
+
+
+def test_who_requires_another_begins_when_that_is_ready_and_stops_first(daemon: StartDaemon, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    watchers = {
+        "web": speaking(log, "web", requires=["db"]),
+        "db": speaking(log, "db", ready_after=0.4, after=["disk"]),
+        "disk": speaking(log, "disk", ready_after=0.4),
+    }
+    running = daemon(watchers=watchers)
+    running.ctl("wait", "web")
+    names = ("disk", "db", "web")
+    assert lines_of(log) == [f"{name} {word}" for name in names for word in ("begins", "up")]
+    running.ctl("quit")
+    assert running.process is not None
+    running.process.wait(30)
+    assert lines_of(log)[6:] == [f"{name} down" for name in reversed(names)]
+
+
+def test_a_dependant_is_held_and_says_for_whom_it_waits(daemon: StartDaemon, tmp_path: Path) -> None:
+    log, allowed = tmp_path / "log", tmp_path / "allowed"
+    tries = f"test -e {quoted(allowed)} || exit 1; echo >&3; exec sleep 1000"
+    db = {"cmd": sh(tries), "ready": "fd", "backoff": {"initial": 0.2, "max": 0.2}}
+    running = daemon(watchers={"db": {**db, "flapping": {"attempts": 0}}, "web": speaking(log, "web", requires=["db"])})
+    until(lambda: running.workers("db"), why="db's tries")
+    found = running.ctl("status", "web")
+    assert found["statuses"] == {"web": "starting"}
+    assert found["held"]["web"].startswith("requires db, which is ")
+    assert running.workers("web") == [] and lines_of(log) == []
+    assert "requires db" in running.command("status").stdout
+    assert "web is held: requires db" in running.command("ps").stdout
+    allowed.touch()
+    running.wait_phase("web")
+    assert "held" not in running.ctl("status", "web")
+    running.ctl("stop", "db")
+    running.wait_phase("web")  # who has begun goes on
+
+
+def test_a_job_that_has_done_its_work_is_as_good_as_ready(daemon: StartDaemon, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    migrate = sh(f"echo migrating >> {quoted(log)}; sleep 0.3; echo migrated >> {quoted(log)}")
+    watchers = {
+        "migrate": {"cmd": migrate, "restart": "on-failure", "ready": "notify"},  # it never says so, but it ends well
+        "web": {"cmd": sh(f"echo web >> {quoted(log)}; exec sleep 1000"), "requires": "migrate"},
+    }
+    running = daemon(watchers=watchers)
+    until(lambda: len(lines_of(log)) == 3, why="web")
+    running.wait_phase("migrate", "done")
+    assert lines_of(log) == ["migrating", "migrated", "web"]
+
+
+def test_a_job_that_failed_for_good_holds_who_requires_it(daemon: StartDaemon) -> None:
+    job = {"cmd": sh("exit 3"), "restart": "never", "ready": "notify"}
+    running = daemon(watchers={"job": job, "web": {"cmd": ["sleep", "1000"], "requires": ["job"]}})
+    running.wait_phase("job", "done")
+    assert running.ctl("status", "web")["held"] == {"web": "requires job, which is not running"}
+    assert running.workers("web") == []
+
+
+def test_after_is_no_more_than_an_order(daemon: StartDaemon) -> None:
+    job = {"cmd": sh("exit 3"), "restart": "never", "ready": "notify"}
+    running = daemon(watchers={"job": job, "web": {"cmd": ["sleep", "1000"], "after": ["job"]}})
+    running.wait_phase("web")
+
+
+def test_a_stop_while_it_is_held_ends_that(daemon: StartDaemon, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    watchers = {"db": {"cmd": ["sleep", "1000"], "autostart": False}, "web": speaking(log, "web", requires=["db"])}
+    running = daemon(watchers=watchers)
+    assert running.ctl("status", "web")["statuses"] == {"web": "starting"}
+    running.ctl("stop", "web")
+    assert running.ctl("status", "web") == {"statuses": {"web": "stopped"}}
+    running.ctl("start", "db")
+    assert running.workers("web") == [] and lines_of(log) == []
+    running.ctl("start", "web")
+    running.wait_phase("web")
+
+
+def test_the_higher_priority_begins_first_each_after_the_warmup_delay(daemon: StartDaemon, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    watchers = {
+        name: {"cmd": sh(f"echo {name} $(date +%s%N) >> {quoted(log)}; exec sleep 1000"), "priority": priority}
+        for name, priority in (("low", -1), ("middle", 0), ("high", 7))
+    }
+    daemon(warmup_delay=0.5, watchers=watchers)
+    until(lambda: len(lines_of(log)) == 3, why="all three")
+    names, times = zip(*(line.split() for line in lines_of(log)), strict=True)
+    assert names == ("high", "middle", "low")
+    gaps = [(int(later) - int(earlier)) / 1e9 for earlier, later in pairwise(times)]
+    assert all(gap > 0.4 for gap in gaps), gaps
+
+
+def test_workers_begin_one_after_the_other_with_a_warmup_delay(daemon: StartDaemon, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    cmd = sh(f"echo $(date +%s%N) >> {quoted(log)}; exec sleep 1000")
+    running = daemon(watchers={"w": {"cmd": cmd, "numprocesses": 3, "warmup_delay": "400ms", "autostart": False}})
+    began = time.monotonic()
+    running.ctl("start", "w")  # waits until all are there
+    assert time.monotonic() - began > 0.8
+    until(lambda: len(lines_of(log)) == 3, why="all three")
+    times = [int(line) for line in lines_of(log)]
+    assert all(later - earlier > 3e8 for earlier, later in pairwise(times))
+
+
+@pytest.mark.parametrize(
+    ("watchers", "told"),
+    [
+        (
+            {"a": {"cmd": "a", "after": ["b"]}, "b": {"cmd": "b", "requires": ["a"]}},
+            "after in watcher 'a': a cycle",
+        ),
+        (
+            {"a": {"cmd": "a", "requires": ["bb"]}, "b": {"cmd": "b"}},
+            "requires in watcher 'a': there is no watcher 'bb'",
+        ),
+    ],
+)
+def test_check_refuses_a_cycle_and_unknown_names_with_the_line(
+    tmp_path: Path, scratch_name: str, watchers: dict[str, object], told: str
+) -> None:
+    running = Daemon(tmp_path, scratch_name, {"watchers": watchers})
+    done = subprocess.run(
+        [running.program, "check", str(running.config)], env=running.environment, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert f"{running.config}:5: {told}" in done.stderr, done.stderr

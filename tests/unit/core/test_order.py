@@ -1,0 +1,117 @@
+"""Who begins before whom."""
+
+import pytest
+
+from circus_cg.core.order import Standing, cycle, dependants, ended_for_good, obstacle, sequence, standing
+from circus_cg.core.slot import Phase
+from circus_cg.core.state import Exit, Readiness, Slot
+from circus_cg.spec import WatcherSpec
+
+
+def watcher(name: str, **options: object) -> WatcherSpec:
+    return WatcherSpec(name=name, cmd=("true",), **options)  # type: ignore[arg-type]
+
+
+def test_the_higher_priority_begins_first_and_equals_as_they_are_given() -> None:
+    specs = [watcher("b"), watcher("a"), watcher("low", priority=-1), watcher("high", priority=1)]
+    assert sequence(specs) == ["high", "b", "a", "low"]
+
+
+def test_who_is_waited_for_begins_first_whatever_the_priority() -> None:
+    specs = [
+        watcher("web", requires=("db",), after=("log",), priority=9),
+        watcher("log"),
+        watcher("db", after=("disk",)),
+    ]
+    found = sequence([*specs, watcher("disk")])
+    assert found.index("disk") < found.index("db") < found.index("web")
+    assert found.index("log") < found.index("web")
+    assert sorted(found) == ["db", "disk", "log", "web"]
+
+
+def test_names_that_nobody_has_are_left_alone() -> None:
+    assert sequence([watcher("web", after=("gone",))]) == ["web"]
+    assert cycle([watcher("web", after=("gone",))]) == []
+
+
+def test_who_depends_on_whom() -> None:
+    specs = [watcher("web", requires=("db",)), watcher("jobs", after=("db", "web")), watcher("db")]
+    assert dependants(specs) == {"web": {"jobs"}, "jobs": set(), "db": {"web", "jobs"}}
+
+
+@pytest.mark.parametrize(
+    ("edges", "around"),
+    [
+        ({"a": ("a",)}, ["a", "a"]),
+        ({"a": ("b",), "b": ("c",), "c": ("b",)}, ["b", "c", "b"]),
+        ({"a": ("b", "c"), "b": ("c",), "c": ()}, []),
+        ({"a": ("b", "c"), "b": ("d",), "c": ("d",), "d": ()}, []),
+        ({"a": ("c",), "b": ("a",), "c": ("b",)}, ["a", "c", "b", "a"]),
+    ],
+)
+def test_a_cycle_is_told_by_its_names(edges: dict[str, tuple[str, ...]], around: list[str]) -> None:
+    specs = [watcher(name, after=others[:1], requires=others[1:]) for name, others in edges.items()]
+    assert cycle(specs) == around
+    assert sorted(sequence(specs)) == sorted(edges)
+
+
+def test_a_long_chain_is_no_burden() -> None:
+    specs = [watcher(f"w{number}", after=(f"w{number + 1}",)) for number in range(20_000)]
+    assert cycle(specs) == []
+    assert sequence(specs)[:2] == ["w19999", "w19998"]
+    closed = [*specs, watcher("w20000", after=("w0",))]
+    assert len(cycle(closed)) == 20_002
+
+
+# --- What others may expect of a watcher.
+
+WELL = Exit(0, None, "exited", "", 5.0, 100.0)
+BADLY = Exit(3, None, "exited", "", 5.0, 90.0)
+
+
+def slot(wid: int, phase: Phase, **more: object) -> Slot:
+    return Slot(wid=wid, wanted=True, phase=phase, generation=1, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("slots", "expected"),
+    [
+        ([slot(1, Phase.READY), slot(2, Phase.READY)], Standing.READY),
+        ([slot(1, Phase.READY), slot(2, Phase.STARTING)], Standing.COMING),
+        ([slot(1, Phase.READY)], Standing.COMING),
+        ([], Standing.COMING),
+        ([slot(1, Phase.READY), slot(2, Phase.BACKOFF)], Standing.AWAY),
+        ([slot(1, Phase.READY), slot(2, Phase.FAILED)], Standing.AWAY),
+        ([slot(1, Phase.READY), slot(2, Phase.DONE, last_exit=WELL)], Standing.READY),
+        ([slot(1, Phase.READY), slot(2, Phase.DONE, last_exit=BADLY)], Standing.AWAY),
+        ([slot(1, Phase.READY), slot(2, Phase.READY, readiness=Readiness(unwell=("http",)))], Standing.AWAY),
+    ],
+)
+def test_a_watcher_is_ready_when_all_its_workers_are(slots: list[Slot], expected: Standing) -> None:
+    assert standing(watcher("w"), True, False, 2, slots) is expected
+
+
+def test_one_that_is_not_wanted_is_away_and_one_that_is_held_is_coming() -> None:
+    assert standing(watcher("w"), False, False, 1, [slot(1, Phase.READY)]) is Standing.AWAY
+    assert standing(watcher("w"), True, True, 0, []) is Standing.COMING
+    assert standing(watcher("w"), True, False, 0, []) is Standing.READY
+
+
+def test_what_stands_in_the_way_is_said() -> None:
+    web = watcher("web", requires=("db",), after=("log",))
+    assert obstacle(web, {"db": Standing.READY, "log": Standing.READY}) is None
+    assert obstacle(web, {"db": Standing.READY, "log": Standing.AWAY}) is None
+    assert obstacle(web, {"db": Standing.READY, "log": Standing.COMING}) == "after log, which is starting"
+    assert obstacle(web, {"db": Standing.AWAY, "log": Standing.READY}) == "requires db, which is not running"
+    assert obstacle(web, {"log": Standing.READY}) == "requires db, which is not running"
+
+
+def test_a_watcher_has_ended_for_good_with_its_last_workers_code() -> None:
+    done = [slot(1, Phase.DONE, last_exit=BADLY), slot(2, Phase.DONE, last_exit=WELL)]
+    assert ended_for_good(True, 2, done) == 0
+    assert ended_for_good(True, 2, [done[0], slot(2, Phase.FAILED, last_exit=WELL)]) == 1
+    assert ended_for_good(True, 1, done[:1]) == 3
+    assert ended_for_good(True, 2, done[:1]) is None
+    assert ended_for_good(True, 2, [done[0], slot(2, Phase.BACKOFF, last_exit=WELL)]) is None
+    assert ended_for_good(False, 2, done) is None
+    assert ended_for_good(True, 0, []) is None

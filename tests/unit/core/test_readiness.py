@@ -1,0 +1,254 @@
+"""Stories of a worker that says when it is ready, and that it is alive."""
+
+from __future__ import annotations
+
+from math import inf
+from signal import SIGABRT, SIGTERM
+from typing import Any
+
+import pytest
+
+from circus_cg.core.effects import FreezeGroup, RemoveGroup, Signal, Spawn, ThawGroup
+from circus_cg.core.slot import Held, Phase, from_note, rebuild, to_note
+from circus_cg.spec import Backoff, Flapping, HealthCheck, Watchdog
+from tests.unit.core.lives import Life
+
+WATCHED = Watchdog(timeout=10.0)
+CHECK = HealthCheck(name="db", kind="readiness", tcp="5432")
+
+
+def starting(**spec: Any) -> Life:
+    """Its process is there."""
+    life = Life(ready="notify", start_timeout=20.0, **spec)
+    life.start()
+    life.spawned()
+    return life
+
+
+def ready(**spec: Any) -> Life:
+    life = starting(**spec)
+    life.told(ready=True)
+    return life
+
+
+def adopted(life: Life, pid: int | None = 7) -> Life:
+    life.slot = rebuild(from_note(to_note(life.slot)), 1, Held(1, "running", pid), life.now)
+    return life
+
+
+@pytest.mark.parametrize("kind", ["notify", "fd"])
+def test_it_is_starting_until_it_says_that_it_is_ready(kind: str) -> None:
+    life = Life(ready=kind, start_timeout=20.0)
+    assert life.start() == (Spawn(1, cause=1),)
+    assert life.slot.deadline == 120.0
+    life.spawned()
+    assert (life.slot.phase, life.slot.pid, life.published) == (Phase.STARTING, 7, ["started"])
+    life.told(status="loading")
+    assert (life.slot.phase, life.slot.readiness.status, life.published) == (Phase.STARTING, "loading", [])
+    life.told(ready=True)
+    assert (life.slot.phase, life.slot.deadline, life.published) == (Phase.READY, inf, ["ready"])
+
+
+def test_its_word_may_overtake_the_news_of_its_exec() -> None:
+    life = Life(ready="notify")
+    life.start()
+    life.told(ready=True)
+    assert life.slot.phase is Phase.STARTING
+    life.spawned()
+    assert (life.slot.phase, life.published) == (Phase.READY, ["ready"])
+
+
+def test_the_word_of_an_earlier_life_counts_for_nothing() -> None:
+    life = ready()
+    life.now += 5
+    life.exited()
+    assert life.told(generation=1, ready=True) == ()
+    assert (life.slot.generation, life.slot.readiness.awaited) == (2, True)
+
+
+def test_one_that_does_not_become_ready_in_time_is_ended_for_that_and_counts_as_a_crash() -> None:
+    life = starting(backoff=Backoff(initial=0.5), flapping=Flapping(attempts=1, retry_in=7.0, max_retry=0))
+    assert life.deadline() == (Signal(1, SIGTERM, cause=life.id),)
+    assert (life.now, life.slot.phase, life.slot.asked) == (120.0, Phase.STOPPING, False)
+    life.exited(0)
+    assert life.slot.last_exit is not None
+    assert life.slot.last_exit.reason == "start-timeout"
+    assert life.slot.phase is Phase.FAILED, "twenty seconds without being ready are no long life"
+
+
+def test_it_gets_the_time_that_it_asks_for_and_never_less() -> None:
+    life = starting()
+    life.now += 10
+    life.told(extend=5.0)
+    assert life.slot.deadline == 120.0
+    life.told(extend=60.0)
+    assert life.slot.deadline == 170.0
+    life.stop()
+    life.told(extend=100.0)
+    assert life.slot.deadline == 210.0
+    life.deadline()
+    at = life.slot.deadline
+    life.told(extend=1000.0)
+    assert life.slot.deadline == at, "one that is being killed"
+
+
+def test_an_exit_before_it_is_ready_is_an_exit_like_any_other() -> None:
+    life = starting()
+    assert life.exited(3) == (RemoveGroup(1, cause=life.id),)
+    assert (life.slot.phase, life.published) == (Phase.BACKOFF, ["exit", "backoff"])
+
+
+def test_a_worker_that_says_nothing_for_too_long_is_ended_by_the_watchdogs_signal() -> None:
+    life = ready(watchdog=WATCHED)
+    assert life.slot.deadline == 110.0
+    life.now = 109.0
+    life.told(alive=True)
+    assert (life.slot.deadline, life.published) == (119.0, [])
+    assert life.deadline() == (Signal(1, SIGABRT, cause=life.id),)
+    life.exited(None, signal=SIGABRT)
+    assert life.slot.last_exit is not None
+    assert (life.slot.last_exit.reason, life.slot.asked) == ("watchdog", False)
+
+
+def test_the_watchdog_waits_until_it_is_ready() -> None:
+    life = starting(watchdog=WATCHED)
+    assert life.slot.deadline == 120.0
+    life.told(alive=True)
+    assert life.slot.deadline == 120.0
+
+
+def test_a_worker_without_a_readiness_of_its_own_is_watched_from_its_exec_on() -> None:
+    life = Life(watchdog=WATCHED)
+    life.start()
+    assert life.slot.deadline == inf
+    life.spawned()
+    assert (life.slot.phase, life.slot.deadline) == (Phase.READY, 110.0)
+
+
+def test_it_may_ask_for_another_period_none_or_its_end() -> None:
+    life = ready(watchdog=WATCHED)
+    life.told(watchdog=50.0)
+    assert life.slot.deadline == 150.0
+    life.told(watchdog=0.0)
+    assert life.slot.deadline == inf
+    assert life.told(trigger=True) == (Signal(1, SIGABRT, cause=life.id),)
+    assert life.slot.ending is not None
+    assert life.slot.ending.reason == "watchdog"
+
+
+def test_a_word_that_says_nothing_new_changes_nothing() -> None:
+    life = ready()
+    before = life.slot
+    for word in ({"alive": True}, {"ready": True}, {"status": ""}, {}):
+        life.told(**word)
+        assert life.slot is before
+
+
+def test_a_frozen_worker_is_not_watched_and_has_a_whole_period_after_the_thaw() -> None:
+    life = ready(watchdog=WATCHED)
+    assert life.freeze() == (FreezeGroup(1, cause=life.id),)
+    assert life.slot.deadline == inf
+    life.now += 1000
+    assert life.thaw() == (ThawGroup(1, cause=life.id),)
+    assert life.slot.deadline == life.now + 10.0
+
+
+def test_a_worker_that_is_frozen_while_it_starts_keeps_what_is_left_of_its_time() -> None:
+    life = starting()
+    life.now += 15
+    assert life.freeze() == (FreezeGroup(1, cause=life.id),)
+    assert (life.slot.deadline, life.slot.left) == (inf, 5.0)
+    life.now += 1000
+    assert life.thaw() == (ThawGroup(1, cause=life.id),)
+    assert (life.slot.phase, life.slot.deadline) == (Phase.STARTING, life.now + 5.0)
+
+
+def test_frozen_before_its_exec_it_stands_still_as_soon_as_it_is_there() -> None:
+    life = Life(ready="notify", start_timeout=20.0)
+    life.start()
+    assert life.freeze() == ()
+    life.now += 5
+    assert life.spawned() == (FreezeGroup(1, cause=life.id),)
+    assert (life.slot.phase, life.slot.deadline, life.slot.left) == (Phase.STARTING, inf, 15.0)
+    life.told(ready=True)  # said before it was frozen, read after
+    assert (life.slot.phase, life.slot.deadline) == (Phase.READY, inf)
+
+
+def test_a_reload_is_told_and_over_when_it_is_ready_again() -> None:
+    life = ready()
+    life.told(reloading=True, status="reading")
+    assert (life.slot.phase, life.published, life.slot.readiness.reloading) == (Phase.READY, ["reloading"], True)
+    life.told(ready=True)
+    assert (life.published, life.slot.readiness.reloading) == (["reloaded"], False)
+
+
+def test_one_that_says_it_is_stopping_serves_no_more() -> None:
+    life = ready()
+    assert life.slot.serving
+    life.told(stopping=True)
+    assert (life.slot.phase, life.slot.serving) == (Phase.READY, False)
+
+
+def test_readiness_checks_end_nobody_and_decide_who_serves() -> None:
+    life = ready(health=(CHECK,))
+    assert (life.slot.phase, life.slot.serving) == (Phase.READY, False), "it has passed none yet"
+    life.checked()
+    assert (life.slot.serving, life.published) == (True, ["serving"])
+    before = life.slot
+    life.checked()
+    assert life.slot is before
+    assert life.checked("db") == ()
+    assert (life.slot.phase, life.slot.serving, life.published) == (Phase.READY, False, ["unready"])
+
+
+def test_the_next_life_says_it_again() -> None:
+    life = ready(watchdog=WATCHED, health=(CHECK,))
+    life.checked()
+    life.told(status="fine", main_pid=9)
+    life.now += 5
+    life.exited()
+    assert (life.slot.phase, life.slot.serving) == (Phase.STARTING, False)
+    assert (life.slot.readiness.awaited, life.slot.readiness.status) == (True, "")
+    assert (life.slot.readiness.main_pid, life.slot.readiness.unwell) == (None, ("db",))
+
+
+def test_the_next_arbiter_knows_what_was_said_and_has_time_to_read_what_waits() -> None:
+    life = starting(watchdog=WATCHED)
+    life.told(status="loading")
+    life.now += 100
+    adopted(life)
+    assert (life.slot.phase, life.slot.readiness.status) == (Phase.STARTING, "loading")
+    assert life.slot.deadline == life.now + 5.0
+    life.told(ready=True)
+    assert life.slot.deadline == life.now + 10.0
+    life.now += 1000
+    adopted(life)
+    assert (life.slot.phase, life.slot.deadline) == (Phase.READY, life.now + 10.0)
+    assert life.slot.readiness.status == "loading"
+
+
+def test_a_worker_that_was_born_while_no_arbiter_lived_is_still_awaited() -> None:
+    life = Life(ready="notify", start_timeout=20.0)
+    life.start()
+    life.now += 3
+    adopted(life)
+    assert (life.slot.phase, life.slot.pid, life.slot.deadline) == (Phase.STARTING, 7, 120.0)
+
+
+def test_a_frozen_one_is_frozen_again_by_the_next_arbiter_and_keeps_its_time() -> None:
+    life = starting()
+    life.now += 15
+    life.freeze()
+    life.now += 1000
+    adopted(life)
+    assert life.deadline() == (FreezeGroup(1, cause=life.id),)
+    life.thaw()
+    assert life.slot.deadline == life.now + 5.0
+
+
+def test_one_that_was_ready_before_its_exec_was_heard_of_has_no_deadline_under_the_next_arbiter() -> None:
+    life = Life(ready="notify")
+    life.start()
+    life.told(ready=True)
+    adopted(life)
+    assert (life.slot.phase, life.slot.deadline) == (Phase.READY, inf)

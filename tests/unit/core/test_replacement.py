@@ -1,0 +1,117 @@
+"""New before old: which worker begins, which goes, and when neither does."""
+
+import pytest
+
+from circus_cg.core import replacement
+from circus_cg.core.replacement import Begin, Drop, InPlace, Queue, Take, Use, Wish, lack_of_room, wish
+from circus_cg.core.slot import Phase
+from circus_cg.core.state import Instead, Slot
+from circus_cg.core.watcher import reconcile
+from circus_cg.spec import WatcherSpec
+
+SPEC = WatcherSpec(name="w", cmd=("true",))
+OLD = Wish(1, 4, "max-age", "3600 s")
+FOR_OLD = Instead(wid=1, generation=4, reason="max-age", detail="3600 s")
+
+
+def ready(wid: int, generation: int, **more: object) -> Slot:
+    return Slot(wid=wid, wanted=True, phase=Phase.READY, generation=generation, alive=True, pid=wid, **more)  # type: ignore[arg-type]
+
+
+def advance(
+    slots: list[Slot], *wishes: Wish, spec: WatcherSpec = SPEC, in_place: Wish | None = None, no_room: str | None = None
+) -> tuple[Queue, replacement.Move | None]:
+    return replacement.advance(spec, {slot.wid: slot for slot in slots}, Queue(wishes, in_place), no_room)
+
+
+def test_one_more_begins_where_nobody_is_at_all() -> None:
+    assert advance([ready(1, 4), ready(2, 1)], OLD) == (Queue(), Begin(3, FOR_OLD))
+
+
+def test_a_place_that_was_given_up_is_used_again_but_not_one_on_its_way_out() -> None:
+    going = Slot(wid=2, phase=Phase.STOPPING, generation=3)
+    assert advance([ready(1, 4), going, Slot(wid=3, generation=1)], OLD)[1] == Begin(3, FOR_OLD)
+
+
+@pytest.mark.parametrize(
+    ("phase", "frozen", "move"),
+    [
+        (Phase.STARTING, False, None),
+        (Phase.READY, True, None),
+        (Phase.READY, False, Take(2, FOR_OLD)),
+    ],
+)
+def test_it_takes_over_once_it_is_ready(phase: Phase, frozen: bool, move: replacement.Move | None) -> None:
+    new = Slot(wid=2, wanted=True, phase=phase, generation=1, alive=True, frozen=frozen, instead=FOR_OLD)
+    assert advance([ready(1, 4), new]) == (Queue(), move)
+
+
+@pytest.mark.parametrize("phase", [Phase.BACKOFF, Phase.FAILED, Phase.STOPPING])
+def test_it_goes_again_if_it_does_not_become_ready(phase: Phase) -> None:
+    new = Slot(wid=2, wanted=True, phase=phase, generation=1, instead=FOR_OLD)
+    _, move = advance([ready(1, 4), new])
+    assert isinstance(move, Drop)
+    assert move.wid == 2
+
+
+@pytest.mark.parametrize(
+    "old",
+    [
+        ready(1, 5),  # it died meanwhile and lives again
+        Slot(wid=1, wanted=True, phase=Phase.BACKOFF, generation=4),
+        Slot(wid=1, wanted=False, phase=Phase.STOPPING, generation=4, alive=True),  # the watcher shrank
+    ],
+)
+def test_it_goes_again_if_the_other_one_is_gone_by_itself(old: Slot) -> None:
+    _, move = advance([old, ready(2, 1, instead=FOR_OLD)])
+    assert move == Drop(2, FOR_OLD, "the life it was to replace is over")
+
+
+def test_the_next_one_waits_for_its_turn_and_a_life_is_asked_for_once() -> None:
+    queue = wish(wish(wish(Queue(), OLD), Wish(2, 1, "memory", "")), Wish(1, 4, "memory", ""))
+    assert queue.wishes == (OLD, Wish(2, 1, "memory", ""))
+    slots = [ready(1, 4), ready(2, 1), Slot(wid=3, wanted=True, phase=Phase.STARTING, generation=1, instead=FOR_OLD)]
+    assert advance(slots, *queue.wishes) == (queue, None)
+    assert advance([Slot(wid=1), ready(2, 1), ready(3, 1)], *queue.wishes[1:])[1] == Begin(
+        1, Instead(wid=2, generation=1, reason="memory", detail="")
+    )
+
+
+def test_wishes_about_lives_that_are_over_are_forgotten() -> None:
+    assert advance([ready(1, 5)], OLD) == (Queue(), None)
+    assert advance([], OLD) == (Queue(), None)
+
+
+def test_a_singleton_is_replaced_in_place() -> None:
+    queue, move = advance([ready(1, 4)], OLD, spec=WatcherSpec(name="w", cmd=("true",), singleton=True))
+    assert move == InPlace(OLD, "it is a singleton")
+    assert queue == Queue(in_place=OLD)
+
+
+def test_where_there_is_no_room_it_is_in_place_and_still_one_at_a_time() -> None:
+    second = Wish(2, 1, "max-age", "")
+    queue, move = advance([ready(1, 4), ready(2, 1)], OLD, second, no_room="no room")
+    assert move == InPlace(OLD, "no room")
+    ending = Slot(wid=1, wanted=True, phase=Phase.STOPPING, generation=4, alive=True)
+    assert advance([ending, ready(2, 1)], *queue.wishes, in_place=OLD, no_room="no room") == (queue, None)
+    starting = Slot(wid=1, wanted=True, phase=Phase.STARTING, generation=5, alive=True)
+    assert advance([starting, ready(2, 1)], *queue.wishes, in_place=OLD, no_room="no room")[1] is None
+    assert advance([ready(1, 5), ready(2, 1)], *queue.wishes, in_place=OLD, no_room="no room")[1] == InPlace(
+        second, "no room"
+    )
+
+
+def test_room_is_what_the_sum_leaves() -> None:
+    whole = Use(memory_current=60, memory_max=100, pids=8, pids_max=10)
+    assert lack_of_room(whole, Use(memory_current=40, pids=2)) is None
+    assert lack_of_room(whole, Use(memory_current=41)) == "one more would not fit into watcher_limits.memory_max 100"
+    assert lack_of_room(whole, Use(pids=3)) == "one more would not fit into watcher_limits.pids_max 10"
+    assert lack_of_room(Use(memory_current=60), Use(memory_current=41)) is None
+
+
+def test_who_is_to_replace_another_counts_only_once_it_has() -> None:
+    slots = {1: ready(1, 4), 2: ready(2, 1, instead=FOR_OLD)}
+    assert reconcile(True, 1, slots) == ()
+    assert [(wid, kind.__name__) for wid, kind in reconcile(True, 2, slots)] == [(3, "Start")]
+    assert [(wid, kind.__name__) for wid, kind in reconcile(True, 0, slots)] == [(1, "Stop")]
+    assert [(wid, kind.__name__) for wid, kind in reconcile(False, 1, slots)] == [(1, "Stop"), (2, "Stop")]

@@ -12,9 +12,11 @@ from circus_cg.spec import (
     Backoff,
     Control,
     Flapping,
+    History,
     IoMax,
     Limits,
     MemoryPolicy,
+    Metrics,
     PressurePolicy,
     Rlimit,
     ScalePolicy,
@@ -33,6 +35,8 @@ SECTIONS: dict[type[msgspec.Struct], str] = {  # the page's headings, as links h
     MemoryPolicy: "memory_policy",
     PressurePolicy: "pressure",
     Control: "control",
+    History: "history",
+    Metrics: "metrics",
     Rlimit: "rlimits",
 }
 

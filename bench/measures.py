@@ -16,10 +16,15 @@ from bench.spawning import spawn_times
 from bench.world import World, cpu_seconds, pss_kb
 
 Result = dict[str, Any]
+REST = 0.02  # seconds
 
 
 def restart(world: World, workers: int, rounds: int) -> Result:
-    """SIGKILL to the replacement's first instruction; one kill each in turn, all systems up at once, pollers paused."""
+    """SIGKILL to the replacement's first instruction; one kill each in turn, all systems up at once, pollers paused.
+
+    20 ms after the last one, when the aftermath of that is over; and, as `crowded`, at once. Longer pauses would
+    measure the host: it gives caches and CPUs to its other guests, and the larger a program the colder it begins.
+    """
     fast = [s.Ours(world, workers), s.Floor(world, workers), s.BareFloor(world, workers)]
     slow: list[s.System] = [s.Circus(world, workers), s.CircusFast(world, workers), s.Supervisord(world, workers)]
     slow += [s.Runit(world, workers)] if workers <= 100 else []
@@ -29,10 +34,12 @@ def restart(world: World, workers: int, rounds: int) -> Result:
             time.sleep(1.5)  # its own start-up grace, during which it would call a death a failed start
             system.pause()
     times: dict[str, list[float]] = {system.name: [] for system in [*fast, *slow]}
+    crowded: dict[str, list[float]] = {system.name: [] for system in fast}
     for number in range(rounds):
-        for system in fast:
-            times[system.name].append(system.restart())
-            time.sleep(0.02)  # spaced: the realistic case is one death at a time
+        for pause, found in ((0.0, crowded), (REST, times)):
+            for system in fast:
+                time.sleep(pause)
+                found[system.name].append(system.restart())
         if number % max(1, rounds // 12) == 0:
             for system in slow:
                 system.resume()
@@ -45,7 +52,7 @@ def restart(world: World, workers: int, rounds: int) -> Result:
         if system in slow:
             system.resume()
         system.stop()
-    return _summary(times, slow)
+    return {**_summary(times), "crowded": _summary(crowded)}
 
 
 def start(world: World, workers: int, rounds: int) -> Result:
@@ -60,7 +67,7 @@ def start(world: World, workers: int, rounds: int) -> Result:
             times[kind.name].append(system.start())
             time.sleep(0.5)
             system.stop()
-    return _summary(times, [])
+    return _summary(times)
 
 
 def stop(world: World, workers: int, rounds: int) -> Result:
@@ -73,7 +80,7 @@ def stop(world: World, workers: int, rounds: int) -> Result:
             system.start()
             time.sleep(1.5)
             times[kind.name].append(system.stop())
-    return _summary(times, [])
+    return _summary(times)
 
 
 def idle(world: World, workers: int, rounds: int) -> Result:
@@ -111,14 +118,14 @@ def idle(world: World, workers: int, rounds: int) -> Result:
 def spawn(world: World, workers: int, rounds: int) -> Result:
     """One worker's spawn to its first instruction, from one process: launcher, fork fallback, floors, plain Popen."""
     times = spawn_times(world, rounds)
-    result = _summary(times, [])
+    result = _summary(times)
     popen = median(times["popen"])
     result["ratio_to_popen"] = median(times["ours"]) / popen
     result["fallback_ratio_to_popen"] = median(times["ours_fallback"]) / popen
     return result
 
 
-def _summary(times: dict[str, list[float]], slow: list[s.System]) -> Result:
+def _summary(times: dict[str, list[float]]) -> Result:
     medians = {name: median(values) for name, values in times.items() if values}
     peers = {name: value for name, value in medians.items() if name not in ("ours", "floor", "bare_floor")}
     ours = medians["ours"]

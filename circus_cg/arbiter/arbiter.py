@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,15 +17,18 @@ from circus_cg.arbiter.boot import ArbiterBoot
 from circus_cg.arbiter.execs import Execs
 from circus_cg.arbiter.feed import Feed
 from circus_cg.arbiter.governor import Governors
+from circus_cg.arbiter.health import Health
 from circus_cg.arbiter.intent import Intents
 from circus_cg.arbiter.journal import Journal
 from circus_cg.arbiter.lasting import Lasting
 from circus_cg.arbiter.ordering import Ordering
 from circus_cg.arbiter.pace import Pace
+from circus_cg.arbiter.probes import Probes
 from circus_cg.arbiter.relief import Relief
 from circus_cg.arbiter.runner import Shared, WatcherRunner
 from circus_cg.arbiter.sampler import Sampler
 from circus_cg.arbiter.samples import Samples
+from circus_cg.arbiter.udp_watchdog import Heartbeats
 from circus_cg.cgroup.tree import Tree
 from circus_cg.cgroup.watch import EventHub
 from circus_cg.core.slot import Held, Slot, from_note, rebuild
@@ -66,8 +70,16 @@ class Arbiter:
         self.relief = Relief(self)
         self.reconfiguring = asyncio.Lock()
         self.ordering = Ordering(self)
+        checking = partial(Health, Probes(self.execs), self.journal, self.spawn_task)
         self.shared = Shared(
-            boot, keeper, self.hub, self.journal, self.ordering.admit, self.ordering.changed, self.relief.holds
+            boot,
+            keeper,
+            self.hub,
+            self.journal,
+            self.ordering.admit,
+            self.ordering.changed,
+            checking,
+            self.relief.holds,
         )
         self.started_at = clock.wall()
         self.stopping = bool(hello["stopping"]) or hello["note"].startswith(STOPPING)
@@ -101,6 +113,8 @@ class Arbiter:
         loop.add_reader(self.keeper.fileno(), self._on_readable)
         if self.stopping:
             self.terminate(self.exit_status)
+        if self.boot.spec.udp_watchdog is not None:
+            self.spawn_task(Heartbeats(self, self.boot.spec.udp_watchdog).run())
         self.keeper.ready(self.summary)
 
     @property

@@ -28,6 +28,10 @@ from circus_cg.spec import ArbiterSpec, Control, WatcherSpec
 HIDDEN = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
 
 
+_WITHOUT = (
+    "workers run without groups: no limits, no freeze, no OOM verdicts; of what a worker forks, its session alone ends"
+    " with it. Give the container a cgroup file system of its own to write to"
+)
 _ALL_THE_SAME = "`on_missing: warn` runs without what can't be enforced; what can't be granted then fails its worker"
 
 
@@ -59,7 +63,7 @@ class Ground(NamedTuple):
 def survey(spec: ArbiterSpec, layout: Layout | None = None) -> Ground:
     """Looks only. `layout`: of a daemon that runs, whose place stays. Raises HostError for what this host lacks."""
     identities = {watcher.name: resolve(watcher) for watcher in spec.watchers}
-    layout = layout or hierarchy.find(spec.cgroup_root)
+    layout, warnings = (layout, []) if layout is not None else _layout(spec)
     found = [
         (severity, f"{watcher.name}.{text}")
         for watcher in spec.watchers
@@ -70,7 +74,26 @@ def survey(spec: ArbiterSpec, layout: Layout | None = None) -> Ground:
         raise HostError("\n".join([*errors, _ALL_THE_SAME]))
     wanted = [limits.controllers(which) for w in spec.watchers for which in (w.limits, w.watcher_limits)]
     controllers = frozenset({"memory"}).union(*wanted)
-    return Ground(spec, layout, Tree(layout, spec.name), identities, controllers, [text for _, text in found])
+    return Ground(spec, layout, Tree(layout, spec.name), identities, controllers, warnings + [t for _, t in found])
+
+
+def _layout(spec: ArbiterSpec) -> tuple[Layout, list[str]]:
+    """Where groups can be made. Nowhere, for the first process of a container that is shown its groups but not given
+    them, and for an operator who says so: then limits are refused, and the rest runs without. Raises HostError.
+    """
+    excused = os.getpid() == 1 or spec.on_missing == "warn"
+    try:
+        found = hierarchy.find(spec.cgroup_root)
+    except HostError as none:
+        if not excused:
+            raise
+        cause = str(none)
+    else:
+        obstacle = hierarchy.obstacle(found)
+        if obstacle is None or not excused:
+            return found, []
+        cause = f"cannot make groups: {obstacle}"
+    return hierarchy.NONE, [f"{cause}; {_WITHOUT}"]
 
 
 def open_network(control: Control) -> tuple[Network | None, list[int]]:

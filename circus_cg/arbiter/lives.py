@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
 from circus_cg.arbiter.journal import Journal
+from circus_cg.arbiter.voices import Sender
 from circus_cg.cgroup.group import WatcherGroup, WorkerGroup
+from circus_cg.cgroup.session import Session, life_of
 from circus_cg.cgroup.watch import EventHub
 from circus_cg.core import events as ev
 from circus_cg.core.slot import Slot
@@ -17,6 +20,7 @@ from circus_cg.host import processes
 from circus_cg.keeper.log import say
 from circus_cg.keeper.messages import Key, Message
 
+REMOVE_SOON = 0.01  # seconds: the next life's clone and ours would wait for the same lock in the kernel
 COUNTED, COUNT_AGAIN = 50, 0.02  # looks, and seconds between two
 REMOVE_AGAIN = 0.2  # seconds; a group that was just emptied can refuse rmdir for an instant
 
@@ -45,6 +49,7 @@ class LifeGroups:
         self._hub, self._emptied = hub, emptied
         self._groups: dict[Life, WorkerGroup] = {}  # those not removed yet
         self._watches: dict[Life, Any] = {}
+        self._going: dict[Life, asyncio.TimerHandle] = {}  # to be removed soon
         self._loop = asyncio.get_running_loop()
 
     def regroup(self, group: WatcherGroup) -> None:
@@ -57,8 +62,20 @@ class LifeGroups:
     def of(self, wid: int, generation: int) -> WorkerGroup:
         group = self._groups.get((wid, generation))
         if group is None:
-            group = self._groups[wid, generation] = self.group.worker(wid, generation)
+            group = self._groups[wid, generation] = life_of(self.group, wid, generation)
         return group
+
+    def begun(self, wid: int, generation: int) -> WorkerGroup:
+        """Its group, which is not to be removed any more: after a refusal a number can be used again."""
+        going = self._going.pop((wid, generation), None)
+        if going is not None:
+            going.cancel()
+        return self.of(wid, generation)
+
+    def born(self, wid: int, generation: int, pid: int) -> None:
+        """For where a life's session is all that there is of its group."""
+        if isinstance(group := self.of(wid, generation), Session):
+            group.leader = pid
 
     def kill(self, wid: int, generation: int) -> None:
         self.of(wid, generation).kill()
@@ -91,6 +108,15 @@ class LifeGroups:
             oom=killed.verdict, detail=killed.detail, populated=populated,
             peak=group.memory_peak() if killed.peak is None else killed.peak,
         )  # fmt: skip
+
+    def admits(self, slot: Slot, sender: Sender, uid: int | None) -> bool:
+        """Whether who sent something speaks for that life: its process, or another in its group. Of one that has ended
+        by now, as systemd-notify has, the user must do: `uid`, or ours.
+        """
+        if sender.pid == slot.pid or sender.pid in self.of(slot.wid, slot.generation).members():
+            return True
+        user = os.geteuid() if uid is None else uid
+        return sender.uid == user and sender.pid > 0 and processes.has_ended(sender.pid)
 
     def watch(self, wid: int, generation: int) -> None:
         """Tell when it is empty. Armed before the look, so that an end between the two is not missed."""
@@ -129,14 +155,21 @@ class LifeGroups:
         if handle is not None:
             self._hub.forget(handle)
 
+    def remove_soon(self, wid: int, generation: int) -> None:
+        """After what is urgent."""
+        self.forget(wid, generation)
+        self._going[wid, generation] = self._loop.call_later(REMOVE_SOON, self.remove, wid, generation)
+
     def remove(self, wid: int, generation: int, tries: int = 25) -> None:
         self.forget(wid, generation)
+        self._going.pop((wid, generation), None)
         if (handle := self._ooms.pop((wid, generation), None)) is not None:
             self._hub.forget(handle)
         if self.of(wid, generation).remove():
             self._groups.pop((wid, generation), None)
         elif tries:
-            self._loop.call_later(REMOVE_AGAIN, self.remove, wid, generation, tries - 1)
+            again = self._loop.call_later(REMOVE_AGAIN, self.remove, wid, generation, tries - 1)
+            self._going[wid, generation] = again
 
     def sweep(self, current: set[Life]) -> None:
         """Remove what is there of other lives than these."""

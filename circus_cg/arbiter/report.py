@@ -38,6 +38,7 @@ def _row(runner: WatcherRunner, slot: Slot) -> dict[str, Any]:
         "frozen": slot.frozen,
         "ready": slot.serving,
         **_said(slot),
+        "unwell": runner.unwell(slot),
         "cgroup": None,
         "started": _wall(slot.started) if slot.alive else None,
         "restarts": slot.restarts,
@@ -49,7 +50,7 @@ def _row(runner: WatcherRunner, slot: Slot) -> dict[str, Any]:
     if slot.phase in (Phase.STARTING, Phase.READY, Phase.STOPPING) and slot.generation:
         group = runner.group_of(slot.wid, slot.generation)
         usage = group.usage(pressure=False)
-        row |= {"cgroup": group.label, "memory_current": usage.memory_current, "memory_peak": usage.memory_peak}
+        row |= {"cgroup": group.label or None, "memory_current": usage.memory_current, "memory_peak": usage.memory_peak}
         row["cpu_seconds"] = usage.cpu_seconds
     return row
 
@@ -62,7 +63,6 @@ def _said(slot: Slot) -> dict[str, Any]:
         "says": [word for word in ("reloading", "stopping") if getattr(said, word)],
         "main_pid": said.main_pid,
         "watchdog": said.period or None,
-        "unwell": list(said.unwell) if slot.phase is Phase.READY else [],
     }
 
 

@@ -139,8 +139,8 @@ class WatcherGroup:
 
     @property
     def unified(self) -> str | None:
-        hierarchy, directory = self._places[0]
-        return directory if hierarchy.version == 2 else None
+        """None too where there are no groups at all."""
+        return next((directory for hierarchy, directory in self._places[:1] if hierarchy.version == 2), None)
 
     @property
     def v1_directories(self) -> list[str]:

@@ -174,7 +174,6 @@ def _on_refused(at: Moment, slot: Slot, event: Refused) -> Step:
     """The keeper's truth wins: one spawn at most is in flight, so this answers ours."""
     if not slot.alive or slot.pid is not None:
         return slot, ()
-    unused = () if event.generation == slot.generation else (RemoveGroup(slot.generation, at.cause),)
     there = replace(slot, generation=event.generation)
     if event.pid is not None:
         after, effects = _on_spawned(at, there, event.pid)
@@ -182,7 +181,8 @@ def _on_refused(at: Moment, slot: Slot, event: Refused) -> Step:
         after, effects = _over(at, replace(there, alive=False, asked=True))  # there was no life to judge
     else:
         after, effects = _wait(at, replace(there, alive=False), ASK_AGAIN, "backoff", "the keeper refused the spawn")
-    return after, (*effects, *unused)
+    unused = event.generation != slot.generation != after.generation
+    return after, (*effects, *((RemoveGroup(slot.generation, at.cause),) if unused else ()))
 
 
 def _on_deadline(at: Moment, slot: Slot) -> Step:

@@ -291,6 +291,14 @@ def test_a_refused_spawn_with_nobody_there_is_tried_again_soon_with_the_keepers_
     assert life.deadline() == (Spawn(10, cause=life.id),)
 
 
+def test_a_life_that_takes_the_number_of_a_refused_one_keeps_the_group() -> None:
+    life = Life()
+    life.start()
+    life.stop()
+    life.start()
+    assert life.refused(generation=0, pid=None) == (Spawn(1, cause=life.id), RemoveGroup(0, cause=life.id))
+
+
 def test_a_refused_spawn_that_is_not_wanted_any_more_stops_the_worker_that_is_there() -> None:
     life = Life()
     life.start()

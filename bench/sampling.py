@@ -20,7 +20,9 @@ class Scaled(Ours):
     name = "scaled"
 
     def watcher(self) -> dict[str, Any]:
-        return {**super().watcher(), "autoscale": {"max": self.workers, "min": 1, "sample": 2, "dry_run": True}}
+        scaling = {"max": self.workers, "min": 1, "sample": 2, "dry_run": True}  # reads each worker's cpu.stat
+        memory = {"restart_above": "128M"}  # and its memory.current
+        return {**super().watcher(), "autoscale": scaling, "memory_policy": memory}
 
 
 def sampling(world: World, workers: int, rounds: int) -> dict[str, Any]:

@@ -266,8 +266,8 @@ class ArbiterSpec(Spec, frozen=True, kw_only=True):
     control: Control = Control()
     history: History = History()
     metrics: Metrics = Metrics()
-    pressure: PressurePolicy | None = None  # None: nobody ends for the host's sake
     udp_watchdog: UdpWatchdog | None = None
+    pressure: PressurePolicy | None = None  # None: nobody ends for the host's sake
     watchers: tuple[WatcherSpec, ...] = ()
 
     def watcher(self, name: str) -> WatcherSpec | None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,14 +17,18 @@ from circus_cg.arbiter.boot import ArbiterBoot
 from circus_cg.arbiter.execs import Execs
 from circus_cg.arbiter.feed import Feed
 from circus_cg.arbiter.governor import Governors
+from circus_cg.arbiter.health import Health
 from circus_cg.arbiter.intent import Intents
 from circus_cg.arbiter.journal import Journal
 from circus_cg.arbiter.lasting import Lasting
 from circus_cg.arbiter.ordering import Ordering
+from circus_cg.arbiter.pace import Pace
+from circus_cg.arbiter.probes import Probes
 from circus_cg.arbiter.relief import Relief
 from circus_cg.arbiter.runner import Shared, WatcherRunner
 from circus_cg.arbiter.sampler import Sampler
 from circus_cg.arbiter.samples import Samples
+from circus_cg.arbiter.udp_watchdog import Heartbeats
 from circus_cg.cgroup.tree import Tree
 from circus_cg.cgroup.watch import EventHub
 from circus_cg.core.slot import Held, Slot, from_note, rebuild
@@ -52,19 +57,29 @@ class Arbiter:
         self.runners: dict[str, WatcherRunner] = {}
         self.leaving: dict[str, asyncio.Task[None]] = {}  # watchers on their way out
         self.samples = Samples()
+        self.pace = Pace(clock.now)
         self.instance = str(hello["instance"])
         self.keeper = keeper
         self.sampler = Sampler(self)
         self.feed = Feed(self)
         self.execs = Execs(self)
         self.history: History | None = None  # where it is kept on disk
+        self.looking_back = asyncio.Lock()  # what is read of it beside the loop, one answer at a time
         self.on_reread: list[Callable[[], None]] = []  # called when there is another configuration
         self.governors = Governors(self)
         self.relief = Relief(self)
         self.reconfiguring = asyncio.Lock()
         self.ordering = Ordering(self)
+        checking = partial(Health, Probes(self.execs), self.journal, self.spawn_task)
         self.shared = Shared(
-            boot, keeper, self.hub, self.journal, self.ordering.admit, self.ordering.changed, self.relief.holds
+            boot,
+            keeper,
+            self.hub,
+            self.journal,
+            self.ordering.admit,
+            self.ordering.changed,
+            checking,
+            self.relief.holds,
         )
         self.started_at = clock.wall()
         self.stopping = bool(hello["stopping"]) or hello["note"].startswith(STOPPING)
@@ -98,6 +113,8 @@ class Arbiter:
         loop.add_reader(self.keeper.fileno(), self._on_readable)
         if self.stopping:
             self.terminate(self.exit_status)
+        if self.boot.spec.udp_watchdog is not None:
+            self.spawn_task(Heartbeats(self, self.boot.spec.udp_watchdog).run())
         self.keeper.ready(self.summary)
 
     @property

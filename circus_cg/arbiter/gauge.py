@@ -91,19 +91,15 @@ def _workers(runner: WatcherRunner, words: dict[int, OwnLoad]) -> Iterator[Worke
     for slot in runner.slots.values():
         if not slot.wanted or slot.instead is not None:  # one more beside the count, until it takes another's place
             continue
-        word = words.get(slot.wid)
+        word = words.get(slot.wid) if words else None
         if word is not None and word.generation != slot.generation:
             word = None
-        work = runner.group_of(slot.wid, slot.generation).work() if slot.alive and slot.pid is not None else None
-        yield WorkerSample(
-            wid=slot.wid,
-            generation=slot.generation,
-            phase=slot.phase,
-            ready_at=slot.since if slot.phase is Phase.READY and not slot.readiness.unwell else None,
-            cpu_seconds=None if work is None else work.cpu_seconds,
-            nr_throttled=None if work is None else work.nr_throttled,
-            busy=None if word is None else word.busy,
-        )
+        seconds = throttled = None
+        if slot.alive and slot.pid is not None:
+            seconds, throttled = runner.group_of(slot.wid, slot.generation).work()
+        ready_at = slot.since if slot.phase is Phase.READY and not slot.readiness.unwell else None
+        busy = None if word is None else word.busy
+        yield WorkerSample(slot.wid, slot.generation, slot.phase, ready_at, seconds, throttled, busy)
 
 
 def _backlog(runner: WatcherRunner, words: dict[int, OwnLoad]) -> int | None:

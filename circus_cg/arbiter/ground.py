@@ -5,14 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from circus_cg.arbiter.boot import ArbiterBoot, Network
-from circus_cg.cgroup import check, hierarchy, limits
+from circus_cg.cgroup import check, hierarchy, limits, real_time
 from circus_cg.cgroup.hierarchy import Layout
 from circus_cg.cgroup.tree import Tree
 from circus_cg.config import env_files
@@ -28,6 +28,10 @@ from circus_cg.spec import ArbiterSpec, Control, WatcherSpec
 HIDDEN = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
 
 
+_WITHOUT = (
+    "workers run without groups: no limits, no freeze, no OOM verdicts; of what a worker forks, its session alone ends"
+    " with it. Give the container a cgroup file system of its own to write to"
+)
 _ALL_THE_SAME = "`on_missing: warn` runs without what can't be enforced; what can't be granted then fails its worker"
 
 
@@ -59,18 +63,37 @@ class Ground(NamedTuple):
 def survey(spec: ArbiterSpec, layout: Layout | None = None) -> Ground:
     """Looks only. `layout`: of a daemon that runs, whose place stays. Raises HostError for what this host lacks."""
     identities = {watcher.name: resolve(watcher) for watcher in spec.watchers}
-    layout = layout or hierarchy.find(spec.cgroup_root)
+    layout, warnings = (layout, []) if layout is not None else _layout(spec)
     found = [
         (severity, f"{watcher.name}.{text}")
         for watcher in spec.watchers
-        for severity, text in findings(watcher, layout)
+        for severity, text in findings(watcher, layout, spec.watchers)
     ]
     errors = [text for severity, text in found if severity == "error"]
     if errors and spec.on_missing == "refuse":
         raise HostError("\n".join([*errors, _ALL_THE_SAME]))
     wanted = [limits.controllers(which) for w in spec.watchers for which in (w.limits, w.watcher_limits)]
     controllers = frozenset({"memory"}).union(*wanted)
-    return Ground(spec, layout, Tree(layout, spec.name), identities, controllers, [text for _, text in found])
+    return Ground(spec, layout, Tree(layout, spec.name), identities, controllers, warnings + [t for _, t in found])
+
+
+def _layout(spec: ArbiterSpec) -> tuple[Layout, list[str]]:
+    """Where groups can be made. Nowhere, for the first process of a container that is shown its groups but not given
+    them, and for an operator who says so: then limits are refused, and the rest runs without. Raises HostError.
+    """
+    excused = os.getpid() == 1 or spec.on_missing == "warn"
+    try:
+        found = hierarchy.find(spec.cgroup_root)
+    except HostError as none:
+        if not excused:
+            raise
+        cause = str(none)
+    else:
+        obstacle = hierarchy.obstacle(found)
+        if obstacle is None or not excused:
+            return found, []
+        cause = f"cannot make groups: {obstacle}"
+    return hierarchy.NONE, [f"{cause}; {_WITHOUT}"]
 
 
 def open_network(control: Control) -> tuple[Network | None, list[int]]:
@@ -153,8 +176,11 @@ def clean_environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key not in HIDDEN}
 
 
-def findings(watcher: WatcherSpec, layout: Layout) -> Iterator[tuple[str, str]]:
-    """(severity, text) for what this host can't enforce of a watcher's limits, or only approximately, or not grant."""
+def findings(watcher: WatcherSpec, layout: Layout, all_: Iterable[WatcherSpec] = ()) -> Iterator[tuple[str, str]]:
+    """(severity, text) for what this host can't enforce of a watcher's limits, or only approximately, or not grant.
+
+    `all_`: those that are to be there too; what a running daemon has already can be seen in its groups.
+    """
     for which, wanted in (("limits", watcher.limits), ("watcher_limits", watcher.watcher_limits)):
         for finding in check.check(layout, wanted):
             yield finding.severity, f"{which}: {finding.text}"
@@ -163,5 +189,5 @@ def findings(watcher: WatcherSpec, layout: Layout) -> Iterator[tuple[str, str]]:
         yield "error", f"watcher_limits: cannot enforce memory_oom_group: {why}"
     for refusal in privileges.refusals(watcher, privileges.held()):
         yield "error", refusal
-    if obstacle := check.real_time_obstacle(layout, watcher):
+    if obstacle := real_time.obstacle(layout, watcher, others_use_cpu=any(map(real_time.uses_cpu, all_))):
         yield "error", f"sched_policy: {obstacle}"

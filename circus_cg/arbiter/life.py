@@ -11,7 +11,6 @@ from circus_cg import linux, units
 from circus_cg.arbiter.boot import ArbiterBoot
 from circus_cg.cgroup.group import WorkerGroup
 from circus_cg.config.substitution import references, substitute
-from circus_cg.core import plan
 from circus_cg.core.ending import escalation, patience
 from circus_cg.host import dirs
 from circus_cg.host.identity import Identity
@@ -19,30 +18,6 @@ from circus_cg.host.virtualenv import Virtualenv
 from circus_cg.spec import DEFAULT_PATH, Rlimit, WatcherSpec
 
 WID = "wid"  # the one reference that differs from worker to worker: $(circus.wid), ((circus.wid))
-
-
-class Requests:
-    """A watcher's, by its spec."""
-
-    def __init__(self, spec: WatcherSpec, boot: ArbiterBoot, identity: Identity) -> None:
-        self._spec, self._boot = spec, boot
-        self._template = template(spec, boot, identity)
-        self._names_wid = names_wid(spec)
-        self.digest = plan.digest(spec)
-        self.digests = ("", self.digest, plan.former_digest(spec))  # of lives that need no new one
-
-    def revised(self, spec: WatcherSpec, identity: Identity) -> Requests:
-        return Requests(spec, self._boot, identity)
-
-    def of(self, wid: int, group: WorkerGroup) -> dict[str, Any]:
-        """A life's."""
-        asked = self.quiet(wid, group)
-        return with_voice(asked, self._spec, self._boot, wid) if speaks(self._spec) else asked
-
-    def quiet(self, wid: int, group: WorkerGroup) -> dict[str, Any]:
-        """Of who has nothing to tell us."""
-        asked = request(self._template, group)
-        return with_wid(asked, self._spec, wid) if self._names_wid else asked
 
 
 def template(spec: WatcherSpec, boot: ArbiterBoot, identity: Identity) -> dict[str, Any]:

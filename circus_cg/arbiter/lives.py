@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
 from circus_cg.arbiter.journal import Journal
+from circus_cg.arbiter.voices import Sender
 from circus_cg.cgroup.group import WatcherGroup, WorkerGroup
+from circus_cg.cgroup.session import Session, life_of
 from circus_cg.cgroup.watch import EventHub
 from circus_cg.core import events as ev
 from circus_cg.core.slot import Slot
@@ -59,7 +62,7 @@ class LifeGroups:
     def of(self, wid: int, generation: int) -> WorkerGroup:
         group = self._groups.get((wid, generation))
         if group is None:
-            group = self._groups[wid, generation] = self.group.worker(wid, generation)
+            group = self._groups[wid, generation] = life_of(self.group, wid, generation)
         return group
 
     def begun(self, wid: int, generation: int) -> WorkerGroup:
@@ -68,6 +71,11 @@ class LifeGroups:
         if going is not None:
             going.cancel()
         return self.of(wid, generation)
+
+    def born(self, wid: int, generation: int, pid: int) -> None:
+        """For where a life's session is all that there is of its group."""
+        if isinstance(group := self.of(wid, generation), Session):
+            group.leader = pid
 
     def kill(self, wid: int, generation: int) -> None:
         self.of(wid, generation).kill()
@@ -100,6 +108,15 @@ class LifeGroups:
             oom=killed.verdict, detail=killed.detail, populated=populated,
             peak=group.memory_peak() if killed.peak is None else killed.peak,
         )  # fmt: skip
+
+    def admits(self, slot: Slot, sender: Sender, uid: int | None) -> bool:
+        """Whether who sent something speaks for that life: its process, or another in its group. Of one that has ended
+        by now, as systemd-notify has, the user must do: `uid`, or ours.
+        """
+        if sender.pid == slot.pid or sender.pid in self.of(slot.wid, slot.generation).members():
+            return True
+        user = os.geteuid() if uid is None else uid
+        return sender.uid == user and sender.pid > 0 and processes.has_ended(sender.pid)
 
     def watch(self, wid: int, generation: int) -> None:
         """Tell when it is empty. Armed before the look, so that an end between the two is not missed."""

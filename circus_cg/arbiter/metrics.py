@@ -85,7 +85,7 @@ class Metrics:
             asked.cancel()
 
     async def _look(self) -> tuple[Document, Tally, Document]:
-        found = await snapshot(list(self._arbiter.runners.values()), workers=self.workers)
+        found = await snapshot(self._arbiter, list(self._arbiter.runners.values()), workers=self.workers)
         counted = Tally()
         for name in ("exits", "restarts", "decisions"):
             getattr(counted, name).update(getattr(self._tally, name))

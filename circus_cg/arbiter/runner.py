@@ -16,11 +16,12 @@ from msgspec.structs import replace
 
 from circus_cg.arbiter.ageing import Ageing
 from circus_cg.arbiter.boot import ArbiterBoot
+from circus_cg.arbiter.health import Health
 from circus_cg.arbiter.holding import AGAIN, Holding
 from circus_cg.arbiter.journal import Journal
-from circus_cg.arbiter.life import Requests
 from circus_cg.arbiter.lives import LifeGroups
 from circus_cg.arbiter.notes import Notes, is_heartbeat
+from circus_cg.arbiter.recipe import Recipe
 from circus_cg.arbiter.replacing import Replacing
 from circus_cg.arbiter.voices import Sender, Voices
 from circus_cg.arbiter.waiting import Waiters
@@ -34,12 +35,11 @@ from circus_cg.core.load import OwnLoad
 from circus_cg.core.notification import Word
 from circus_cg.core.slot import Exit, Phase, Slot, step, to_note
 from circus_cg.core.state import Reason
-from circus_cg.errors import CgroupError
 from circus_cg.host import clock
 from circus_cg.host.identity import Identity
 from circus_cg.keeper.client import KeeperClient
 from circus_cg.keeper.log import say, says
-from circus_cg.keeper.messages import Key, Message, is_understood
+from circus_cg.keeper.messages import Key, Message
 from circus_cg.spec import WatcherSpec
 
 AT_REST = (Phase.IDLE, Phase.BACKOFF, Phase.FAILED, Phase.DONE)  # nothing lives in these
@@ -54,6 +54,7 @@ class Shared(NamedTuple):
     journal: Journal
     admit: Callable[[WatcherRunner], str | None]  # None: a watcher may begin; else why not yet
     changed: Callable[[], None]  # told whenever a worker has come or gone
+    checking: Callable[[WatcherRunner], Health]  # of the health of its workers
     holds: Callable[[Exit], bool]  # a worker that ended so must not live again yet
 
 
@@ -65,7 +66,8 @@ class WatcherRunner:
         self.numprocesses = spec.numprocesses
         self.slots: dict[int, Slot] = {}
         self.phases: Counter[Phase] = Counter()
-        self._requests = Requests(spec, shared.boot, identity)
+        self._boot = shared.boot
+        self._recipe = Recipe(spec, shared.boot, identity)
         self._keeper, self._journal = shared.keeper, shared.journal
         self._lives = LifeGroups(group, shared.hub, shared.journal, self._on_emptied)
         self._notes = Notes(shared.keeper, spec.name)
@@ -79,6 +81,8 @@ class WatcherRunner:
         self.rolling = asyncio.Lock()  # new lives one after the other: one such series at a time
         self._waiters = Waiters()
         self._loop = asyncio.get_running_loop()
+        self._checking = shared.checking
+        self._health = shared.checking(self) if spec.health else None
 
     # -- what the operator asks ------------------------------------------------------------------
 
@@ -112,8 +116,11 @@ class WatcherRunner:
         """What holds from now on; lives that have begun keep what they began with."""
         self.spec, self.identity = spec, identity
         self._lives.regroup(group)
-        self._requests = self._requests.revised(spec, identity)
+        self._recipe = Recipe(spec, self._boot, identity)
         self._ageing.look()
+        if self._health is not None or spec.health:
+            health = self._health = self._health or self._checking(self)
+            health.renew()
 
     @property
     def current(self) -> WatcherSpec:
@@ -130,7 +137,7 @@ class WatcherRunner:
 
     def outdated(self) -> dict[int, int]:
         """wid -> generation of those born by another spec: while no arbiter lived, the configuration was read again."""
-        return {s.wid: s.generation for s in self.slots.values() if s.alive and s.born not in self._requests.digests}
+        return {s.wid: s.generation for s in self.slots.values() if s.alive and s.born not in self._recipe.digests}
 
     def renew(self, lives: Mapping[int, int], spec: WatcherSpec | None = None) -> None:
         """A new life instead of each of these that is still there and wanted; `spec` tells how they are stopped."""
@@ -198,7 +205,12 @@ class WatcherRunner:
 
     def request_for(self, wid: int, argv: list[str], group: WorkerGroup) -> dict[str, Any]:
         """Another command as this worker would run it, in a group of its own."""
-        return {**self._requests.quiet(wid, group), "argv": argv}
+        return self._recipe.command(wid, group, argv)
+
+    def unwell(self, slot: Slot) -> dict[str, str]:
+        """Readiness checks that it does not pass -> what is wrong."""
+        names = slot.readiness.unwell if slot.phase is Phase.READY else ()
+        return {name: "" if self._health is None else self._health.wrong(slot.wid, name) for name in names}
 
     @property
     def group(self) -> WatcherGroup:
@@ -235,11 +247,9 @@ class WatcherRunner:
             self.own_load[wid] = OwnLoad(generation, clock.now(), word.busy, word.backlog)
         self.deliver(wid, ev.Told(id=self._journal.next_id(), generation=generation, word=word))
 
-    def _admits(self, wid: int, generation: int, sender: Sender) -> bool:
+    def _admits(self, wid: int, generation: int, who: Sender) -> bool:
         slot = self.slots.get(wid)
-        if slot is None or slot.generation != generation:
-            return False
-        return sender.is_of(slot.pid, self.group_of(wid, generation), self.identity.uid)
+        return slot is not None and slot.generation == generation and self._lives.admits(slot, who, self.identity.uid)
 
     def _on_emptied(self, wid: int, generation: int) -> None:
         """While its worker lives that comes with the exit instead."""
@@ -264,7 +274,7 @@ class WatcherRunner:
             return
         self._journal.follow(self.spec.name, wid, event)
         if any(isinstance(effect, do.Spawn) for effect in effects):
-            after = replace(after, born=self._requests.digest)
+            after = replace(after, born=self._recipe.digest)
         self._put(after)
         note = to_note(after)
         for effect in effects:
@@ -298,6 +308,8 @@ class WatcherRunner:
         self._warming.close()
         self._notes.close()
         self._voices.close()
+        if self._health is not None:
+            self._health.close()
         self._lives.close()
 
     def remove_groups(self) -> bool:
@@ -315,7 +327,10 @@ class WatcherRunner:
     def _perform(self, slot: Slot, effect: do.Effect, note: str) -> None:
         match effect:
             case do.Spawn():
-                self._spawn(slot, effect, note)
+                key = self._key(slot.wid, effect.generation)
+                group = self._lives.begun(slot.wid, effect.generation)
+                self._keeper.spawn(key, self._recipe.life(slot.wid, group, self._keeper.version), note)
+                self._lives.watch_oom(slot.wid, effect.generation)
             case do.Signal():
                 self._keeper.signal(self._key(slot.wid, effect.generation), effect.signum)
                 if effect.group:
@@ -327,30 +342,12 @@ class WatcherRunner:
             case do.Publish():
                 self._journal.publish(self.spec.name, slot.wid, effect)
             case do.FreezeGroup():
-                self._freeze(slot.wid, effect.generation)
+                if not self._lives.freeze(slot.wid, effect.generation):  # then it is not called frozen
+                    self._loop.call_soon(self.deliver, slot.wid, ev.Thaw(id=self._journal.next_id()))
             case do.ThawGroup():
                 self.group_of(slot.wid, effect.generation).thaw()
             case _:
                 assert_never(effect)
-
-    def _spawn(self, slot: Slot, effect: do.Spawn, note: str) -> None:
-        group = self._lives.begun(slot.wid, effect.generation)
-        request = self._requests.of(slot.wid, group)
-        if not is_understood(request, self._keeper.version):
-            text = "the running keeper is older than an option of this watcher; restart the daemon"
-            request["failed"] = {"stage": "keeper", "errno": 0, "text": text}
-        try:
-            group.create()
-            self._lives.watch_oom(slot.wid, effect.generation)
-        except (CgroupError, OSError) as refused:
-            # The keeper files this life as failed: its ledger and ours stay in step.
-            request["failed"] = {"stage": "cgroup", "errno": refused.errno or 0, "text": str(refused)}
-        self._keeper.spawn(self._key(slot.wid, effect.generation), request, note)
-
-    def _freeze(self, wid: int, generation: int) -> None:
-        """One that can't be frozen is not called so."""
-        if not self._lives.freeze(wid, generation):
-            self._loop.call_soon(self.deliver, wid, ev.Thaw(id=self._journal.next_id()))
 
     def _say_wish(self, wanted: bool) -> None:
         """Said of a watcher that was at rest, or is asked to stop; not of one that a new arbiter finds running."""
@@ -381,6 +378,10 @@ class WatcherRunner:
             self.phases[before.phase] -= 1
         self.phases[slot.phase] += 1
         self.slots[slot.wid] = slot
+        if slot.pid is not None and (before is None or before.pid is None):
+            self._lives.born(slot.wid, slot.generation, slot.pid)
+        if self._health is not None:
+            self._health.follow(slot)
 
     def _schedule(self, slot: Slot) -> None:
         timer = self._timers.pop(slot.wid, None)

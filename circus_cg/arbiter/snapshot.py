@@ -5,7 +5,6 @@ Read when somebody asks and never otherwise; who wants rates compares two of the
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -16,30 +15,28 @@ from circus_cg.host import clock
 from circus_cg.spec import Limits
 
 if TYPE_CHECKING:  # the arbiter is built on this
+    from circus_cg.arbiter.arbiter import Arbiter
     from circus_cg.arbiter.runner import WatcherRunner
     from circus_cg.cgroup.usage import Usage
 
-AT_ONCE = 25  # groups read before the loop gets its turn: 5 ms
 HOST_MEMORY = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")  # bytes
 
 Document = dict[str, Any]
 
 
-async def snapshot(runners: Iterable[WatcherRunner], *, workers: bool = True) -> Document:
+async def snapshot(arbiter: Arbiter, runners: Iterable[WatcherRunner], *, workers: bool = True) -> Document:
     """{"clock": monotonic seconds, "host", "watchers": [{..., "workers": [...]}]}; None where it is not told."""
-    found, read = [], 0
+    found = []
     for runner in runners:
+        await arbiter.pace.rest()
         told = _of_watcher(runner)
         living = sorted((slot for slot in runner.slots.values() if _is_shown(slot)), key=lambda slot: slot.wid)
         for slot in living if workers else ():
+            await arbiter.pace.rest()
             now = runner.slots.get(slot.wid, slot)
             if now.generation == slot.generation:  # else it went while the loop had its turn
                 told["workers"].append(_of_worker(runner, now))
-            read += 1
-            if read % AT_ONCE == 0:
-                await asyncio.sleep(0)
         found.append(told)
-        await asyncio.sleep(0)
     load = os.getloadavg()
     host = {"cpus": os.cpu_count() or 1, "memory": HOST_MEMORY, "load": list(load)}
     return {"clock": clock.now(), "host": host, "watchers": found}

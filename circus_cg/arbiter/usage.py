@@ -16,7 +16,6 @@ if TYPE_CHECKING:  # the arbiter is built on this
 
 Life = tuple[int, int]  # wid, generation
 
-AT_ONCE = 50  # groups looked at before the loop gets its turn
 LOOK_AGAIN = 60.0  # seconds until the configuration is asked again, while it wants no samples
 
 
@@ -51,11 +50,10 @@ class UsageOverTime:
     async def _look(self) -> None:
         found = []
         runners = list(self._arbiter.runners.items())
-        for number, (name, runner) in enumerate(runners, 1):
+        for name, runner in runners:
+            await self._arbiter.pace.rest()
             if (row := self._row(name, runner)) is not None:
                 found.append(row)
-            if number % AT_ONCE == 0:
-                await asyncio.sleep(0)
         for gone in self._seen.keys() - self._arbiter.runners.keys():
             del self._seen[gone]
         if found:

@@ -11,9 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
-from circus_cg.cgroup.group import WorkerGroup
 from circus_cg.core.notification import READY, Word, parse
-from circus_cg.host import processes
 from circus_cg.keeper.log import say
 from circus_cg.keeper.messages import Message
 
@@ -31,15 +29,6 @@ class Sender(NamedTuple):
     pid: int
     uid: int
     gid: int
-
-    def is_of(self, pid: int | None, group: WorkerGroup, uid: int | None) -> bool:
-        """The worker's process, or another in its group; of one that has ended by now (systemd-notify) the user must
-        do, which is ours for None.
-        """
-        if self.pid == pid or self.pid in group.members():
-            return True
-        user = os.geteuid() if uid is None else uid
-        return self.uid == user and self.pid > 0 and processes.has_ended(self.pid)
 
 
 class Line(NamedTuple):

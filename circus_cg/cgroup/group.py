@@ -32,6 +32,7 @@ class WatcherGroup:
         """Limits of each worker, and of their sum. What this host can't enforce is left out: `check` told of it."""
         self.tree, self.name = tree, name
         self._limits, self._sum = enforceable(tree.layout, limits), enforceable(tree.layout, watcher_limits)
+        self.has_quota = self._limits.cpu_max is not None  # each worker, one of its own
         self._controllers = frozenset(controllers(self._limits) | controllers(self._sum) | {"memory"})
         used = tree.used(self._controllers)
         # Where earlier limits led, older lives may be; whoever joins all of them can be found in any.
@@ -138,8 +139,8 @@ class WatcherGroup:
 
     @property
     def unified(self) -> str | None:
-        hierarchy, directory = self._places[0]
-        return directory if hierarchy.version == 2 else None
+        """None too where there are no groups at all."""
+        return next((directory for hierarchy, directory in self._places[:1] if hierarchy.version == 2), None)
 
     @property
     def v1_directories(self) -> list[str]:
@@ -156,11 +157,6 @@ class WatcherGroup:
     def oom_group_is_ours(self) -> bool:
         """An OOM kill must take a whole worker, and this kernel takes one process."""
         return self._limits.memory_oom_group and self._meter.counts_by_v1
-
-    @property
-    def has_quota(self) -> bool:
-        """Each worker has one of its own."""
-        return self._limits.cpu_max is not None
 
     def meter_of(self, life: str) -> Meter:
         return Meter(self._by_controller(life))
@@ -350,13 +346,13 @@ class WorkerGroup:
         return self._metered().usage(pressure)
 
     def work(self) -> Work:
-        return self._metered().work(self._watcher.has_quota)
+        return (self._meter or self._metered()).work(self._watcher.has_quota)
 
     def pressure(self, resource: str) -> dict[str, dict[str, float]] | None:
         return self._metered().pressure(resource)
 
     def memory_current(self) -> int | None:
-        return self._metered().memory_current()
+        return (self._meter or self._metered()).memory_current()
 
     def memory_peak(self) -> int | None:
         """Bytes. One read: this is done at each exit."""

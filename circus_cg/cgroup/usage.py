@@ -11,7 +11,9 @@ from circus_cg.cgroup.files import Kept
 from circus_cg.cgroup.hierarchy import Hierarchy
 from circus_cg.errors import CgroupError
 
-USAGE = "usage_usec "  # the first line of v2's cpu.stat
+USAGE = b"usage_usec "  # the first line of v2's cpu.stat
+FIRST_LINE = 48  # bytes that hold it, or a number
+NOWHERE: tuple[int, Kept | None] = (0, None)
 COMPOSITION = {"anon": "anon", "file": "file", "shmem": "shmem", "kernel": "kernel"}  # memory.stat; shmem is in file
 V1_COMPOSITION = {"anon": "total_rss", "file": "total_cache", "shmem": "total_shmem"}
 NEAR = 1 << 20  # bytes: v1 tells no `oom`; a peak this close to the limit means the limit did it
@@ -37,7 +39,6 @@ class Work(NamedTuple):
 
     cpu_seconds: float | None
     nr_throttled: int | None
-    memory_current: int | None  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Meter:
         """`directories`: controller ("" is the unified one) -> where its files are."""
         self._kept = {directory: Kept(directory) for _, directory in directories.values()}
         self._at = {name: (hierarchy.version, self._kept[path]) for name, (hierarchy, path) in directories.items()}
+        self._unified = self._at.get("", NOWHERE)[1]
 
     def usage(self, pressure: bool = True) -> Usage:
         """Without the pressure it costs half."""
@@ -79,21 +81,19 @@ class Meter:
         )
 
     def work(self, throttling: bool) -> Work:
-        """Two reads, or one more on v1 for the `throttling`: hundreds of workers are looked at every two seconds."""
-        text = self._read("", "cpu.stat")
-        if text is not None and text.startswith(USAGE) and not throttling:
-            seconds: float | None = int(text[len(USAGE) : text.index("\n")]) / 1e6
-            throttled = None
-        else:
-            cpu = self._cpu_stat()
-            seconds, throttled = self._cpu_seconds(cpu), cpu.get("nr_throttled")
-        return Work(seconds, throttled, self.memory_current())
+        """One read, or one more on v1 for the `throttling`: hundreds of workers are looked at every two seconds."""
+        if not throttling and self._unified is not None:
+            told = self._unified.look("cpu.stat", FIRST_LINE)
+            if told is not None and told.startswith(USAGE):
+                return Work(int(told[len(USAGE) : told.index(b"\n")]) / 1e6, None)
+        cpu = self._cpu_stat()
+        return Work(self._cpu_seconds(cpu), cpu.get("nr_throttled"))
 
     def memory_current(self) -> int | None:
-        version, kept = self._at.get("memory", (0, None))
-        if kept is None:
-            return None
-        return _number(kept.read("memory.current" if version == 2 else "memory.usage_in_bytes"))
+        """Bytes; as quick a look."""
+        version, kept = self._at.get("memory", NOWHERE)
+        told = kept and kept.look("memory.current" if version == 2 else "memory.usage_in_bytes", FIRST_LINE)
+        return int(told) if told else None
 
     def pressure(self, resource: str) -> dict[str, dict[str, float]] | None:
         """As parse.pressure has it."""

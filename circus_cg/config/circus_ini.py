@@ -22,7 +22,7 @@ from circus_cg.config.native import no_files
 from circus_cg.config.nodes import MAX_NODES, TooLarge
 from circus_cg.config.problems import shown, title
 from circus_cg.errors import ConfigError
-from circus_cg.spec import ArbiterSpec, Flapping, WatcherSpec
+from circus_cg.spec import ArbiterSpec, Flapping, UdpWatchdog, WatcherSpec
 
 MAX_PATTERNS = 1000  # of include and include_dir
 
@@ -177,6 +177,8 @@ class _Reader:
         if use is None:
             what = f"[{shown(section.title)}] has no `use`, and is skipped"
             self._findings.notice(Kind.NOTE, section.place, what)
+        elif use.text == ini_keys.WATCHDOG_PLUGIN:
+            self._values["udp_watchdog"] = UdpWatchdog(**self._watchdog(section, names))
         elif use.text != ini_keys.FLAPPING_PLUGIN:
             why = ini_keys.PLUGINS.get(use.text, ini_keys.OTHER_PLUGIN)
             self._fate(use.place, f"[{shown(section.title)}]", Fate(Kind.NOT_YET, why), None)
@@ -191,6 +193,17 @@ class _Reader:
                     what = f"key '{shown(key)}' in [{shown(section.title)}]"
                     self._findings.unknown(value.place, what, lambda: None)
             self._rule = rule
+
+    def _watchdog(self, section: Section, names: Mapping[str, str]) -> Rule:
+        options: Rule = {}
+        for key, value in section.values.items():
+            if own := ini_keys.WATCHDOG.get(key):
+                self._findings.place(("udp_watchdog", own), value.place)
+                self._set(options, own, value, partial(value_of, UdpWatchdog, own), self._text(value, names))
+            elif key not in ("use", "priority"):
+                what = f"key '{shown(key)}' in [{shown(section.title)}]"
+                self._findings.unknown(value.place, what, lambda: None)
+        return options
 
     def _one_each(self) -> list[Section]:
         seen: dict[str, Section] = {}

@@ -137,10 +137,14 @@ SOCKET_KEYS = (
 SOCKET = _not_yet("no sockets are opened")
 
 FLAPPING_PLUGIN = "circus.plugins.flapping.Flapping"
+WATCHDOG_PLUGIN = "circus.plugins.watchdog.WatchDog"
+WATCHDOG = {
+    "ip": "ip", "port": "port", "loop_rate": "loop_rate", "max_count": "max_count", "watchers_regex": "watchers_regex",
+    "msg_regex": "msg_regex", "watchers_stop_signal": "stop_signal", "watchers_graceful_timeout": "graceful_timeout",
+}  # fmt: skip # its options by their names here
 _PLUGINS = "circus.plugins."
 PLUGINS = {
     _PLUGINS + "resource_watcher.ResourceWatcher": "limits.memory_max and limits.cpu_max bind each worker",
-    _PLUGINS + "watchdog.WatchDog": "a worker that hangs is not noticed",
     _PLUGINS + "statsd.StatsdEmitter": _STATISTICS,
     _PLUGINS + "statsd.FullStats": _STATISTICS,
     _PLUGINS + "command_reloader.CommandReloader": "a changed program is not noticed",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections import Counter
 from contextlib import suppress
 
 import zmq
@@ -17,6 +18,7 @@ from zmq.utils.monitor import parse_monitor_message
 from circus_cg.rpc.drain import Drain, has_message
 
 MONITOR = "inproc://door"
+MAPPED = "::ffff:"  # IPv4, at a socket for both
 ENDS = zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED
 
 
@@ -29,6 +31,7 @@ class Connection:
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
+        self.origin = _origin(fd)
         self.user = ""  # as the ZAP handler named it: its key, and a number
         self.key = ""
         self.number = 0  # those that were authenticated later have higher ones
@@ -39,10 +42,23 @@ class Connection:
         self.ends: set[asyncio.Task[None]] = set()
 
 
-class Door:
-    """At most `most` connections of keys, half of them of one; and `most` new ones, of which the oldest goes first.
+def _origin(fd: int) -> str:
+    """The address, or the network of 64 bits that somebody with IPv6 has for himself."""
+    try:
+        with socket.socket(fileno=os.dup(fd)) as found:
+            host = str(found.getpeername()[0]).partition("%")[0]
+    except OSError:  # it is over already
+        return ""
+    mapped = host.startswith(MAPPED)
+    return host if ":" not in host or mapped else socket.inet_pton(socket.AF_INET6, host)[:8].hex()
 
-    So who floods us with new ones doesn't keep out who has a key: a handshake takes milliseconds.
+
+class Door:
+    """At most `most` connections of keys, half of them of one; and `most` new ones, of which the oldest goes first of
+    the origin that has the most.
+
+    So who floods us with new ones doesn't keep out who has a key: a handshake takes milliseconds, or the flood comes
+    from elsewhere.
     """
 
     def __init__(self, watched: zmq.Socket[bytes], most: int) -> None:
@@ -120,6 +136,10 @@ class Door:
                 for task in connection.ends:
                     task.cancel()
 
+    def _one_too_many(self) -> Connection:
+        most, _ = Counter(one.origin for one in self._new.values()).most_common(1)[0]
+        return next(one for one in self._new.values() if one.origin == most)
+
     def _on_event(self) -> None:
         event = parse_monitor_message(self._monitor.recv_multipart(zmq.NOBLOCK))
         fd = int(event["value"])
@@ -127,4 +147,4 @@ class Door:
         if event["event"] == zmq.EVENT_ACCEPTED:
             self._new[fd] = Connection(fd)
             if len(self._new) > self._most:
-                self.end(next(iter(self._new.values())))
+                self.end(self._one_too_many())

@@ -301,7 +301,7 @@ def decode_request(body: bytes) -> Request:
         raise BadMessage(Errno.MESSAGE_ERROR, f"cannot read the request: {wrong}") from wrong
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
         raise BadMessage(Errno.INVALID_JSON, f"cannot read the request: {wrong}") from wrong
-    if _deeper(request.properties, MAX_DEPTH):
+    if request.properties and _deeper(request.properties, MAX_DEPTH):
         raise BadMessage(Errno.INVALID_JSON, f"cannot read the request: over {MAX_DEPTH} lists within each other")
     return request
 

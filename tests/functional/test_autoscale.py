@@ -18,6 +18,7 @@ from tests.functional.conftest import StartDaemon
 from tests.functional.daemon import Daemon
 from tests.functional.evidence import arbiter_of, python, sh
 from tests.functional.following import Following
+from tests.functional.talker import Talker
 
 pytestmark = pytest.mark.timeout(180)  # on a host that others keep busy, growth waits for an idle moment
 
@@ -188,3 +189,23 @@ def test_a_watcher_without_policy_or_listener_is_not_looked_at(daemon: StartDaem
 
     assert looked_at("scaled")
     assert looked_at("plain") == []
+
+
+def test_what_a_worker_says_of_its_own_load_goes_before_its_cpu(daemon: StartDaemon, tmp_path: Path) -> None:
+    """It waits for others all the time, and is never busy by its CPU."""
+    talker = Talker(tmp_path)
+    policy = {"max": 2, "backlog": 10, "shrink_window": 2, **{k: v for k, v in QUICK.items() if k != "shrink_window"}}
+    spec = {"cmd": [*talker.cmd, "$(circus.wid)"], "ready": "notify", "autoscale": policy, "limits": SMALL}
+    running = daemon(watchers={"w": spec})
+    talker.say("READY=1|X_BUSY=0.1")
+    running.wait_phase("w")
+    until(lambda: thought(running)["inputs"] is not None and "saturation" in thought(running)["inputs"], 20, "a look")
+
+    def heard() -> dict[str, Any] | None:
+        talker.say("X_BUSY=0.7|X_BACKLOG=12")  # again and again: an old word no longer counts
+        return next((one for one in decisions(running) if one["inputs"].get("backlog") == 12), None)
+
+    told = until(heard, 60, "a decision by what it said") or {}
+    assert told["inputs"]["overrun"] is True and told["inputs"]["shares"] == {"1": 0.7}
+    assert "by the application's own word" in told["detail"]
+    assert told["verdict"] == "grow" or told["inputs"]["veto"] == "starved", "the host may be full"

@@ -112,6 +112,25 @@ def test_a_graceful_stop_that_ends_in_a_kill_stays_in_the_chain_of_who_asked(dae
     assert chain["events"][3]["exit"]["reason"] == "killed"
 
 
+def test_what_policies_decide_begins_the_chain_of_what_came_of_it(daemon: StartDaemon) -> None:
+    """A worker that outgrows its rule is replaced: before, beside and after are one chain, with the inputs."""
+    holder = python("x = bytearray(b'x' * (30 << 20)); import signal; signal.pause()")
+    policy = {"restart_above": "10M", "restart_after": "1s"}
+    running = daemon(watchers={"w": {"cmd": holder, "memory_policy": policy, "singleton": True}})
+
+    def decided() -> list[dict[str, Any]]:
+        found = [chain for chain in chains(running, "w") if chain["what"] == "decision"]
+        return [chain for chain in found if chain["events"][-1]["kind"] == "ready"]
+
+    chain = until(lambda: next(iter(decided()), None), 30, "a replacement by the policy")
+    assert chain is not None
+    kinds_ = [event["kind"] for event in chain["events"]]
+    assert kinds_[0] == "decision" and kinds_.index("stopping") < kinds_.index("exit") < kinds_.index("ready")
+    assert "decided replace: used" in chain["lines"][0]["text"] and "rule restart_above" in chain["lines"][0]["text"]
+    (exit_,) = [event for event in chain["events"] if event["kind"] == "exit"]
+    assert exit_["exit"]["reason"] == "memory"
+
+
 def test_the_chain_of_a_restart_outlives_arbiter_daemon_and_watcher(daemon: StartDaemon) -> None:
     running = daemon(watchers={"w": {"cmd": SLEEP}, "stays": {"cmd": SLEEP}})
     kill_worker(running, "w")

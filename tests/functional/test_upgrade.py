@@ -95,17 +95,6 @@ def test_what_the_configuration_changes_is_done_and_nothing_else(daemon: StartDa
     assert not alive(before["gone"][1]) and not group_dirs(running.name, "gone")
 
 
-def test_a_watcher_that_only_a_reread_configuration_had_is_ended_by_its_rules(daemon: StartDaemon) -> None:
-    running = daemon(watchers={"w": {"cmd": SLEEP}})
-    running.write_config({"watchers": {"w": {"cmd": SLEEP}, "late": {"cmd": SLEEP, "stop_signal": "KILL"}}})
-    running.ctl("reloadconfig")
-    late = pids(running, "late", 1)[1]
-    running.write_config({"watchers": {"w": {"cmd": SLEEP}}})
-    running.ctl("upgrade")
-    until(lambda: running.ctl("list") == {"watchers": ["w"]}, why="the watcher to be gone")
-    assert not alive(late) and not group_dirs(running.name, "late")
-
-
 def test_a_limit_that_needs_another_controller_binds_the_new_lives(daemon: StartDaemon) -> None:
     running = daemon(watchers={"w": {"cmd": SLEEP}})
     before = pids(running, "w", 1)

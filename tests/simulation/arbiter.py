@@ -115,6 +115,17 @@ class Arbiter:
                 case _:
                     assert_never(move)
 
+    def read(self, key: Key) -> None:
+        """A word leaves the socket when all is done about it: what we die of is heard again."""
+        while words := self.host.said.get(key):
+            self.deliver(key[:2], ev.Told(next(self._ids), key[2], words[0]))
+            words.pop(0)
+        self.replace_on(key[0])
+
+    def checked(self, place: Place, failing: tuple[str, ...]) -> None:
+        self.deliver(place, ev.Checked(next(self._ids), self.slots[place].generation, failing))
+        self.replace_on(place[0])
+
     def replace_the_old(self) -> None:
         for name, spec in self.specs.items():
             asked = {key[1:]: at for key, at in self.asked.items() if key[0] == name}
@@ -151,6 +162,7 @@ class Arbiter:
             case "refused":
                 event = ev.Refused(number, news.held.generation, news.held.pid)
             case "exited":
+                self.read(news.key)
                 event = self._exit_event(number, news)
         self.deliver(news.key[:2], event)
         self.replace_on(news.key[0])

@@ -8,6 +8,7 @@ from signal import SIGKILL
 from typing import Literal
 
 from circus_cg.core.adoption import Held
+from circus_cg.core.notification import Word
 
 Place = tuple[str, int]  # watcher, wid
 Key = tuple[str, int, int]  # and generation
@@ -66,6 +67,8 @@ class Host:
     entries: dict[Place, Entry] = field(default_factory=dict)
     groups: dict[Key, Group] = field(default_factory=dict)
     news: list[News] = field(default_factory=list)  # to the present arbiter
+    said: dict[Key, list[Word]] = field(default_factory=dict)  # by workers, and in their sockets still
+    ready: set[Key] = field(default_factory=set)  # who has ever said so, for the checks
     ends: dict[Place, tuple[int, End]] = field(default_factory=dict)  # of each slot's last life to end, for the checks
     _pids: itertools.count[int] = field(default_factory=lambda: itertools.count(100))
 
@@ -144,6 +147,19 @@ class Host:
         """The worker; what it forked stays."""
         self.groups[key].main = None
         self._end(key, end)
+
+    def says(self, key: Key, word: Word) -> None:
+        """It waits in the socket, whoever lives or not to read it."""
+        self.said.setdefault(key, []).append(word)
+        if word.ready:
+            self.ready.add(key)
+
+    def drop_sockets(self) -> None:
+        """An arbiter has died: of lives that are over nobody holds the socket any more."""
+        for key in list(self.said):
+            entry = self.entries[key[:2]]
+            if entry.generation != key[2] or entry.state not in ("launching", "running"):
+                del self.said[key]
 
     def launching(self) -> list[Key]:
         return [(*place, e.generation) for place, e in self.entries.items() if e.state == "launching"]

@@ -9,11 +9,12 @@ from signal import SIGINT, SIGKILL, SIGSEGV, SIGTERM
 from typing import get_args
 
 from circus_cg.core.events import Freeze, Thaw
+from circus_cg.core.notification import Word
 from circus_cg.core.restart import follows
 from circus_cg.core.slot import Phase
 from circus_cg.core.state import Reason
 from circus_cg.core.watcher import can_freeze, reconcile, restart, start
-from circus_cg.spec import Backoff, Flapping, StopStep, WatcherSpec
+from circus_cg.spec import Backoff, Flapping, HealthCheck, StopStep, Watchdog, WatcherSpec
 from tests.simulation.arbiter import Arbiter, ArbiterDied, Intent
 from tests.simulation.host import End, Host, Key, Place
 
@@ -26,6 +27,21 @@ ENDS = (
     End(signal=SIGKILL),
     End(signal=SIGKILL, oom="own"),
     End(signal=SIGKILL, oom="host"),
+)
+
+
+CHECK = HealthCheck(name="db", kind="readiness", tcp="1")
+WORDS = (
+    Word(ready=True),
+    Word(ready=True),
+    Word(alive=True),
+    Word(reloading=True, status="reading"),
+    Word(stopping=True),
+    Word(trigger=True),
+    Word(watchdog=0.0),
+    Word(watchdog=2.0),
+    Word(extend=60.0),
+    Word(ready=True, alive=True, main_pid=7),
 )
 
 
@@ -99,6 +115,16 @@ class World:
     def replace(self, place: Place, reason: Reason) -> None:
         self._try(lambda: self._up().replace(place, reason))
 
+    def says(self, key: Key, word: Word) -> None:
+        self.host.says(key, word)
+
+    def hears(self, key: Key) -> None:
+        self._try(lambda: self._up().read(key))
+        self._look()
+
+    def checked(self, place: Place, failing: tuple[str, ...]) -> None:
+        self._try(lambda: self._up().checked(place, failing))
+
     def resize(self, name: str, numprocesses: int) -> None:
         self.intents[name].numprocesses = numprocesses
         self._reconcile(name)
@@ -129,7 +155,11 @@ class World:
 
     def _check_slots(self, arbiter: Arbiter) -> None:
         for place, slot in arbiter.slots.items():
-            waits = slot.phase is Phase.STOPPING or (slot.phase is Phase.BACKOFF and not slot.frozen)
+            still = slot.frozen and (slot.pid is not None or slot.phase is Phase.BACKOFF)
+            watched = slot.phase is Phase.READY and slot.readiness.period > 0
+            awaited = slot.phase is Phase.STARTING and slot.deadline < inf  # one that has said so may wait for its exec
+            assert not (slot.phase is Phase.STARTING and slot.readiness.awaited and not still) or awaited, f"{slot}"
+            waits = slot.phase is Phase.STOPPING or (not still and (slot.phase is Phase.BACKOFF or watched or awaited))
             assert not (slot.frozen and slot.phase in (Phase.IDLE, Phase.FAILED, Phase.DONE)), f"{slot}"
             assert (slot.deadline < inf) == waits, f"{slot}"
             populated = any(group.populated for key, group in self.host.groups.items() if key[:2] == place)
@@ -140,7 +170,9 @@ class World:
             assert known or not running, f"{slot} does not know {entry}"
             assert slot.wanted == (slot.phase is not Phase.IDLE) or slot.phase is Phase.STOPPING, f"{slot}"
             group = self.host.groups.get((*place, slot.generation))
-            if group is not None and slot.phase is Phase.READY:
+            if slot.phase is Phase.READY and self.specs[place[0]].ready != "exec":
+                assert (*place, slot.generation) in self.host.ready, f"{slot} never said so"
+            if group is not None and (slot.phase is Phase.READY or (slot.phase is Phase.STARTING and slot.pid)):
                 assert group.frozen == slot.frozen, f"{slot} and its group {group}"
             if group is not None and slot.alive and group.frozen:
                 assert slot.frozen, f"{slot} was left in the frozen {group}"
@@ -159,7 +191,8 @@ class World:
         self._calm()
         for place, slot in self._up().slots.items():
             settled = (Phase.READY, Phase.BACKOFF, Phase.FAILED, Phase.DONE) if slot.wanted else (Phase.IDLE,)
-            assert slot.phase in settled, f"{slot} does not settle"
+            still = slot.frozen and slot.phase is Phase.STARTING and slot.readiness.awaited
+            assert slot.phase in settled or still, f"{slot} does not settle"
             self._check_end(place)
             if slot.phase is Phase.DONE:
                 assert slot.last_exit is not None
@@ -179,19 +212,32 @@ class World:
         for _ in range(20):
             for group in self.host.groups.values():
                 group.wedged = False
-            for key in self.host.launching():
-                self.host.launched(key)
-            while self.host.news:
+            while self.host.launching() or self.host.news:
+                for key in self.host.launching():
+                    self.host.launched(key)
                 self.deliver()
                 self.check()
+            self._all_is_well()
             self._look()
-            moving = [s for s in self._up().slots.values() if s.phase in (Phase.STARTING, Phase.STOPPING)]
+            slots = self._up().slots.values()
+            moving = [s for s in slots if s.phase is Phase.STOPPING or (s.phase is Phase.STARTING and not s.frozen)]
             if not moving:
                 return
             due = min(slot.deadline for slot in moving)
             if due < inf:
                 self.advance(max(0.0, due - self.now))
             self.check()
+
+    def _all_is_well(self) -> None:
+        """Everybody who can says that it is ready and alive, and passes its checks."""
+        for key in self.host.living():
+            self.says(key, Word(ready=True, alive=True))
+        for key in list(self.host.said):
+            self.hears(key)
+            self.check()
+        for place, slot in list(self._up().slots.items()):
+            if slot.phase is Phase.READY:
+                self.checked(place, ())
 
     def _check_end(self, place: tuple[str, int]) -> None:
         """Every exit reaches its slot: at rest, the last one known is the last one that happened."""
@@ -226,6 +272,7 @@ class World:
         self.story.append(f"{self.now:9.2f} the arbiter dies")
         self.arbiter = None
         self.host.news.clear()
+        self.host.drop_sockets()
 
 
 def random_specs(chance: Random) -> tuple[WatcherSpec, ...]:
@@ -241,6 +288,10 @@ def random_specs(chance: Random) -> tuple[WatcherSpec, ...]:
             restart_prevent_exit_status=chance.choice(((), (), ("SEGV",))),
             max_age=chance.choice((0.0, 0.0, 5.0, 60.0)),
             singleton=chance.random() < 0.1,
+            ready=chance.choice(("exec", "exec", "notify", "fd")),
+            start_timeout=chance.choice((0.1, 5.0, 90.0)),
+            watchdog=Watchdog(timeout=chance.choice((None, None, 0.5, 30.0))),
+            health=chance.choice(((), (CHECK,))),
             max_retry=chance.choice((-1, 0, 2)),
             backoff=Backoff(initial=chance.choice((0.0, 0.5)), jitter=chance.choice((0.0, 0.1))),
             flapping=Flapping(
@@ -251,6 +302,18 @@ def random_specs(chance: Random) -> tuple[WatcherSpec, ...]:
         )
         for number in range(chance.randint(1, 4))
     )
+
+
+def _hearings(world: World, chance: Random) -> list[tuple[int, Callable[[], None]]]:
+    found: list[tuple[int, Callable[[], None]]] = []
+    if waiting := [key for key, words in world.host.said.items() if words]:
+        key = chance.choice(waiting)
+        found.append((25, lambda: world.hears(key)))
+    if world.arbiter is not None and world.arbiter.slots:
+        place = chance.choice(list(world.arbiter.slots))
+        failing = chance.choice(((), (CHECK.name,)))
+        found.append((3, lambda: world.checked(place, failing)))
+    return found
 
 
 def play(seed: int, steps: int) -> World:
@@ -279,7 +342,9 @@ def move(world: World, chance: Random) -> None:
     if living := host.living():
         worker = chance.choice(living)
         end = chance.choice(ENDS)
+        word = chance.choice(WORDS)
         moves += [(12, lambda: host.dies(worker, end)), (4, lambda: world.forks(worker))]
+        moves.append((12, lambda: world.says(worker, word)))
     if host.groups:
         group = chance.choice(list(host.groups))
         if host.groups[group].others:
@@ -298,6 +363,7 @@ def move(world: World, chance: Random) -> None:
             (3, lambda: world.thaw(name)),
             (4, lambda: world.resize(name, chance.randint(0, 5))),
             *_endings(world, chance),
+            *_hearings(world, chance),
             (3, lambda: world.arbiter_dies(chance.randint(0, 6))),
         ]
         if host.news:

@@ -30,7 +30,7 @@ from circus_cg.arbiter.commands import (
     stats,
 )
 from circus_cg.arbiter.commands.target import Fields
-from circus_cg.arbiter.feed import Push
+from circus_cg.arbiter.feed import Asker, Push
 from circus_cg.arbiter.view import View
 from circus_cg.core.access import LOCAL, Caller, Role
 from circus_cg.core.choice import nearest
@@ -125,7 +125,7 @@ class Commands:
             raise rpc.BadMessage(rpc.Errno.UNKNOWN_COMMAND, f"unknown command: {command[:64]!r}{hint}")
         _permit(command, known, caller)
         asked = rpc.properties(command, known.asks, properties)
-        more = (push,) if known.streams else ()
+        more = (None if push is None else Asker(caller, push),) if known.streams else ()
         if caller.watchers and isinstance(asked, rpc.Add) and not caller.sees(asked.name):
             raise _forbidden(f"cannot add {asked.name[:64]!r}", caller)
         seen = View.of(self._arbiter, caller.sees) if caller.watchers else self._arbiter

@@ -33,23 +33,25 @@ async def history(arbiter: Arbiter, asked: rpc.History) -> Fields:
         text = "cannot tell the history: none is kept here (history.age is 0, or a program runs the workers itself)"
         raise BadMessage(Errno.COMMAND_ERROR, text)
     every = asked.name is None and arbiter.sees_all
-    names = None if every else [name for name in await kept.watchers() if arbiter.sees(name) and means(name)]
     since = clock.wall() - asked.ago if asked.ago is not None else asked.since
-    wanted = Wanted(names, None, asked.kinds, since, asked.until, asked.limit)
-    return {"usage": await kept.usage(wanted)} if asked.usage else {"events": await kept.events(wanted)}
+    async with arbiter.looking_back:
+        names = None if every else [name for name in await kept.watchers() if arbiter.sees(name) and means(name)]
+        wanted = Wanted(names, None, asked.kinds, since, asked.until, asked.limit)
+        return {"usage": await kept.usage(wanted)} if asked.usage else {"events": await kept.events(wanted)}
 
 
 async def why(arbiter: Arbiter, asked: rpc.Why) -> Fields:
     """`chains`: the last `limit`, oldest first; `kept`: from the disk, so also from before this arbiter."""
     if not 0 < asked.limit <= MOST:
         raise BadMessage(Errno.BAD_MSG_DATA, f"cannot give {asked.limit} chains: 1 to {MOST}")
-    name, wid = await _known(arbiter, asked)
     kept = arbiter.history
-    if kept is None:
-        events = await _of_the_ring(arbiter, lambda record: record.watcher == name)
-    else:
-        events = await kept.events(Wanted(watchers=[name], limit=LOOKED_AT))
-    found = await asyncio.to_thread(chains, events, wid)
+    async with arbiter.looking_back:
+        name, wid = await _known(arbiter, asked)
+        if kept is None:
+            events = await _of_the_ring(arbiter, lambda record: record.watcher == name)
+        else:
+            events = await kept.events(Wanted(watchers=[name], limit=LOOKED_AT))
+        found = await asyncio.to_thread(chains, events, wid)
     return {
         "watcher": name,
         "wid": wid,
@@ -84,5 +86,5 @@ async def _of_the_ring(arbiter: Arbiter, wanted: Callable[[Record], bool]) -> li
             place = number + 1
             if wanted(record):
                 found.append(record)
-        await asyncio.sleep(0)
+        await arbiter.pace.rest()
     return [document(record, offset) for record in found]

@@ -9,9 +9,10 @@ from circus_cg.arbiter.runner import WatcherRunner
 from circus_cg.rpc import messages as rpc
 
 
-def ps(arbiter: Arbiter, asked: rpc.Which) -> Fields:
+async def ps(arbiter: Arbiter, asked: rpc.Which) -> Fields:
     chosen = runners_of(arbiter, asked.name, asked.match)
-    return {"workers": [row for runner in chosen for row in worker_rows(runner)], **_beside(arbiter, chosen)}
+    rows = [row for runner in chosen for row in await worker_rows(arbiter, runner)]
+    return {"workers": rows, **_beside(arbiter, chosen)}
 
 
 def status(arbiter: Arbiter, asked: rpc.Which) -> Fields:

@@ -39,7 +39,7 @@ async def stats(arbiter: Arbiter, asked: rpc.Stats) -> Fields:
 
 async def top(arbiter: Arbiter, asked: rpc.Which) -> Fields:
     """As snapshot()."""
-    return await snapshot(runners_of(arbiter, asked.name, asked.match))
+    return await snapshot(arbiter, runners_of(arbiter, asked.name, asked.match))
 
 
 async def dstats(arbiter: Arbiter, asked: rpc.Nothing) -> Fields:

@@ -21,10 +21,10 @@ def status(session: Session, names: tuple[str, ...], json_: bool, watch: float |
 
     def lines(found: Document) -> list[str]:
         held = found.get("held", {})
+        if not held:
+            return aligned(("WATCHER", "STATUS"), list(found["statuses"].items())) + scaling_lines(found)
         rows = [(name, status, held.get(name, "")) for name, status in found["statuses"].items()]
-        if held:
-            return aligned(("WATCHER", "STATUS", "HELD"), rows) + scaling_lines(found)
-        return aligned(("WATCHER", "STATUS"), [row[:2] for row in rows]) + scaling_lines(found)
+        return aligned(("WATCHER", "STATUS", "HELD"), rows) + scaling_lines(found)
 
     def ask() -> Document:
         return session.call("status", name=list(names) or None, match="glob")

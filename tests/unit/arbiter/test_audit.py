@@ -74,6 +74,20 @@ def test_the_file_is_ours_alone_and_goes_on_where_it_ended(tmp_path: Path) -> No
     assert [next(iter(line)) for line in lines(path)] == ["before", "time"]
 
 
+def test_what_only_looked_is_written_with_what_follows_in_the_order_of_both(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    audit = audit_of(path)
+    audit.look(PEER, "list", {}, "ok", None)
+    audit.look(PEER, "ps", {}, "ok", None)
+    assert lines(path) == []
+    audit.command(PEER, "stop", {}, "ok", None)
+    audit.look(PEER, "stats", {}, "ok", None)
+    audit.turned_away("b" * 64, "192.0.2.66", "unknown key")
+    assert [line["command"] for line in lines(path)] == ["list", "ps", "stop", "stats", None]
+    times = [line["time"] for line in lines(path)]
+    assert times == sorted(times)
+
+
 @pytest.mark.parametrize("kind", ["link", "fifo", "directory"])
 def test_what_is_no_plain_file_is_not_written_to(tmp_path: Path, kind: str) -> None:
     path, elsewhere = tmp_path / "audit.log", tmp_path / "elsewhere"

@@ -85,10 +85,6 @@ def test_the_command_line_of_the_start_still_counts(source: dict[str, Any]) -> N
     [
         ("name: other\n", "cannot change name from 'shop' to 'other'"),
         ("name: shop\ncgroup_root: /x\n", "cannot change cgroup_root"),
-        (
-            "name: shop\nwatchers: {web: {cmd: sleep 9, watcher_limits: {}}}\n",
-            "cannot lift watcher_limits.pids_max of 'web'",
-        ),
     ],
 )
 def test_what_only_a_restart_can_change_is_refused(source: dict[str, Any], text: str, why: str) -> None:

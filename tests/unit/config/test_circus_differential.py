@@ -200,7 +200,11 @@ def test_each_socket_and_plugin_acts_or_is_told(pairs: list[Pair]) -> None:
         for socket in pair.circus["config"]["sockets"]:
             assert f"[socket:{socket['name']}]: not yet" in told, pair.file
         for plugin in pair.circus["config"]["plugins"]:
-            if plugin["use"] != ini_keys.FLAPPING_PLUGIN:
+            if plugin["use"] == ini_keys.WATCHDOG_PLUGIN:
+                ours = pair.loaded.spec.udp_watchdog
+                assert ours is not None, pair.file
+                assert ours.loop_rate == float(plugin.get("loop_rate", 60)), pair.file
+            elif plugin["use"] != ini_keys.FLAPPING_PLUGIN:
                 assert f"[{plugin['name']}]: not yet" in told, pair.file
 
 

@@ -14,13 +14,18 @@ from circus_cg.spec import (
     Backoff,
     Control,
     Flapping,
+    HealthCheck,
+    History,
     IoMax,
     Limits,
     MemoryPolicy,
+    Metrics,
     PressurePolicy,
     Rlimit,
     ScalePolicy,
     StopStep,
+    UdpWatchdog,
+    Watchdog,
     WatcherSpec,
 )
 
@@ -42,7 +47,18 @@ control:
   queue: 5
   connections: 20
   handshake_timeout: 2s
+history: {age: 2d, size: 8M, usage: 30s}
+metrics: {listen: "127.0.0.1:9187", workers: false}
 pressure: {full_at: 50, lasting: 20s, calm_at: 5, calm_after: 5s, pause: 10s}
+udp_watchdog:
+  ip: 127.0.0.2
+  port: 1665
+  loop_rate: 5s
+  max_count: 2
+  watchers_regex: web.*
+  msg_regex: (?P<pid>[0-9]+)
+  stop_signal: USR1
+  graceful_timeout: 1s
 watchers:
   web:
     cmd: serve --title 'My Shop' $HOME
@@ -122,6 +138,14 @@ watchers:
       hold: 10m
       dry_run: true
     memory_policy: {restart_above: 450M, restart_after: 1m, stalled_at: 30, stalled_after: 10s}
+    ready: notify
+    notification_fd: 5
+    start_timeout: 2m
+    watchdog: {timeout: 10s, signal: QUIT}
+    health:
+      port: {tcp: 8080, kind: readiness, interval: 1s, timeout: 500ms, failures: 2, window: 5, successes: 2}
+      page: {http: "https://localhost:8080/$(circus.wid)", verify: false, start_period: 5s}
+      tool: {exec: check --all}
   db: {cmd: db}
   log: {cmd: log}
 """
@@ -166,7 +190,13 @@ def test_every_option_arrives_as_plain_numbers() -> None:
             connections=20,
             handshake_timeout=2.0,
         ),
+        history=History(age=172800.0, size=8 << 20, usage=30.0),
+        metrics=Metrics(listen="127.0.0.1:9187", workers=False),
         pressure=PressurePolicy(full_at=50.0, lasting=20.0, calm_at=5.0, calm_after=5.0, pause=10.0),
+        udp_watchdog=UdpWatchdog(
+            ip="127.0.0.2", port=1665, loop_rate=5.0, max_count=2, watchers_regex="web.*",
+            msg_regex="(?P<pid>[0-9]+)", stop_signal=signal.SIGUSR1, graceful_timeout=1.0,
+        ),
         watchers=(
             WatcherSpec(
                 name="web",
@@ -242,6 +272,20 @@ def test_every_option_arrives_as_plain_numbers() -> None:
                 ),
                 memory_policy=MemoryPolicy(
                     restart_above=450 << 20, restart_after=60.0, stalled_at=30.0, stalled_after=10.0
+                ),
+                ready="notify",
+                notification_fd=5,
+                start_timeout=120.0,
+                watchdog=Watchdog(timeout=10.0, signal=signal.SIGQUIT),
+                health=(
+                    HealthCheck(
+                        name="port", kind="readiness", tcp="8080", interval=1.0, timeout=0.5, failures=2, window=5,
+                        successes=2,
+                    ),
+                    HealthCheck(
+                        name="page", http="https://localhost:8080/$(circus.wid)", verify=False, start_period=5.0
+                    ),
+                    HealthCheck(name="tool", exec=("check", "--all")),
                 ),
             ),
             WatcherSpec(name="db", cmd=("db",)),

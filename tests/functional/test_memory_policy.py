@@ -104,6 +104,8 @@ def test_an_oom_kill_takes_the_whole_group_where_that_is_asked_for(daemon: Start
     assert (end["exit"]["reason"], end["exit"]["signal"]) == ("oom", 9)
     until(lambda: running.workers("w")[0]["phase"] == "backoff", 20, "the emptied group")
     assert not alive(int(lines_of(pids)[0]))
+    if Path("/sys/fs/cgroup/memory/memory.oom_control").exists():  # v1: the kernel took one, and the daemon the rest
+        assert [one["verdict"] for one in events(running, "decision")] == ["kill"]
 
 
 def test_without_that_the_rest_of_the_group_goes_on(daemon: StartDaemon, tmp_path: Path) -> None:

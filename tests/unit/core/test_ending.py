@@ -8,7 +8,7 @@ from circus_cg.core.backoff import HOST_LEAST
 from circus_cg.core.effects import KillGroup, RemoveGroup, Signal, Spawn, ThawGroup
 from circus_cg.core.ending import patience
 from circus_cg.core.slot import Phase
-from circus_cg.core.state import Ending
+from circus_cg.core.state import Ending, Reason
 from circus_cg.spec import Backoff, StopStep
 from tests.unit.core.lives import Life
 
@@ -44,7 +44,8 @@ def test_its_own_signal_goes_first_and_a_kill_follows() -> None:
 
 def test_after_an_end_for_the_hosts_sake_the_next_life_never_begins_at_once() -> None:
     """So that whoever watches the host can put it off; after a leak of its own it may."""
-    for reason, waits in (("pressure", True), ("memory", False)):
+    cases: tuple[tuple[Reason, bool], ...] = (("pressure", True), ("memory", False))
+    for reason, waits in cases:
         life = ready(backoff=Backoff(initial=0))
         life.now += 2
         life.end(reason)

@@ -12,6 +12,7 @@ from circus_cg.spec import (
     Backoff,
     Control,
     Flapping,
+    HealthCheck,
     History,
     IoMax,
     Limits,
@@ -20,6 +21,8 @@ from circus_cg.spec import (
     PressurePolicy,
     Rlimit,
     ScalePolicy,
+    UdpWatchdog,
+    Watchdog,
     WatcherSpec,
 )
 from docs.generate.blocks import table
@@ -33,7 +36,10 @@ SECTIONS: dict[type[msgspec.Struct], str] = {  # the page's headings, as links h
     Flapping: "flapping",
     ScalePolicy: "autoscale",
     MemoryPolicy: "memory_policy",
+    Watchdog: "watchdog",
+    HealthCheck: "health",
     PressurePolicy: "pressure",
+    UdpWatchdog: "udp_watchdog",
     Control: "control",
     History: "history",
     Metrics: "metrics",

@@ -178,8 +178,8 @@ def test_what_is_set_to_last_is_there_at_the_next_start_and_until_it_is_reverted
     running.ctl("set", "w", "graceful_timeout=30s", "--persist")
     assert "graceful_timeout" not in running.ctl("diff")["lasting"]["w"]
     running.ctl("revert", "w")
-    running.wait_phase("w")
-    assert memory_of(running) == str(64 * MB)
+    (left,) = running.wait_phase("w")
+    assert memory_of(running, f"{left['wid']}.1") == str(64 * MB)
     diff = running.ctl("diff")
     assert (diff["lasting"], diff["changed"]) == ({}, {})
 

@@ -58,11 +58,11 @@ def sample(runner: WatcherRunner, host: Host, fresh: float, now: float) -> Sampl
 
 def memories(runner: WatcherRunner) -> tuple[WorkerMemory, ...]:
     """Every life of the watcher; the pressure only where a memory_high makes it matter."""
-    high = runner.spec.limits.memory_high
+    high, of = runner.spec.limits.memory_high, runner.group_of
     found = []
     for slot in runner.slots.values():
         if slot.alive and slot.generation:
-            group = runner.group_of(slot.wid, slot.generation)
+            group = of(slot.wid, slot.generation)
             full = None if high is None else _avg10(group.pressure("memory"), "full")
             found.append(WorkerMemory(slot.wid, slot.generation, slot.phase, group.memory_current(), full, high))
     return tuple(found)

@@ -41,7 +41,7 @@ class Health:
     def __init__(self, probes: Probes, journal: Journal, spawn_task: Task, runner: WatcherRunner) -> None:
         self._runner, self._probes, self._journal, self._spawn_task = runner, probes, journal, spawn_task
         self._spec: tuple[HealthCheck, ...] = ()
-        self._checks: dict[str, HealthCheck] = {}
+        self.checks: dict[str, HealthCheck] = {}
         self._take_up()
         self._watches: dict[int, Watch] = {}
         self._loop = asyncio.get_running_loop()
@@ -60,14 +60,16 @@ class Health:
                 del self._watches[slot.wid]
         if asked:
             failing = slot.readiness.unwell
-            tallies = {name: Tally(failing=name in failing) for name in self._checks}
+            tallies = {name: Tally(failing=name in failing) for name in self.checks}
             watch = self._watches[slot.wid] = Watch(slot.generation, tallies)
             self._begin(watch, slot)
 
-    def wrong(self, wid: int, name: str) -> str:
-        """With the last bad answer to that check."""
-        watch = self._watches.get(wid)
-        return "" if watch is None else watch.wrong.get(name, UNASKED)
+    def unwell(self, slot: Slot) -> dict[str, str]:
+        """Readiness checks that it does not pass -> what was wrong with the last bad answer."""
+        watch = self._watches.get(slot.wid)
+        wrong = {} if watch is None else watch.wrong
+        names = slot.readiness.unwell if slot.phase is Phase.READY else ()
+        return {name: wrong.get(name, UNASKED) for name in names}
 
     def renew(self) -> None:
         """The watcher's spec is another. Checks that are no more say nothing more."""
@@ -76,7 +78,7 @@ class Health:
         self.close()
         self._take_up()
         for slot in list(self._runner.slots.values()):
-            still = tuple(name for name in slot.readiness.unwell if name in self._checks)
+            still = tuple(name for name in slot.readiness.unwell if name in self.checks)
             if slot.readiness.unwell != still:
                 self._tell(slot, still, "")
             self.follow(self._runner.slots[slot.wid])
@@ -88,10 +90,10 @@ class Health:
 
     def _take_up(self) -> None:
         self._spec = self._runner.spec.health
-        self._checks = {check.name: check for check in self._spec}
+        self.checks = {check.name: check for check in self._spec}
 
     def _begin(self, watch: Watch, slot: Slot) -> None:
-        for check in self._checks.values():
+        for check in self.checks.values():
             self._wait(watch, slot.wid, check, max(self._loop.time(), slot.since + check.start_period))
 
     def _wait(self, watch: Watch, wid: int, check: HealthCheck, when: float) -> None:
@@ -114,7 +116,7 @@ class Health:
         after = watch.tallies[check.name] = judged(check, before, wrong is None)
         if check.kind == "readiness":
             failing = tuple(
-                name for name, one in self._checks.items() if one.kind == "readiness" and watch.tallies[name].failing
+                name for name, one in self.checks.items() if one.kind == "readiness" and watch.tallies[name].failing
             )
             if failing != slot.readiness.unwell:
                 detail = "; ".join(watch.wrong.get(name, UNASKED) for name in failing)

@@ -38,7 +38,7 @@ def _row(runner: WatcherRunner, slot: Slot) -> dict[str, Any]:
         "frozen": slot.frozen,
         "ready": slot.serving,
         **_said(slot),
-        "unwell": runner.unwell(slot),
+        "unwell": runner.health.unwell(slot),
         "cgroup": None,
         "started": _wall(slot.started) if slot.alive else None,
         "restarts": slot.restarts,

@@ -81,8 +81,7 @@ class WatcherRunner:
         self.rolling = asyncio.Lock()  # new lives one after the other: one such series at a time
         self._waiters = Waiters()
         self._loop = asyncio.get_running_loop()
-        self._checking = shared.checking
-        self._health = shared.checking(self) if spec.health else None
+        self.health = shared.checking(self)
 
     # -- what the operator asks ------------------------------------------------------------------
 
@@ -118,9 +117,7 @@ class WatcherRunner:
         self._lives.regroup(group)
         self._recipe = Recipe(spec, self._boot, identity)
         self._ageing.look()
-        if self._health is not None or spec.health:
-            health = self._health = self._health or self._checking(self)
-            health.renew()
+        self.health.renew()
 
     @property
     def current(self) -> WatcherSpec:
@@ -206,11 +203,6 @@ class WatcherRunner:
     def request_for(self, wid: int, argv: list[str], group: WorkerGroup) -> dict[str, Any]:
         """Another command as this worker would run it, in a group of its own."""
         return self._recipe.command(wid, group, argv)
-
-    def unwell(self, slot: Slot) -> dict[str, str]:
-        """Readiness checks that it does not pass -> what is wrong."""
-        names = slot.readiness.unwell if slot.phase is Phase.READY else ()
-        return {name: "" if self._health is None else self._health.wrong(slot.wid, name) for name in names}
 
     @property
     def group(self) -> WatcherGroup:
@@ -308,8 +300,7 @@ class WatcherRunner:
         self._warming.close()
         self._notes.close()
         self._voices.close()
-        if self._health is not None:
-            self._health.close()
+        self.health.close()
         self._lives.close()
 
     def remove_groups(self) -> bool:
@@ -380,8 +371,8 @@ class WatcherRunner:
         self.slots[slot.wid] = slot
         if slot.pid is not None and (before is None or before.pid is None):
             self._lives.born(slot.wid, slot.generation, slot.pid)
-        if self._health is not None:
-            self._health.follow(slot)
+        if self.health.checks:
+            self.health.follow(slot)
 
     def _schedule(self, slot: Slot) -> None:
         timer = self._timers.pop(slot.wid, None)

@@ -60,6 +60,8 @@ class Meter:
         self._kept = {directory: Kept(directory) for _, directory in directories.values()}
         self._at = {name: (hierarchy.version, self._kept[path]) for name, (hierarchy, path) in directories.items()}
         self._unified = self._at.get("", NOWHERE)[1]
+        version, self._memory = self._at.get("memory", NOWHERE)
+        self._current = "memory.current" if version == 2 else "memory.usage_in_bytes"
 
     def usage(self, pressure: bool = True) -> Usage:
         """Without the pressure it costs half."""
@@ -91,8 +93,7 @@ class Meter:
 
     def memory_current(self) -> int | None:
         """Bytes; as quick a look."""
-        version, kept = self._at.get("memory", NOWHERE)
-        told = kept and kept.look("memory.current" if version == 2 else "memory.usage_in_bytes", FIRST_LINE)
+        told = None if self._memory is None else self._memory.look(self._current, FIRST_LINE)
         return int(told) if told else None
 
     def pressure(self, resource: str) -> dict[str, dict[str, float]] | None:

@@ -40,7 +40,7 @@ def text(decision: Decision) -> str:
     proposed, reason = decision.proposed, decision.reason
     would = "would " if decision.dry_run else ""
     if there is None or proposed is None or proposed == there:
-        return reason
+        return reason if decision.veto is None else f"{reason} [{decision.veto}]"
     what = f"{would}add {proposed - there}" if proposed > there else f"{would}remove {there - proposed}"
     return f"{what} of {there} workers: {reason}" if proposed < there else f"{what} to {there} workers: {reason}"
 

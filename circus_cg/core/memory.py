@@ -15,7 +15,7 @@ SOONEST = 0.25  # between two looks
 NEAR = 0.95  # of memory_high: reclaim keeps the use a little below it
 
 
-class WorkerMemory(msgspec.Struct, frozen=True):
+class WorkerMemory(msgspec.Struct, frozen=True, gc=False):
     """One worker's group as it was read. None: not told."""
 
     wid: int
@@ -56,11 +56,16 @@ def decide(
     if state.at is not None and now - state.at > STALE:  # nobody looked: who knows what was between
         state = replace(state, above={}, stalled={})
     ready = [worker for worker in workers if worker.phase is Phase.READY]
-    above = {_key(w): state.above.get(_key(w), now) for w in ready if _is_above(policy, w)}
-    stalled = {_key(w): state.stalled.get(_key(w), now) for w in ready if _is_stalled(policy, w)}
-    living = {_key(worker) for worker in workers}
-    replacing = state.replacing if state.replacing in living else None
+    limit = policy.restart_above
+    high = [] if limit is None else [w for w in ready if w.current is not None and w.current > limit]
+    above = {_key(w): state.above.get(_key(w), now) for w in high}
+    stalled = {_key(w): state.stalled.get(_key(w), now) for w in ready if w.full is not None and _is_stalled(policy, w)}
+    replacing = state.replacing
+    if replacing is not None and all(_key(worker) != replacing for worker in workers):
+        replacing = None
     state = State(above, stalled, replacing, now)
+    if not above and not stalled:
+        return state, None
     if replacing is not None or any(worker.phase in (Phase.STARTING, Phase.STOPPING) for worker in workers):
         return state, None
     due = [w for w in ready if _key(w) in stalled and now - stalled[_key(w)] >= policy.stalled_after]
@@ -88,10 +93,6 @@ def interval(policy: MemoryPolicy, most: float) -> float:
 def lacks_pressure_rule(limits: Limits, policy: MemoryPolicy) -> bool:
     """memory_high alone neither ends a worker nor lets it go on (the kernel slows it down without end)."""
     return limits.memory_high is not None and policy.stalled_at is None
-
-
-def _is_above(policy: MemoryPolicy, worker: WorkerMemory) -> bool:
-    return policy.restart_above is not None and _size(worker) > policy.restart_above
 
 
 def _is_stalled(policy: MemoryPolicy, worker: WorkerMemory) -> bool:

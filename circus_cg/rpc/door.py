@@ -10,7 +10,8 @@ import asyncio
 import os
 import socket
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import zmq
 from zmq.utils.monitor import parse_monitor_message
@@ -42,10 +43,23 @@ class Connection:
         self.ends: set[asyncio.Task[None]] = set()
 
 
+@contextmanager
+def _borrowed(fd: int) -> Iterator[socket.socket]:
+    """A socket that is libzmq's to close. Raises OSError: by now it is closed, or that number is no socket."""
+    copy = os.dup(fd)
+    try:
+        found = socket.socket(fileno=copy)
+    except OSError:
+        os.close(copy)
+        raise
+    with found:
+        yield found
+
+
 def _origin(fd: int) -> str:
     """The address, or the network of 64 bits that somebody with IPv6 has for himself."""
     try:
-        with socket.socket(fileno=os.dup(fd)) as found:
+        with _borrowed(fd) as found:
             host = str(found.getpeername()[0]).partition("%")[0]
     except OSError:  # it is over already
         return ""
@@ -119,7 +133,7 @@ class Door:
         """Its number may be another file's by now: what is no connection to our port is left alone."""
         connection.open = False
         self._forget(connection.fd)
-        with suppress(OSError), socket.socket(fileno=os.dup(connection.fd)) as found:
+        with suppress(OSError), _borrowed(connection.fd) as found:
             if found.family in (socket.AF_INET, socket.AF_INET6) and self._is_ours(found):
                 found.shutdown(socket.SHUT_RDWR)
 

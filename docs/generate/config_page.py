@@ -12,12 +12,17 @@ from circus_cg.spec import (
     Backoff,
     Control,
     Flapping,
+    HealthCheck,
+    History,
     IoMax,
     Limits,
     MemoryPolicy,
+    Metrics,
     PressurePolicy,
     Rlimit,
     ScalePolicy,
+    UdpWatchdog,
+    Watchdog,
     WatcherSpec,
 )
 from docs.generate.blocks import table
@@ -31,8 +36,13 @@ SECTIONS: dict[type[msgspec.Struct], str] = {  # the page's headings, as links h
     Flapping: "flapping",
     ScalePolicy: "autoscale",
     MemoryPolicy: "memory_policy",
+    Watchdog: "watchdog",
+    HealthCheck: "health",
     PressurePolicy: "pressure",
+    UdpWatchdog: "udp_watchdog",
     Control: "control",
+    History: "history",
+    Metrics: "metrics",
     Rlimit: "rlimits",
 }
 

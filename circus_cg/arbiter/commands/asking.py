@@ -16,6 +16,8 @@ from circus_cg.rpc.messages import Forbidden
 
 LONGEST = 500  # characters of a refusal
 SHOWN = 10  # names of options
+VALUES = ("options", "cmd", "args")  # of a request: whoever may look and the log must not get a word of them
+UNSAID = "why was told to who asked, since it may quote what was given"
 WORDS = ("nb", "wid", "signum")  # of a request, besides its options
 
 
@@ -23,6 +25,7 @@ class Asking:
     def __init__(self, arbiter: Arbiter, command: str, asked: msgspec.Struct, caller: Caller) -> None:
         self._arbiter, self._asked = arbiter, asked
         self._text = f"{_said(command, asked)} by {caller.name}"
+        self._quotes = any(getattr(asked, word, None) for word in VALUES)
 
     def begin(self, work: Callable[[], Fields | Awaitable[Fields]]) -> Fields | Awaitable[Fields]:
         """As `work()`."""
@@ -47,7 +50,7 @@ class Asking:
         names = getattr(self._asked, "name", None)
         for name in [names] if isinstance(names, str) else names or ():
             if name in self._arbiter.runners:
-                why = "; ".join(str(refused).splitlines())[:LONGEST]
+                why = UNSAID if self._quotes else "; ".join(str(refused).splitlines())[:LONGEST]
                 self._arbiter.journal.tell(name, "refused", f"{self._text}: {why}")
 
 

@@ -28,7 +28,10 @@ async def stats(arbiter: Arbiter, asked: rpc.Stats) -> Fields:
     if asked.extended and len(chosen) != 1:
         raise BadMessage(Errno.BAD_MSG_DATA, "cannot give extended stats of several watchers: name one")
     infos = {runner.spec.name: await infos_of(arbiter, runner) for runner in chosen}
-    totals = {runner.spec.name: total_of(arbiter, runner) for runner in chosen}
+    totals = {}
+    for runner in chosen:
+        await arbiter.pace.rest()
+        totals[runner.spec.name] = total_of(arbiter, runner)
     if asked.extended:
         await _extend(chosen[0], infos[chosen[0].spec.name])
     if isinstance(asked.name, str) and asked.match == "simple":

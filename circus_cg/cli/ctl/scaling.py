@@ -13,6 +13,5 @@ def scaling_lines(found: Document) -> list[str]:
 def _line(name: str, shown: Document) -> str:
     who = f"pinned for {shown['pinned']:.0f} s more" if shown["pinned"] is not None else "autoscaled"
     how = " (dry run)" if shown["dry_run"] else ""
-    veto = f" [{shown['veto']}]" if shown["veto"] else ""
-    why = f": {shown['reason']}{veto}" if shown["reason"] else ""
+    why = f": {shown['reason']}" if shown["reason"] else ""
     return f"{name}: {shown['numprocesses']} workers of {shown['min']} to {shown['max']}, {who}{how}{why}"

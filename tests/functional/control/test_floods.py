@@ -150,6 +150,28 @@ def test_who_reads_no_answers_is_disconnected_and_fills_no_memory(afar: StartAfa
     assert [line["key"] for line in running.audit if line["result"] == "reads no answers"] == [slow.public]
 
 
+def test_one_key_can_not_take_all_subscriptions(afar: StartAfar) -> None:
+    running = afar()
+    greedy, other = running.key("greedy", "observe"), running.key("other", "observe")
+    with running.client(greedy) as first, running.client(greedy) as second, running.client(other) as quiet:
+        replies = [peer.ask("events", follow=True, credit=1) for _ in range(20) for peer in (first, second)]
+        assert [reply["status"] for reply in replies] == ["ok"] * 32 + ["error"] * 8
+        assert "holds 32 subscriptions already" in replies[-1]["reason"]
+        assert quiet.ask("events", follow=True, credit=1)["status"] == "ok"
+        assert first.ask("events", subscription=replies[0]["subscription"], end=True)["status"] == "ok"
+        assert first.ask("events", follow=True, credit=1)["status"] == "ok"
+
+
+def test_no_expression_holds_up_the_arbiter(afar: StartAfar) -> None:
+    running = afar()
+    running.daemon.ctl("add", "a" * 60 + "-b", "sleep 1000")
+    with running.client(running.key("looks", "observe")) as peer:
+        for pattern in ("(a+)+$", "(a|a)*$", "(a*)*-c"):
+            assert "not found" in peer.ask("list", name=[pattern], match="regex", seconds=5)["reason"]
+            assert peer.ask("events", name=pattern, match="regex", seconds=5)["events"] == []
+        assert "over 16 patterns" in peer.ask("status", name=["a.*"] * 20_000, match="regex")["reason"]
+
+
 def test_who_goes_away_leaves_nothing_running(afar: StartAfar) -> None:
     running = afar(deaf=True)
     running.daemon.ctl("stop", "deaf", "--no-wait")

@@ -175,6 +175,10 @@ def test_each_key_of_the_daemon_acts_or_is_told(pairs: list[Pair]) -> None:
                 assert pair.loaded.spec.warmup_delay == value, pair.file
             elif key == "pidfile":
                 assert pair.loaded.spec.pidfile == os.path.join(asking.DIRECTORY, value), pair.file
+            elif key == "loglevel":
+                assert pair.loaded.spec.loglevel == value.lower(), pair.file
+            elif key == "logoutput" and value not in ("-", "stdout"):
+                assert pair.loaded.spec.logoutput == os.path.join(asking.DIRECTORY, value), pair.file
             else:
                 assert is_told(key, pair.loaded.notices) or derived(key, pair), (pair.file, key)
 

@@ -21,7 +21,7 @@ from circus_cg.spec import (
     ScalePolicy,
     WatcherSpec,
 )
-from tests.unit.config.test_native import WHOLE
+from tests.unit.config.whole import WHOLE
 
 T = TypeVar("T")
 

@@ -49,7 +49,7 @@ def test_what_a_dry_run_would_do_is_told_as_that() -> None:
 
 def test_a_veto_is_told_by_its_name() -> None:
     held = decided(idle=0.0)
-    assert account.inputs(held)["veto"] == "starved" and "no more CPU" in account.text(held)
+    assert account.inputs(held)["veto"] == "starved" and account.text(held).endswith("no more CPU to give [starved]")
 
 
 def test_the_same_obstacle_is_news_once_a_minute_and_a_change_of_the_count_always() -> None:

@@ -93,23 +93,19 @@ class WatcherRunner:
 
     def take_up(self, cause: int | None = None) -> None:
         """What is wanted, as far as it may be now."""
-        if self._may_begin():
-            self._tell(watcher.reconcile(self.wanted, self.numprocesses, self.slots), cause)
-        self._waiters.look()
+        self._carry_on(watcher.reconcile(self.wanted, self.numprocesses, self.slots), cause)
 
     def start(self) -> None:
         self._say_wish(True)
         self.wanted = True
-        if self._may_begin():
-            self._tell(watcher.start(self.numprocesses, self.slots))
+        self._carry_on(watcher.start(self.numprocesses, self.slots))
 
     def restart(self, numprocesses: int | None = None) -> None:
         self._say_wish(True)
         self.wanted = True
         if numprocesses is not None:
             self.numprocesses = numprocesses
-        if self._may_begin():
-            self._tell(watcher.restart(self.numprocesses, self.slots))
+        self._carry_on(watcher.restart(self.numprocesses, self.slots))
 
     def revise(self, spec: WatcherSpec, identity: Identity, group: WatcherGroup) -> None:
         """What holds from now on; lives that have begun keep what they began with."""
@@ -349,18 +345,19 @@ class WatcherRunner:
 
     # -- bookkeeping ---------------------------------------------------------------------------------
 
-    def _may_begin(self) -> bool:
-        """What is stopped is held back by nobody, nor what has begun."""
-        if self.wanted and (self.held is not None or not self.busy):
-            before, self.held = self.held, self._admit(self)
-            if self.held not in (None, before):
-                self._journal.tell(self.spec.name, "held", self.held)
-            return self.held is None
-        self.held = None
-        return True
+    def _carry_on(self, decided: watcher.Decisions, cause: int | None = None) -> None:
+        """What was decided for the whole set, as far as it may be now. What has begun is held back by nobody."""
+        before, self.held = self.held, None
+        if self.wanted and watcher.begins(decided) and (before is not None or not self.busy):
+            self.held = self._admit(self)
+        if self.held is None:
+            self._tell(self._warming.pace(self.spec.warmup_delay, decided, self.slots), cause)
+        elif self.held != before:
+            self._journal.tell(self.spec.name, "held", self.held)
+        self._waiters.look()
 
     def _tell(self, decisions: watcher.Decisions, cause: int | None = None) -> None:
-        for wid, kind in self._warming.pace(self.spec.warmup_delay, decisions, self.slots):
+        for wid, kind in decisions:
             self.deliver(wid, kind(id=cause or self._journal.next_id()))
 
     def _put(self, slot: Slot) -> None:

@@ -177,3 +177,17 @@ def test_one_that_is_done_is_not_held_by_a_new_arbiter(daemon: StartDaemon) -> N
     running.wait_answering()
     assert running.ctl("status", "job") == {"statuses": {"job": "stopped"}}
     running.wait_phase("job", "done")
+
+
+def test_a_start_does_not_wait_for_what_is_not_on_its_way(daemon: StartDaemon) -> None:
+    watchers = {
+        "db": {"cmd": ["sleep", "1000"], "autostart": False},
+        "web": {"cmd": ["sleep", "1000"], "requires": ["db"], "autostart": False},
+        "page": {"cmd": ["sleep", "1000"], "requires": ["web"], "autostart": False},
+    }
+    running = daemon(watchers=watchers)
+    found = running.ctl("start", "page", "web")
+    assert found["statuses"] == {"web": "starting", "page": "starting"}
+    assert found["held"] == {"web": "requires db, which is not running", "page": "requires web, which is not running"}
+    running.ctl("start")
+    assert running.ctl("wait")["statuses"] == dict.fromkeys(watchers, "active")

@@ -88,22 +88,22 @@ def slot(wid: int, phase: Phase, **more: object) -> Slot:
     ],
 )
 def test_a_watcher_is_ready_when_all_its_workers_are(slots: list[Slot], expected: Standing) -> None:
-    assert standing(watcher("w"), True, False, 2, slots) is expected
+    assert standing(watcher("w"), True, 2, slots) is expected
 
 
-def test_one_that_is_not_wanted_is_away_and_one_that_is_held_is_coming() -> None:
-    assert standing(watcher("w"), False, False, 1, [slot(1, Phase.READY)]) is Standing.AWAY
-    assert standing(watcher("w"), True, True, 0, []) is Standing.COMING
-    assert standing(watcher("w"), True, False, 0, []) is Standing.READY
+def test_one_that_is_not_wanted_is_away() -> None:
+    assert standing(watcher("w"), False, 1, [slot(1, Phase.READY)]) is Standing.AWAY
+    assert standing(watcher("w"), True, 0, []) is Standing.READY
 
 
-def test_what_stands_in_the_way_is_said() -> None:
+def test_what_stands_in_the_way_is_said_and_whether_it_is_worth_waiting_for() -> None:
     web = watcher("web", requires=("db",), after=("log",))
     assert obstacle(web, {"db": Standing.READY, "log": Standing.READY}) is None
     assert obstacle(web, {"db": Standing.READY, "log": Standing.AWAY}) is None
-    assert obstacle(web, {"db": Standing.READY, "log": Standing.COMING}) == "after log, which is starting"
-    assert obstacle(web, {"db": Standing.AWAY, "log": Standing.READY}) == "requires db, which is not running"
-    assert obstacle(web, {"log": Standing.READY}) == "requires db, which is not running"
+    assert obstacle(web, {"db": Standing.READY, "log": Standing.COMING}) == ("after log, which is starting", True)
+    assert obstacle(web, {"db": Standing.COMING, "log": Standing.COMING}) == ("requires db, which is starting", True)
+    assert obstacle(web, {"db": Standing.AWAY, "log": Standing.READY}) == ("requires db, which is not running", False)
+    assert obstacle(web, {"log": Standing.READY}) == ("requires db, which is not running", False)
 
 
 def test_a_watcher_has_ended_for_good_with_its_last_workers_code() -> None:

@@ -62,6 +62,14 @@ def test_a_worker_that_came_up_meanwhile_is_ready() -> None:
     assert (slot.phase, slot.pid, slot.started) == (Phase.READY, 7, life.now)
 
 
+def test_one_that_said_it_was_ready_before_its_exec_was_reported_waits_for_nothing_more() -> None:
+    life = Life(ready="notify", start_timeout=90.0)
+    life.start()
+    life.told(ready=True)
+    slot = adopted(life, Held(1, "running", 7)).slot
+    assert (slot.phase, slot.deadline) == (Phase.READY, inf)
+
+
 def test_a_spawn_still_in_flight_is_waited_for() -> None:
     life = Life()
     life.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
@@ -12,12 +13,15 @@ from circus_cg.core import effects as do
 from circus_cg.core import events as ev
 from circus_cg.core import replacement
 from circus_cg.core.events import Restart
+from circus_cg.core.notification import Word
 from circus_cg.core.replacement import Begin, Drop, InPlace, Queue, Take, Wish
 from circus_cg.core.slot import Slot, from_note, rebuild, step, to_note
 from circus_cg.core.state import Reason
 from circus_cg.core.watcher import Decisions, reconcile, stilled
 from circus_cg.spec import WatcherSpec
 from tests.simulation.host import Host, Key, News, Place
+from tests.simulation.pairs import IMPOSSIBLE, Met
+from tests.simulation.story import Happened, Story
 
 
 class ArbiterDied(Exception):
@@ -43,7 +47,8 @@ class Arbiter:
     draw: Callable[[], float]
     fuse: int | None = None  # effects until it dies
     slots: dict[Place, Slot] = field(default_factory=dict)
-    story: list[str] = field(default_factory=list)
+    story: Story = field(default_factory=Story)
+    met: Met = field(default_factory=Counter)
     queues: dict[str, Queue] = field(default_factory=dict)  # of the replacements that wait
     _watched: set[Key] = field(default_factory=set)
     _ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
@@ -113,8 +118,8 @@ class Arbiter:
                     assert_never(move)
 
     def fire_deadlines(self) -> None:
-        for place, slot in list(self.slots.items()):
-            if slot.deadline <= self.clock():
+        for place in list(self.slots):
+            if self.slots[place].deadline <= self.clock():
                 self.deliver(place, ev.DeadlineReached(next(self._ids)))
                 self.replace_on(place[0])
         self.look()
@@ -129,6 +134,16 @@ class Arbiter:
                 self._watched.discard(key)
                 self.deliver(key[:2], ev.Emptied(next(self._ids), key[2]))
                 self.replace_on(key[0])
+
+    def told(self, key: Key, word: Word) -> None:
+        """What a worker says of itself; no arbiter knows of a slot that it has not been told of."""
+        if key[:2] in self.slots:
+            self.deliver(key[:2], ev.Told(next(self._ids), key[2], word))
+            self.replace_on(key[0])
+
+    def checked(self, place: Place, generation: int, failing: tuple[str, ...]) -> None:
+        self.deliver(place, ev.Checked(next(self._ids), generation, failing))
+        self.replace_on(place[0])
 
     def hear(self, news: News) -> None:
         number, generation = next(self._ids), news.key[2]
@@ -150,7 +165,10 @@ class Arbiter:
         assert (after, effects) == step(self.specs[place[0]], before, event, now, draw), "step must be pure"
         assert all(effect.cause == event.id for effect in effects)
         assert after is not before or effects == ()
-        self.story.append(f"{now:9.2f} {place} {before.phase} -> {after.phase}: {event} {effects}")
+        self.story.append(Happened(now, place, before.phase, after.phase, event, effects))
+        pair = before.phase, type(event)
+        self.met[pair] += 1
+        assert pair not in IMPOSSIBLE, f"{pair}: {IMPOSSIBLE[pair]}"
         self.slots[place] = after
         spawned = False
         for effect in effects:

@@ -8,6 +8,7 @@ from signal import SIGKILL
 from typing import Literal
 
 from circus_cg.core.adoption import Held
+from circus_cg.core.notification import Word
 
 Place = tuple[str, int]  # watcher, wid
 Key = tuple[str, int, int]  # and generation
@@ -66,6 +67,8 @@ class Host:
     entries: dict[Place, Entry] = field(default_factory=dict)
     groups: dict[Key, Group] = field(default_factory=dict)
     news: list[News] = field(default_factory=list)  # to the present arbiter
+    told: list[News] = field(default_factory=list)  # lately, to it: each may be told again
+    words: list[tuple[Key, Word]] = field(default_factory=list)  # said, and not read yet by any arbiter
     ends: dict[Place, tuple[int, End]] = field(default_factory=dict)  # of each slot's last life to end, for the checks
     _pids: itertools.count[int] = field(default_factory=lambda: itertools.count(100))
 
@@ -144,6 +147,10 @@ class Host:
         """The worker; what it forked stays."""
         self.groups[key].main = None
         self._end(key, end)
+
+    def says(self, key: Key, word: Word) -> None:
+        """The keeper holds what workers say on: no arbiter's death loses it, nor the worker's own."""
+        self.words.append((key, word))
 
     def launching(self) -> list[Key]:
         return [(*place, e.generation) for place, e in self.entries.items() if e.state == "launching"]

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from math import inf
-from random import Random
-from signal import SIGINT, SIGKILL, SIGSEGV, SIGTERM
-from typing import get_args
+from signal import SIGKILL, SIGSEGV
 
 from circus_cg.core.events import Freeze, Thaw
+from circus_cg.core.notification import Word
 from circus_cg.core.restart import follows
-from circus_cg.core.slot import Phase
+from circus_cg.core.slot import Phase, Slot
 from circus_cg.core.state import Reason
 from circus_cg.core.watcher import can_freeze, reconcile, restart, start
-from circus_cg.spec import Backoff, Flapping, StopStep, WatcherSpec
+from circus_cg.spec import WatcherSpec
 from tests.simulation.arbiter import Arbiter, ArbiterDied, Intent
 from tests.simulation.host import End, Host, Key, Place
+from tests.simulation.pairs import Met
+from tests.simulation.story import Story
 
 NOTHING_LEFT = (Phase.IDLE, Phase.BACKOFF, Phase.FAILED, Phase.DONE)
-STOPS = ((), (), (StopStep(SIGTERM, 2.0), StopStep(SIGINT, 0.0), StopStep(SIGTERM, 1.0)))
+REMEMBERED = 20  # news that may be told a second time
 ENDS = (
     End(code=0),
     End(code=1),
@@ -36,14 +38,18 @@ class World:
         self.specs = {spec.name: spec for spec in specs}
         self.intents = {spec.name: Intent(spec.autostart, spec.numprocesses) for spec in specs}
         self.arbiter: Arbiter | None = None
-        self.story: list[str] = []
+        self.story = Story()
+        self.met: Met = Counter()
+        self._forgotten: set[Place] = set()  # generations that the operator named there may be others now
         self._draw = draw
         self.arbiter_boots()
 
     # -- the arbiter -------------------------------------------------------------------------------
 
     def arbiter_boots(self) -> None:
-        self.arbiter = Arbiter(self.specs, self.intents, self.host, lambda: self.now, self._draw, story=self.story)
+        self.arbiter = Arbiter(
+            self.specs, self.intents, self.host, lambda: self.now, self._draw, story=self.story, met=self.met
+        )
         self._try(self.arbiter.boot)
 
     def arbiter_dies(self, fuse: int = 0) -> None:
@@ -58,8 +64,20 @@ class World:
         """The oldest news; a dead arbiter's are lost."""
         if self.host.news and self.arbiter is not None:
             news = self.host.news.pop(0)
+            self.host.told = [*self.host.told[-REMEMBERED:], news]
             self._try(lambda: self._up().hear(news))
         self._look()
+
+    def read_word(self) -> None:
+        """The oldest; of one that the arbiter dies of nobody else reads it."""
+        if self.host.words and self.arbiter is not None:
+            key, word = self.host.words.pop(0)
+            self._try(lambda: self._up().told(key, word))
+
+    def checked(self, place: Place, failing: tuple[str, ...], late: bool) -> None:
+        """An answer to a readiness check; `late`: of the life before."""
+        arbiter = self._up()
+        self._try(lambda: arbiter.checked(place, arbiter.slots[place].generation - late, failing))
 
     def advance(self, seconds: float) -> None:
         self.now += seconds
@@ -115,6 +133,16 @@ class World:
     def wedge(self, key: Key, wedged: bool) -> None:
         self.host.groups[key].wedged = wedged
 
+    def keeper_forgets(self, place: Place) -> None:
+        """All of a slot in which nothing is: its generations begin again, and what is asked next does not fit."""
+        host = self.host
+        del host.entries[place]
+        host.ends.pop(place, None)
+        self._forgotten.add(place)
+        host.news = [news for news in host.news if news.key[:2] != place or news.what == "refused"]
+        host.told = [news for news in host.told if news.key[:2] != place]
+        host.words = [(key, word) for key, word in host.words if key[:2] != place]
+
     # -- promises ----------------------------------------------------------------------------------
 
     def check(self) -> None:
@@ -129,9 +157,10 @@ class World:
 
     def _check_slots(self, arbiter: Arbiter) -> None:
         for place, slot in arbiter.slots.items():
-            waits = slot.phase is Phase.STOPPING or (slot.phase is Phase.BACKOFF and not slot.frozen)
+            waits = slot.phase is Phase.STOPPING or (_has_time(slot) and not _stands_still(slot))
+            early = slot.phase is Phase.STARTING and self.specs[place[0]].ready != "exec"  # it said so before its exec
             assert not (slot.frozen and slot.phase in (Phase.IDLE, Phase.FAILED, Phase.DONE)), f"{slot}"
-            assert (slot.deadline < inf) == waits, f"{slot}"
+            assert (slot.deadline < inf) == waits or early, f"{slot}"
             populated = any(group.populated for key, group in self.host.groups.items() if key[:2] == place)
             entry = self.host.entries.get(place)
             running = entry is not None and entry.state in ("launching", "running")
@@ -159,13 +188,14 @@ class World:
         self._calm()
         for place, slot in self._up().slots.items():
             settled = (Phase.READY, Phase.BACKOFF, Phase.FAILED, Phase.DONE) if slot.wanted else (Phase.IDLE,)
-            assert slot.phase in settled, f"{slot} does not settle"
+            held = slot.phase is Phase.STARTING and _stands_still(slot)
+            assert slot.phase in settled or held, f"{slot} does not settle"
             self._check_end(place)
             if slot.phase is Phase.DONE:
                 assert slot.last_exit is not None
                 assert not follows(self.specs[place[0]], slot.last_exit), f"{slot} should have been restarted"
             renewed = self.intents[place[0]].renew.get(place[1]) == slot.generation
-            assert not (renewed and slot.alive), f"{slot} was to be renewed"
+            assert not (renewed and slot.alive) or place in self._forgotten, f"{slot} was to be renewed"
             assert slot.instead is None or slot.frozen, f"{slot} neither takes over nor goes"
         for name in self.specs:
             self.stop(name)
@@ -179,18 +209,27 @@ class World:
         for _ in range(20):
             for group in self.host.groups.values():
                 group.wedged = False
-            for key in self.host.launching():
-                self.host.launched(key)
-            while self.host.news:
-                self.deliver()
-                self.check()
+            for key in self.host.living():
+                self.host.says(key, Word(ready=True, alive=True))
+            self._hear_out()
             self._look()
-            moving = [s for s in self._up().slots.values() if s.phase in (Phase.STARTING, Phase.STOPPING)]
+            slots = self._up().slots.values()
+            moving = [s for s in slots if s.phase in (Phase.STARTING, Phase.STOPPING) and not _stands_still(s)]
             if not moving:
                 return
             due = min(slot.deadline for slot in moving)
             if due < inf:
                 self.advance(max(0.0, due - self.now))
+            self.check()
+
+    def _hear_out(self) -> None:
+        """No time passes before all that was asked for is done and told."""
+        while self.host.launching() or self.host.news or self.host.words:
+            for key in self.host.launching():
+                self.host.launched(key)
+                self.host.says(key, Word(ready=True, alive=True))
+            self.deliver()
+            self.read_word()
             self.check()
 
     def _check_end(self, place: tuple[str, int]) -> None:
@@ -226,89 +265,20 @@ class World:
         self.story.append(f"{self.now:9.2f} the arbiter dies")
         self.arbiter = None
         self.host.news.clear()
+        self.host.told.clear()
 
 
-def random_specs(chance: Random) -> tuple[WatcherSpec, ...]:
-    return tuple(
-        WatcherSpec(
-            name=f"w{number}",
-            cmd=("true",),
-            numprocesses=chance.randint(0, 4),
-            autostart=chance.random() < 0.7,
-            graceful_timeout=chance.choice((0.0, 1.0, 30.0)),
-            stop=chance.choice(STOPS),
-            restart=chance.choice(("always", "always", "on-failure", "on-abnormal", "never")),
-            restart_prevent_exit_status=chance.choice(((), (), ("SEGV",))),
-            singleton=chance.random() < 0.1,
-            max_retry=chance.choice((-1, 0, 2)),
-            backoff=Backoff(initial=chance.choice((0.0, 0.5)), jitter=chance.choice((0.0, 0.1))),
-            flapping=Flapping(
-                attempts=chance.choice((0, 1, 3)),
-                retry_in=chance.choice((0.0, 7.0)),
-                max_retry=chance.choice((-1, 0, 2)),
-            ),
-        )
-        for number in range(chance.randint(1, 4))
-    )
+def _has_time(slot: Slot) -> bool:
+    """It may not take longer: a delay, a start that it is to report, a word that it is alive."""
+    match slot.phase:
+        case Phase.BACKOFF:
+            return True
+        case Phase.STARTING:
+            return slot.readiness.awaited
+        case _:
+            return slot.phase is Phase.READY and slot.readiness.period > 0
 
 
-def play(seed: int, steps: int) -> World:
-    """The world after `steps` moves and its end. Raises AssertionError, with the story so far, for a broken promise."""
-    chance = Random(seed)
-    world = World(random_specs(chance), chance.random)
-    try:
-        for _ in range(steps):
-            move(world, chance)
-            world.check()
-        world.settle()
-    except AssertionError as broken:
-        broken.add_note(f"seed {seed}; the last of its story:\n" + "\n".join(world.story[-40:]))
-        raise
-    return world
-
-
-def move(world: World, chance: Random) -> None:
-    """One thing that can happen now."""
-    host = world.host
-    moves: list[tuple[int, Callable[[], None]]] = [(10, lambda: world.advance(chance.choice((0.01, 0.2, 1.0, 40.0))))]
-    if launching := host.launching():
-        key = chance.choice(launching)
-        stubborn = chance.random() < 0.3
-        moves += [(20, lambda: host.launched(key, stubborn=stubborn)), (4, lambda: host.launch_fails(key))]
-    if living := host.living():
-        worker = chance.choice(living)
-        end = chance.choice(ENDS)
-        moves += [(12, lambda: host.dies(worker, end)), (4, lambda: world.forks(worker))]
-    if host.groups:
-        group = chance.choice(list(host.groups))
-        if host.groups[group].others:
-            moves.append((3, lambda: world.other_dies(group)))
-        wedged = not host.groups[group].wedged
-        moves.append((6 if not wedged else 1, lambda: world.wedge(group, wedged)))
-    if world.arbiter is None:
-        moves.append((15, world.arbiter_boots))
-    else:
-        name = chance.choice(list(world.specs))
-        moves += [
-            (4, lambda: world.start(name)),
-            (4, lambda: world.stop(name)),
-            (3, lambda: world.restart(name)),
-            (3, lambda: world.freeze(name)),
-            (3, lambda: world.thaw(name)),
-            (4, lambda: world.resize(name, chance.randint(0, 5))),
-            *_endings(world, chance),
-            (3, lambda: world.arbiter_dies(chance.randint(0, 6))),
-        ]
-        if host.news:
-            moves.append((60, world.deliver))
-    weights = [weight for weight, _ in moves]
-    chance.choices([action for _, action in moves], weights)[0]()
-
-
-def _endings(world: World, chance: Random) -> list[tuple[int, Callable[[], None]]]:
-    assert world.arbiter is not None
-    if not world.arbiter.slots:
-        return []
-    place = chance.choice(list(world.arbiter.slots))
-    reason: Reason = chance.choice(get_args(Reason))
-    return [(3, lambda: world.end(place, reason)), (4, lambda: world.replace(place, reason))]
+def _stands_still(slot: Slot) -> bool:
+    """No time passes for it; one whose exec is under way is frozen afterwards."""
+    return slot.frozen and not (slot.phase is Phase.STARTING and slot.pid is None)

@@ -3,6 +3,7 @@
 import json
 from math import inf
 from signal import SIGTERM
+from typing import Any
 
 import msgspec
 import pytest
@@ -157,7 +158,7 @@ def test_only_an_end_for_a_reason_that_nobody_asked_for_is_left_to_the_restart_p
 
 
 def test_a_life_the_note_does_not_know_has_nothing_of_the_one_before() -> None:
-    history = {"since": 20.0, "restarts": 4, "exits": (3.0,), "delay": 2.0, "retries": 1}
+    history: dict[str, Any] = {"since": 20.0, "restarts": 4, "exits": (3.0,), "delay": 2.0, "retries": 1}
     of_the_life_before = Slot(
         wid=1,
         wanted=True,

@@ -40,6 +40,11 @@ def test_a_broken_expression_is_an_error_that_says_so() -> None:
         choose(KNOWN, ["("], "regex")
 
 
+def test_of_a_broken_expression_no_more_than_its_beginning_is_told() -> None:
+    with pytest.raises(ValueError, match=f"'{'x' * 60}' is no regular expression: "):
+        choose(KNOWN, ["x" * 1000 + "("], "regex")
+
+
 def test_a_slip_has_a_nearest_name() -> None:
     assert nearest(KNOWN, "wbe") == "web"
     assert nearest(KNOWN, "MAILS") == "Mail"

@@ -1,6 +1,7 @@
 """What is told of a slot, word for word: kind and detail of each record."""
 
 from signal import SIGINT, SIGKILL, SIGTERM
+from typing import Any
 
 from circus_cg.core.effects import Publish
 from circus_cg.core.events import Exited, LaunchFailed
@@ -15,7 +16,7 @@ def told(life: Life) -> list[tuple[str, str]]:
     return list(zip(life.published, life.details, strict=True))
 
 
-def up(**spec: object) -> Life:
+def up(**spec: Any) -> Life:
     life = Life(**spec)
     life.start()
     life.spawned(pid=42)

@@ -2,6 +2,7 @@
 
 from math import inf
 from signal import SIGTERM
+from typing import Any
 
 import pytest
 
@@ -13,18 +14,36 @@ from circus_cg.spec import Backoff, Flapping, Watchdog
 from tests.unit.core.lives import Life
 
 LAST = Exit(1, None, "exited", "", 0.3, 50.0)
-RECORD = {"restarts": 4, "delay": 2.0, "exits": (90.0,), "retries": 1, "exec_failures": 2}  # of earlier lives
+RECORD: dict[str, Any] = {
+    "restarts": 4,
+    "delay": 2.0,
+    "exits": (90.0,),
+    "retries": 1,
+    "exec_failures": 2,
+}  # of earlier lives
 FOR_OTHER = Instead(wid=7, generation=3, reason="memory", detail="")
 
 
-def worn(phase: Phase, **more: object) -> Life:
+def worn(phase: Phase, **more: Any) -> Life:
     """A slot whose last life left a trace in every field."""
     life = Life(draw=0.25)
-    fields = {"wanted": True, "deadline": 99.0, "pid": 7, "since": 60.0, "started": 61.0, "cause": 0}
-    marks = {"asked": True, "signalled": True, "stage": 2, "kills": 3, "stuck": True, "frozen": True, "left": 4.0}
-    words = {"ending": Ending("health", "bad"), "readiness": Readiness(awaited=True, status="busy"), "luck": 0.9}
-    known = {"wid": 1, "phase": phase, "generation": 3, "last_exit": LAST, "born": "x"}
-    life.slot = Slot(**(known | fields | marks | words | RECORD | more))  # type: ignore[arg-type]
+    fields: dict[str, Any] = {"wanted": True, "deadline": 99.0, "pid": 7, "since": 60.0, "started": 61.0, "cause": 0}
+    marks: dict[str, Any] = {
+        "asked": True,
+        "signalled": True,
+        "stage": 2,
+        "kills": 3,
+        "stuck": True,
+        "frozen": True,
+        "left": 4.0,
+    }
+    words: dict[str, Any] = {
+        "ending": Ending("health", "bad"),
+        "readiness": Readiness(awaited=True, status="busy"),
+        "luck": 0.9,
+    }
+    known: dict[str, Any] = {"wid": 1, "phase": phase, "generation": 3, "last_exit": LAST, "born": "x"}
+    life.slot = Slot(**(known | fields | marks | words | RECORD | more))
     return life
 
 
@@ -62,7 +81,7 @@ def test_a_life_that_nobody_asked_for_knows_the_record_of_those_before() -> None
         cause=life.id,
         luck=0.25,
         born="x",
-        **(RECORD | {"restarts": 5}),  # type: ignore[arg-type]
+        **(RECORD | {"restarts": 5}),
     )
 
 
@@ -158,6 +177,16 @@ def test_the_delays_of_failed_execs_are_not_the_workers() -> None:
         life.launch_failed()
         life.deadline()
     life.lives(0.1)
+    assert life.slot.deadline - life.now == pytest.approx(0.5)
+
+
+def test_the_delay_of_a_first_failed_exec_is_not_the_workers_either() -> None:
+    life = Life(backoff=Backoff(initial=0.5, jitter=0.0), flapping=Flapping(attempts=0))
+    life.start()
+    for _ in range(3):
+        life.lives(0.1)
+        life.deadline()
+    life.launch_failed()
     assert life.slot.deadline - life.now == pytest.approx(0.5)
 
 

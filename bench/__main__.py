@@ -31,7 +31,7 @@ def main() -> None:
         return
     measure, workers, rounds = MEASURES[asked.name]
     workers, rounds = asked.workers or workers, asked.rounds or rounds
-    prepare(quiet=asked.json, peers=asked.name != "ctl")
+    prepare(quiet=asked.json, peers=asked.name not in ("ctl", "sampling"))
     world = World()
     try:
         result = {"bench": asked.name, "workers": workers, **measure(world, workers, rounds)}

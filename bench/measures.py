@@ -11,6 +11,7 @@ from typing import Any
 from bench import systems as s
 from bench.command import ctl
 from bench.control import control
+from bench.sampling import sampling
 from bench.spawning import spawn_times
 from bench.world import World, cpu_seconds, pss_kb
 
@@ -150,4 +151,5 @@ MEASURES: dict[str, tuple[Callable[[World, int, int], Result], int, int]] = {
     "stop": (stop, 100, 3),
     "ctl": (ctl, 10, 25),
     "control": (control, 500, 10),
+    "sampling": (sampling, 500, 3),
 }

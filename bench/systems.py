@@ -132,9 +132,8 @@ class Ours(System):
     def arbiter_name(self) -> str:
         return f"bench-{os.getpid()}-{self.label}"
 
-    def argv(self) -> list[str]:
-        config = self.home / "bench.yaml"
-        watcher = {
+    def watcher(self) -> dict[str, Any]:
+        return {
             "cmd": [str(self.world.target), str(self.births.path)],
             "numprocesses": self.workers,
             "limits": LIMITS,
@@ -142,7 +141,10 @@ class Ours(System):
             "backoff": {"initial": 0},
             "flapping": {"attempts": 0},
         }
-        document = {"name": self.arbiter_name, "cgroup_root": "/", "watchers": {"w": watcher}, **self.more()}
+
+    def argv(self) -> list[str]:
+        config = self.home / "bench.yaml"
+        document = {"name": self.arbiter_name, "cgroup_root": "/", "watchers": {"w": self.watcher()}, **self.more()}
         config.write_text(json.dumps(document))  # JSON is YAML
         config.chmod(0o600)
         return [sys.executable, "-m", "circus_cg", "run", str(config)]

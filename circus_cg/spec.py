@@ -219,6 +219,8 @@ class WatcherSpec(Spec, frozen=True, kw_only=True):
     flapping: Flapping = Flapping()
     limits: Limits = Limits()  # of each worker
     watcher_limits: Limits = Limits()  # of their sum
+    autoscale: ScalePolicy | None = None  # None: `numprocesses`, until the operator says otherwise
+    memory_policy: MemoryPolicy = MemoryPolicy()
 
 
 class Control(Spec, frozen=True, kw_only=True):
@@ -234,6 +236,21 @@ class Control(Spec, frozen=True, kw_only=True):
     handshake_timeout: float = 5.0
 
 
+class History(Spec, frozen=True, kw_only=True):
+    """What is kept on disk of what happened: events, decisions, and now and then what each watcher uses."""
+
+    age: float = 7 * 86400.0  # seconds; 0: nothing is kept
+    size: int = 64 << 20  # bytes
+    usage: float = 60.0  # seconds between two samples; 0: none
+
+
+class Metrics(Spec, frozen=True, kw_only=True):
+    """Who may read what workers use, by HTTP and without a key; nobody unless `listen` is set."""
+
+    listen: str | None = None  # ADDRESS:PORT, the address IPv4 or [IPv6]
+    workers: bool = True  # series of each worker too
+
+
 class ArbiterSpec(Spec, frozen=True, kw_only=True):
     """A daemon's whole configuration."""
 
@@ -243,9 +260,14 @@ class ArbiterSpec(Spec, frozen=True, kw_only=True):
     warmup_delay: float = 0.0  # seconds between the starts of two watchers
     exit_with: str | None = None  # the daemon ends when that watcher has ended for good, with its exit code
     pidfile: str | None = None  # an absolute path
+    loglevel: str = "info"  # of keeper.log.LEVELS
+    logoutput: str | None = None  # an absolute path; None: standard error
     events_kept: int = 10_000  # for who listens late
     control: Control = Control()
+    history: History = History()
+    metrics: Metrics = Metrics()
     udp_watchdog: UdpWatchdog | None = None
+    pressure: PressurePolicy | None = None  # None: nobody ends for the host's sake
     watchers: tuple[WatcherSpec, ...] = ()
 
     def watcher(self, name: str) -> WatcherSpec | None:

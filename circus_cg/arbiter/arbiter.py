@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from circus_cg.arbiter import execs, roster
+from circus_cg.arbiter import because, execs, lasting, roster
 from circus_cg.arbiter.boot import ArbiterBoot
 from circus_cg.arbiter.execs import Execs
 from circus_cg.arbiter.feed import Feed
+from circus_cg.arbiter.governor import Governors
+from circus_cg.arbiter.health import Health
 from circus_cg.arbiter.intent import Intents
 from circus_cg.arbiter.journal import Journal
+from circus_cg.arbiter.lasting import Lasting
 from circus_cg.arbiter.ordering import Ordering
+from circus_cg.arbiter.pace import Pace
+from circus_cg.arbiter.probes import Probes
+from circus_cg.arbiter.relief import Relief
 from circus_cg.arbiter.runner import Shared, WatcherRunner
 from circus_cg.arbiter.sampler import Sampler
 from circus_cg.arbiter.samples import Samples
+from circus_cg.arbiter.udp_watchdog import Heartbeats
 from circus_cg.cgroup.tree import Tree
 from circus_cg.cgroup.watch import EventHub
 from circus_cg.core.slot import Held, Slot, from_note, rebuild
@@ -29,6 +37,9 @@ from circus_cg.keeper.client import KeeperClient
 from circus_cg.keeper.log import say
 from circus_cg.keeper.messages import Message
 from circus_cg.keeper.wire import Closed
+
+if TYPE_CHECKING:  # it begins after the first spawns
+    from circus_cg.arbiter.history import History
 
 T = TypeVar("T")
 STOPPING = "stopping"  # the arbiter's own note, once the daemon is to end
@@ -40,19 +51,36 @@ class Arbiter:
         self.journal = journal
         self.hub = EventHub()
         self.tree = Tree(boot.layout, boot.spec.name)
-        state = None if boot.state is None else Path(boot.state) / "intent.json"
-        self.intents = Intents(state, hello["instance"])
+        state = None if boot.state is None else Path(boot.state)
+        self.lasting = Lasting(state and state / lasting.FILE)
+        self.intents = Intents(state and state / "intent.json", hello["instance"], self.lasting.over)
         self.runners: dict[str, WatcherRunner] = {}
         self.leaving: dict[str, asyncio.Task[None]] = {}  # watchers on their way out
         self.samples = Samples()
+        self.pace = Pace(clock.now)
         self.instance = str(hello["instance"])
         self.keeper = keeper
         self.sampler = Sampler(self)
         self.feed = Feed(self)
         self.execs = Execs(self)
+        self.history: History | None = None  # where it is kept on disk
+        self.looking_back = asyncio.Lock()  # what is read of it beside the loop, one answer at a time
+        self.on_reread: list[Callable[[], None]] = []  # called when there is another configuration
+        self.governors = Governors(self)
+        self.relief = Relief(self)
         self.reconfiguring = asyncio.Lock()
         self.ordering = Ordering(self)
-        self.shared = Shared(boot, keeper, self.hub, self.journal, self.ordering.admit, self.ordering.changed)
+        checking = partial(Health, Probes(self.execs), self.journal, self.spawn_task)
+        self.shared = Shared(
+            boot,
+            keeper,
+            self.hub,
+            self.journal,
+            self.ordering.admit,
+            self.ordering.changed,
+            checking,
+            self.relief.holds,
+        )
         self.started_at = clock.wall()
         self.stopping = bool(hello["stopping"]) or hello["note"].startswith(STOPPING)
         self.exit_status = _status(hello["note"])
@@ -81,9 +109,12 @@ class Arbiter:
         if not self.stopping:
             for runner in self.ordering.sequence(self.runners.values()):
                 roster.take_up(self, runner)
+        self.relief.adjust()
         loop.add_reader(self.keeper.fileno(), self._on_readable)
         if self.stopping:
             self.terminate(self.exit_status)
+        if self.boot.spec.udp_watchdog is not None:
+            self.spawn_task(Heartbeats(self, self.boot.spec.udp_watchdog).run())
         self.keeper.ready(self.summary)
 
     @property
@@ -94,13 +125,18 @@ class Arbiter:
         """Whether who asks may hear of that watcher, known or not: whoever asks the arbiter itself hears of all."""
         return True
 
+    @property
+    def sees_all(self) -> bool:
+        """As `sees`, of every watcher there was or will be."""
+        return True
+
     def terminate(self, status: int = 0) -> None:
         """Stop every watcher, remove what we made, let the keeper go and exit with `status`. Known to the keeper before
         it is begun, so that the next arbiter goes on with it.
         """
         self.stopping, self.exit_status = True, status
         self.keeper.note([(None, f"{STOPPING} {status}")])
-        self.spawn_task(self._wind_down())
+        self.spawn_task(because.carried(self._wind_down()))
 
     def close(self) -> None:
         """Give back what the loop and this process lent; what runs is not touched."""
@@ -110,6 +146,8 @@ class Arbiter:
         loop.remove_writer(self.keeper.fileno())
         for task in self._tasks:
             task.cancel()
+        self.governors.close()
+        self.relief.close()
         self.ordering.close()
         for runner in self.runners.values():
             runner.close()

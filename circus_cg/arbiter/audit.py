@@ -1,15 +1,13 @@
 """Who did what: one JSON line a command, in a file that only root reads. Of options only the names are written.
 
-Opened by the arbiter, to append, so that copytruncate rotates it. Once the arbiter runs without root, the keeper is to
-open it.
+The keeper opens it, anew for each arbiter, so an arbiter needs no right to it.
 """
 
 from __future__ import annotations
 
 import os
-import stat
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -24,33 +22,56 @@ SHOWN = 64  # characters of somebody else's text
 TURNED_AWAY = Rate(1.0, 20, 0)  # lines a second about those without a key: they must not fill the disk
 
 
-class Audit:
-    """`path` None: nothing is written."""
+class _Look(NamedTuple):
+    at: float  # wall clock
+    peer: Peer
+    command: str
+    properties: dict[str, Any]
+    result: str
+    errno: int | None
 
-    def __init__(self, path: str | None) -> None:
-        self._path = path
-        self._fd = -1 if path is None else _opened(path)
-        self._broken = path is not None and self._fd < 0
+
+class Audit:
+    """`fd` -1: it could not be opened, which was said, and nothing is written. `path` is for what is said."""
+
+    def __init__(self, fd: int, path: str) -> None:
+        self._fd, self._path = fd, path
+        self._broken = False
+        self._looks: list[_Look] = []
         self._full_at, self._unsaid = 0.0, 0
         self._second, self._shown = -1, ""
 
     def command(self, peer: Peer, command: str, properties: dict[str, Any], result: str, errno: int | None) -> None:
         """`result`: ok, refused, forbidden, failed or dropped; `command` and `properties` as they were asked for."""
-        caller = peer.caller
+        self.look(peer, command, properties, result, errno)
+        self.flush()
+
+    def look(self, peer: Peer, command: str, properties: dict[str, Any], result: str, errno: int | None) -> None:
+        """As `command`, for what changes nothing: written with the next `flush`."""
+        if self._fd >= 0:
+            self._looks.append(_Look(clock.wall(), peer, command, properties, result, errno))
+
+    def flush(self) -> None:
+        if self._looks:
+            lines, self._looks = [self._line(one) for one in self._looks], []
+            self._write(lines)
+
+    def _line(self, look: _Look) -> dict[str, Any]:
+        caller, properties = look.peer.caller, look.properties
         line: dict[str, Any] = {
-            "time": self._instant(),
+            "time": self._instant(look.at),
             "key": caller.name,
             "role": caller.role.word,
-            "address": peer.address,
-            "command": command[:SHOWN],
+            "address": look.peer.address,
+            "command": look.command[:SHOWN],
             "names": _names(properties.get("name")),
         }
         if isinstance(options := properties.get("options"), dict):
             line["options"] = _names(list(options))
-        line["result"] = result
-        if errno is not None:
-            line["errno"] = errno
-        self._write(line)
+        line["result"] = look.result
+        if look.errno is not None:
+            line["errno"] = look.errno
+        return line
 
     def turned_away(self, key: str, address: str, what: str) -> None:
         """Somebody without a command: `key` as it was shown, `what` was wrong with it."""
@@ -59,14 +80,21 @@ class Audit:
             self._unsaid += 1
             return
         unsaid, self._unsaid = self._unsaid, 0
-        line = {"time": self._instant(), "key": key[:SHOWN], "address": address, "command": None, "result": what}
-        self._write({**line, "unsaid_before": unsaid} if unsaid else line)
+        self.flush()
+        line = {
+            "time": self._instant(clock.wall()),
+            "key": key[:SHOWN],
+            "address": address,
+            "command": None,
+            "result": what,
+        }
+        self._write([{**line, "unsaid_before": unsaid} if unsaid else line])
 
-    def _write(self, line: dict[str, Any]) -> None:
+    def _write(self, lines: list[dict[str, Any]]) -> None:
         if self._fd < 0:
             return
         try:
-            os.write(self._fd, _encode(line) + b"\n")
+            os.write(self._fd, b"".join(_encode(line) + b"\n" for line in lines))
         except OSError as failed:  # a full disk must not keep an operator from what frees it
             if not self._broken:
                 say("arbiter", f"cannot write {self._path}: {failed.strerror}; commands go on unaudited")
@@ -74,29 +102,12 @@ class Audit:
         else:
             self._broken = False
 
-    def _instant(self) -> str:
-        """Now, as ISO 8601; but for its milliseconds it is the same for many lines."""
-        second, part = divmod(clock.wall(), 1.0)
+    def _instant(self, at: float) -> str:
+        """As ISO 8601; but for its milliseconds it is the same for many lines."""
+        second, part = divmod(at, 1.0)
         if second != self._second:
             self._second, self._shown = int(second), datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
         return f"{self._shown}.{int(part * 1000):03d}+00:00"
-
-
-def _opened(path: str) -> int:
-    """-1, and a line in the log, if it can't be trusted."""
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-    try:
-        fd = os.open(path, flags, 0o600)
-    except OSError as failed:
-        say("arbiter", f"cannot open {path}: {failed.strerror}; commands go unaudited")
-        return -1
-    found = os.fstat(fd)
-    if not stat.S_ISREG(found.st_mode) or found.st_uid not in (0, os.geteuid()):
-        os.close(fd)
-        say("arbiter", f"cannot trust {path}: no regular file of this user; commands go unaudited")
-        return -1
-    os.fchmod(fd, 0o600)
-    return fd
 
 
 def _names(given: Any) -> list[str] | None:

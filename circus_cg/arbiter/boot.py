@@ -21,16 +21,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     path: str  # absolute
     name: str | None = None
     cgroup_root: str | None = None
-
-
-class Reread(msgspec.Struct, kw_only=True):
-    """The configuration read again. `wrong`: why it can't be used, then there is no spec; `code` as errors have it."""
-
-    spec: ArbiterSpec | None = None
-    identities: dict[str, Identity] = {}
-    warnings: list[str] = []
-    wrong: str = ""
-    code: str = ""
+    cwd: str | None = None  # of the daemon's start; None in a record of an earlier version
 
 
 class Network(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +50,15 @@ class ArbiterBoot(msgspec.Struct, frozen=True, kw_only=True):
     sealed_at: float = 0.0  # wall clock; of two records of one daemon the later one holds
     source: Source | None = None  # None: there is no file to read again
     network: Network | None = None
+
+
+class Reread(msgspec.Struct, kw_only=True):
+    """A configuration read again. `wrong`: why it can't be used, then there is no record; `code` as errors have it."""
+
+    record: ArbiterBoot | None = None
+    warnings: list[str] = []
+    wrong: str = ""
+    code: str = ""
 
 
 def read(fd: int) -> ArbiterBoot:

@@ -8,11 +8,13 @@ from collections.abc import Awaitable
 from circus_cg.arbiter.arbiter import Arbiter
 from circus_cg.arbiter.audit import Audit
 from circus_cg.arbiter.commands import COMMANDS, Commands, Fields
+from circus_cg.arbiter.ground import audit_path
 from circus_cg.arbiter.remote import Remote
 from circus_cg.core.access import Role
 from circus_cg.errors import CircusCgError
 from circus_cg.host import clock
 from circus_cg.host.dirs import Dirs
+from circus_cg.keeper.audit import opened
 from circus_cg.rpc import messages as rpc
 from circus_cg.rpc.server import HERE, Peer, Reply, Server, Work
 
@@ -20,18 +22,23 @@ from circus_cg.rpc.server import HERE, Peer, Reply, Server, Work
 class Endpoints:
     """The local endpoint, and the one on the network if the configuration wants it."""
 
-    def __init__(self, arbiter: Arbiter, places: Dirs) -> None:
+    def __init__(self, arbiter: Arbiter, places: Dirs, audit_fd: int | None) -> None:
         boot = arbiter.boot
-        audit = Audit(boot.spec.control.audit or str(places.state / "audit.log"))
+        path = audit_path(boot.spec.control, places)
+        audit = self._audit = Audit(opened(path) if audit_fd is None else audit_fd, path)
         handle = Control(Commands(arbiter), audit).handle
         self._local = Server(handle)
         self._local.bind(places.endpoint)
         self._remote = None if boot.network is None else Remote(boot.spec.control, boot.network, handle, audit)
 
     def close(self) -> None:
+        self._audit.flush()
         self._local.close()
         if self._remote is not None:
             self._remote.close()
+
+
+UNREADABLE = rpc.Request(command="")
 
 
 class Control:
@@ -39,9 +46,11 @@ class Control:
         self._commands = commands
         self._audit = audit
         self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._flushing = False
 
     def handle(self, body: bytes, peer: Peer, reply: Reply) -> Work | None:
-        request = rpc.Request(command="")
+        request = UNREADABLE
         try:
             request = rpc.decode_request(body)
             outcome = self._commands.begin(request.command, request.properties, peer.caller, reply)
@@ -51,7 +60,7 @@ class Control:
         if isinstance(outcome, dict):
             self._answer(request, peer, reply, outcome)
             return None
-        task = asyncio.get_running_loop().create_task(self._wait(outcome, request, peer, reply))
+        task = self._loop.create_task(self._wait(outcome, request, peer, reply))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return Work(task, _only_looks(request.command))
@@ -87,9 +96,21 @@ class Control:
             reply(rpc.error(request.id, clock.wall(), str(wrong), errno))
 
     def _audited(self, request: rpc.Request, peer: Peer, result: str, errno: int | None) -> None:
-        """Who may open the local endpoint may read what the audit would tell; `--watch` asks again and again."""
-        if peer is not HERE or not _only_looks(request.command):
+        """Who may open the local endpoint may read what the audit would tell; `--watch` asks again and again.
+
+        What changed something is written before its answer leaves, the rest at the end of the turn.
+        """
+        if not _only_looks(request.command):
             self._audit.command(peer, request.command, request.properties, result, errno)
+        elif peer is not HERE:
+            self._audit.look(peer, request.command, request.properties, result, errno)
+            if not self._flushing:
+                self._flushing = True
+                self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        self._audit.flush()
 
 
 def _only_looks(command: str) -> bool:

@@ -1,6 +1,7 @@
-"""Commands that an operator runs in a worker's group: lives of their own, under a reserved slot of the keeper's.
+"""Commands that are run beside a worker: lives of their own, under a reserved slot of the keeper's.
 
-docs/decisions/0011-a-command-in-a-workers-group.md says why each has a group inside the worker's, and pipes by name.
+An operator's (`exec`) have groups inside the worker's, those of health checks groups beside all workers'.
+docs/decisions/0011-a-command-in-a-workers-group.md says why, and why the pipes go by name.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from circus_cg.cgroup.group import WatcherGroup, WorkerGroup
+from circus_cg.cgroup.session import Session, life_of
 from circus_cg.errors import CgroupError, CircusCgError, CommandRefused
 from circus_cg.keeper.messages import Key, Message
 from circus_cg.spec import Limits
@@ -25,7 +27,9 @@ if TYPE_CHECKING:  # the arbiter is built on this
     from circus_cg.core.slot import Slot
 
 WATCHER = "@exec"  # no valid watcher name
-MOST = 16  # at the same time
+BESIDE = "@health"  # nor this
+MOST = 16  # of an operator's at the same time
+MOST_CHECKS = 8  # at the same time; the others wait for their turn
 KEPT = 256 << 10  # bytes of each stream; the rest is read and dropped, so that the command never waits for us
 CHUNK = 65536
 KILLED_WITHIN = 10.0  # seconds
@@ -48,6 +52,10 @@ class Execs:
         self._waiting: dict[int, asyncio.Future[Message]] = {}  # number -> its end
         self._unlink: dict[int, Callable[[], None]] = {}
         self._orphans: dict[int, str] = {}  # number -> note: killed, and their end not heard yet
+        self._beside: WatcherGroup | None = None
+        self._checks = asyncio.Semaphore(MOST_CHECKS)
+        self._commands = 0  # an operator's
+        self._sessions: dict[int, Session] = {}  # where there are no groups
 
     @property
     def running(self) -> int:
@@ -69,6 +77,8 @@ class Execs:
             unlink()  # the keeper has opened them, or never will
         match message["op"]:
             case "spawned":
+                if number in self._sessions:
+                    self._sessions[number].leader = message["pid"]
                 if waiting is None and (note := self._orphans.get(number)):
                     self._end(number, note)
             case _:
@@ -77,36 +87,72 @@ class Execs:
                     waiting.set_result(message)
 
     async def run(self, runner: WatcherRunner, slot: Slot, argv: list[str], timeout: float) -> Ended:
-        """Raises CommandRefused when it can't be begun; CgroupError, OSError."""
+        """In the worker's group. Raises CommandRefused when it can't be begun; CgroupError, OSError."""
+        if self._commands >= MOST:
+            raise CommandRefused(f"cannot run a command: {MOST} run already; wait for one to end")
+        number = self._number()
+        group = runner.group_of(slot.wid, slot.generation).inner(f"exec.{number}")
+        note = (runner.spec.name, slot.wid, slot.generation)
+        self._commands += 1
+        try:
+            return await self._run(number, runner.request_for(slot.wid, argv, group), group, note, timeout)
+        finally:
+            self._commands -= 1
+
+    async def check(self, runner: WatcherRunner, wid: int, argv: list[str], timeout: float) -> Ended:
+        """As that worker would run it, in a group that is none of its own: its limits and its end are not shared.
+
+        Raises as `run`. `timeout` begins when its turn has come.
+        """
+        async with self._checks:
+            number = self._number()
+            group = life_of(self._place(), number, 1)
+            return await self._run(number, runner.request_for(wid, argv, group), group, (BESIDE, number, 1), timeout)
+
+    async def _run(
+        self, number: int, request: dict[str, Any], group: WorkerGroup, note: tuple[str, int, int], timeout: float
+    ) -> Ended:
         arbiter = self._arbiter
         if arbiter.boot.runtime is None:
-            raise CommandRefused("cannot run a command in a library's workers; start it in your program")
-        if len(self._waiting) >= MOST:
-            raise CommandRefused(f"cannot run a command: {MOST} run already; wait for one to end")
-        number, self._next = self._next, self._next + 1
-        group = runner.group_of(slot.wid, slot.generation).inner(f"exec.{number}")
-        key = Key(WATCHER, number, 1)
+            raise CommandRefused("cannot run a command beside a library's workers; start it in your program")
         ended: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         pipes = _Pipes(Path(arbiter.boot.runtime) / "exec", number)
         self._waiting[number], self._unlink[number] = ended, pipes.unlink
         try:
+            if isinstance(group, Session):
+                self._sessions[number] = group
             group.create_bare()
-            request = {**runner.request_for(slot.wid, argv, group), "stdout": pipes.paths[0], "stderr": pipes.paths[1]}
-            note = msgspec.json.encode([runner.spec.name, slot.wid, slot.generation]).decode()
-            arbiter.keeper.spawn(key, request, note)
+            request = {**request, "stdout": pipes.paths[0], "stderr": pipes.paths[1]}
+            arbiter.keeper.spawn(Key(WATCHER, number, 1), request, msgspec.json.encode(note).decode())
             message, timed_out = await _awaited(ended, timeout, group)
             await _emptied(group)
         finally:
             self._waiting.pop(number, None)
             self._unlink.pop(number, None)
+            self._sessions.pop(number, None)
             pipes.close()
             group.remove()
         if message["op"] == "refused":
             raise CommandRefused("cannot run the command: the keeper refused it; try again")
         if (error := message["error"]) is not None:
-            raise CommandRefused(f"cannot run {argv[0]!r}: {error['stage']}: {error['text']}")
+            raise CommandRefused(f"cannot run {request['argv'][0]!r}: {error['stage']}: {error['text']}")
         out, err = pipes.kept
         return Ended(message["code"], message["signal"], out, err, pipes.dropped, timed_out)
+
+    def _number(self) -> int:
+        number, self._next = self._next, self._next + 1
+        return number
+
+    def _place(self) -> WatcherGroup:
+        """Where the groups of checks are made. What a dead arbiter left there goes. Raises CgroupError."""
+        if self._beside is None:
+            beside = WatcherGroup(self._arbiter.tree, BESIDE, Limits(), Limits())
+            beside.ensure()
+            for number, generation in beside.lives():
+                beside.worker(number, generation).kill()
+                beside.worker(number, generation).remove()
+            self._beside = beside
+        return self._beside
 
     def _bury(self, number: int) -> None:
         self._arbiter.keeper.ack(Key(WATCHER, number, 1), "")
@@ -119,7 +165,8 @@ class Execs:
             watcher, wid, generation = msgspec.json.decode(note, type=tuple[str, int, int])
             runner = self._arbiter.runners.get(watcher)
             of = runner.group if runner else WatcherGroup(self._arbiter.tree, watcher, Limits(), Limits())
-            of.worker(wid, generation).inner(f"exec.{number}").kill()
+            life = of.worker(wid, generation)
+            (life if watcher == BESIDE else life.inner(f"exec.{number}")).kill()
 
 
 class _Pipes:

@@ -6,9 +6,10 @@ import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from circus_cg.arbiter.sampler import LEAST, Listener, Sample
+from circus_cg.core.access import LOCAL, Caller
 from circus_cg.core.record import Record, document
 from circus_cg.core.subscription import Subscription
 from circus_cg.host import clock
@@ -19,12 +20,19 @@ if TYPE_CHECKING:  # the arbiter is built on this
 
 LEASE = 30.0  # seconds; who grants nothing for so long is gone
 MOST = 256  # subscriptions at the same time
+MOST_OF_ONE = 32  # of one key; and so many of all are left to who is here
 
 Push = Callable[[bytes], bool]  # to one client, without waiting; False: it can't be told any more
 
 
+class Asker(NamedTuple):
+    caller: Caller
+    push: Push
+
+
 @dataclass(eq=False)
 class Held:
+    caller: Caller
     subscription: Subscription
     push: Push
     lease: float  # until when
@@ -45,11 +53,10 @@ class Feed:
         return len(self._held)
 
     def open(
-        self, push: Push, wants: Callable[[str], bool], kinds: frozenset[str] | None, asked: rpc.Events
+        self, asker: Asker, wants: Callable[[str], bool], kinds: frozenset[str] | None, asked: rpc.Events
     ) -> dict[str, Any]:
         """Raises BadMessage when there are too many. The answer leaves before the first batch."""
-        if len(self._held) >= MOST:
-            raise rpc.BadMessage(rpc.Errno.COMMAND_ERROR, f"cannot subscribe: {MOST} subscriptions are held already")
+        self._refuse_too_many(asker.caller)
         ring = self._arbiter.journal.ring
         start = ring.next - 1 if asked.since is None else asked.since
 
@@ -59,13 +66,24 @@ class Feed:
         subscription = Subscription(wanted, start + 1, 0)
         subscription.grant(asked.credit)
         name = os.urandom(16).hex()  # whoever knows it may grant and end: it must not be guessed
-        held = self._held[name] = Held(subscription, push, clock.now() + LEASE, None)
+        held = self._held[name] = Held(asker.caller, subscription, asker.push, clock.now() + LEASE, None)
         if asked.stats is not None:
             held.stats = Listener(wants, max(LEAST, asked.stats), lambda sample: self._on_sample(name, sample))
             self._arbiter.sampler.add(held.stats)
         self._flush_soon()
         self._sweep_later()
         return {"subscription": name, "next": ring.next, "lease": LEASE}
+
+    def _refuse_too_many(self, caller: Caller) -> None:
+        """Whoever may look must not keep others from it, the operator here above all."""
+        callers = [held.caller for held in self._held.values()]
+        room = MOST if caller == LOCAL else MOST - MOST_OF_ONE
+        if len(callers) >= room:
+            text = f"cannot subscribe: {len(callers)} subscriptions are held already"
+            raise rpc.BadMessage(rpc.Errno.COMMAND_ERROR, text)
+        if caller != LOCAL and sum(one.name == caller.name for one in callers) >= MOST_OF_ONE:
+            text = f"cannot subscribe: key {caller.name!r} holds {MOST_OF_ONE} subscriptions already; end one"
+            raise rpc.BadMessage(rpc.Errno.COMMAND_ERROR, text)
 
     def grant(self, name: str, credit: int) -> int:
         """The `seq` up to which all that was wanted has been sent. Raises BadMessage for one that has ended."""

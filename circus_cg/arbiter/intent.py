@@ -13,9 +13,17 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from circus_cg.core import autoscale
 from circus_cg.host.identity import Identity
 from circus_cg.keeper.log import say
 from circus_cg.spec import WatcherSpec
+
+
+class Scaling(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
+    """What the autoscaler leaves to the next arbiter."""
+
+    count: int | None = None  # its own last word; None: the operator has spoken since, or it has not yet
+    state: autoscale.State = autoscale.State()
 
 
 class Intent(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
@@ -30,6 +38,7 @@ class Intent(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
     renew: dict[int, int] = {}  # wid -> generation of the lives that were to be replaced by new ones
     rolling: dict[int, int] = {}  # the same, one after the other
     frozen: dict[int, int] = {}  # wid -> generation of the lives that were to stand still
+    scaling: Scaling | None = None
 
 
 class _Document(msgspec.Struct, kw_only=True):
@@ -46,8 +55,11 @@ class Intents:
     arbiter's end is the daemon's.
     """
 
-    def __init__(self, path: Path | None, instance: str) -> None:
-        self._path = path
+    def __init__(
+        self, path: Path | None, instance: str, over: Callable[[WatcherSpec], WatcherSpec] | None = None
+    ) -> None:
+        """`over` gives what the operator set to outlast the daemon, which goes over the configuration first."""
+        self._path, self._over = path, over
         self._document = _Document(instance=instance) if path is None else _read(path, instance)
 
     # -- what holds ------------------------------------------------------------------------------
@@ -64,7 +76,7 @@ class Intents:
     def merged(self, spec: WatcherSpec) -> WatcherSpec:
         """What was said instead of `spec`. Options that don't fit any more are left out: it must run."""
         said = self.of(spec.name)
-        base = said.added or spec
+        base = said.added or (spec if self._over is None else self._over(spec))
         if not said.changed:
             return base
         try:
@@ -78,8 +90,12 @@ class Intents:
         return spec.autostart if said is None else said
 
     def numprocesses(self, spec: WatcherSpec) -> int:
-        said = self.of(spec.name).numprocesses
-        return spec.numprocesses if said is None else said
+        said = self.of(spec.name)
+        if spec.autoscale is None:
+            return spec.numprocesses if said.numprocesses is None else said.numprocesses
+        if said.scaling is not None and said.scaling.count is not None:
+            return said.scaling.count
+        return autoscale.first_count(spec) if said.numprocesses is None else said.numprocesses
 
     # -- what is said ----------------------------------------------------------------------------
 
@@ -106,6 +122,10 @@ class Intents:
 
     def count(self, name: str, numprocesses: int) -> None:
         self.put(name, replace(self.of(name), numprocesses=numprocesses))
+
+    def scale(self, name: str, count: int | None, state: autoscale.State) -> None:
+        """The autoscaler's word; without a `count` the operator's stands."""
+        self.put(name, replace(self.of(name), scaling=Scaling(count=count, state=autoscale.lasting(state))))
 
     def add(self, spec: WatcherSpec, identity: Identity, wanted: bool) -> None:
         self.put(spec.name, Intent(added=spec, identity=identity, wanted=wanted))
@@ -173,10 +193,19 @@ def _read(path: Path, instance: str) -> _Document:
     return document if document.instance == instance else _Document(instance=instance)
 
 
-def write_private(path: Path, body: bytes) -> None:
-    """Atomic against our own death. No fsync: after a crash of the machine the instance is another one."""
+def write_private(path: Path, body: bytes, *, durable: bool = False) -> None:
+    """Atomic against our own death; `durable`: against a crash of the machine too, after which nobody needs intents."""
     new = path.with_suffix(".new")
     fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(fd, "wb") as file:
         file.write(body)
+        if durable:
+            file.flush()
+            os.fsync(fd)
     os.replace(new, path)
+    if durable:
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)

@@ -1,5 +1,7 @@
 """A watcher's spawn requests: what is the same for each life of each of its workers, and what the slot puts in."""
 
+from __future__ import annotations
+
 import hashlib
 import resource
 from collections.abc import Mapping

@@ -21,11 +21,13 @@ from circus_cg.keeper.client import KeeperClient
 from circus_cg.keeper.wire import Closed
 
 
-async def serve(record: boot.ArbiterBoot) -> None:
+async def serve(record: boot.ArbiterBoot, audit: int | None) -> None:
+    """`audit`: the descriptor of its file, as the keeper opened it or (-1) could not."""
     keeper = KeeperClient(boot.ARBITER_FD)
     hello = keeper.hello()
     record = reconfigure.latest(record, hello["instance"])
     arbiter = Arbiter(record, keeper, hello, Journal(kept=record.spec.events_kept))
+    log.log_as({"loglevel": record.spec.loglevel, "logoutput": record.spec.logoutput})
     if arbiter.intents.loglevel is not None:
         log.set_level(arbiter.intents.loglevel)
     asyncio.get_running_loop().set_exception_handler(arbiter.on_broken)
@@ -34,12 +36,14 @@ async def serve(record: boot.ArbiterBoot) -> None:
     assert record.runtime is not None and record.state is not None
     places = dirs.Dirs(Path(record.runtime), Path(record.state))
     control = importlib.import_module("circus_cg.arbiter.control")  # imports zmq: see the module's first lines
-    endpoints = control.Endpoints(arbiter, places)
+    endpoints = control.Endpoints(arbiter, places, audit)
     publishing = importlib.import_module("circus_cg.arbiter.publishing").Publishing(arbiter, places.pubsub_endpoint)
     keeper.ready(arbiter.summary, serving=True)
+    observing = importlib.import_module("circus_cg.arbiter.observing").Observing(arbiter, places)
     try:
         await arbiter.gone
     finally:
+        observing.close()
         publishing.close()
         endpoints.close()
 
@@ -47,8 +51,9 @@ async def serve(record: boot.ArbiterBoot) -> None:
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the keeper hears it and tells us
     record = boot.read(int(sys.argv[1]))
+    audit = int(sys.argv[2]) if len(sys.argv) > 2 else None  # a record that an earlier version made says nothing of it
     with suppress(Closed):  # the keeper is gone, and with it our reason to be
-        asyncio.run(serve(record))
+        asyncio.run(serve(record, audit))
 
 
 if __name__ == "__main__":

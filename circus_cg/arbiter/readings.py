@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -18,19 +17,17 @@ if TYPE_CHECKING:  # the arbiter is built on this
 HOST_MEMORY = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")  # bytes
 OWN_USER = "root" if os.geteuid() == 0 else str(os.geteuid())
 UNKNOWN = "N/A"  # as circus says it
-AT_ONCE = 50  # workers looked at before the loop gets its turn: 5 ms
 
 
 async def infos_of(arbiter: Arbiter, runner: WatcherRunner) -> dict[str, dict[str, Any]]:
     found = {}
     living = sorted((slot for slot in runner.slots.values() if slot.alive and slot.pid), key=lambda slot: slot.wid)
-    for number, slot in enumerate(living, 1):
+    for slot in living:
+        await arbiter.pace.rest()
         now = runner.slots.get(slot.wid)
         if now is None or not now.alive or now.generation != slot.generation:
             continue  # while the loop had its turn; what is gone is not looked for
         found[str(slot.pid)] = info_of(arbiter, runner, slot)
-        if number % AT_ONCE == 0:
-            await asyncio.sleep(0)
     lives = {(slot.wid, slot.generation) for slot in living} | {(0, 0)}
     arbiter.samples.keep(runner.spec.name, lives)
     return found

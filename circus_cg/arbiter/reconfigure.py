@@ -17,10 +17,10 @@ from msgspec.structs import replace
 
 from circus_cg.arbiter import roster
 from circus_cg.arbiter.boot import ArbiterBoot, Reread
-from circus_cg.arbiter.ground import refuse_another_network
 from circus_cg.arbiter.intent import write_private
+from circus_cg.core import order
 from circus_cg.errors import CircusCgError, ConfigError, HostError
-from circus_cg.host import clock
+from circus_cg.keeper.boot import IMAGE_FD, sealed_command
 from circus_cg.keeper.log import say
 from circus_cg.spec import WatcherSpec
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # the arbiter is built on this
     from circus_cg.arbiter.arbiter import Arbiter
 
 PATIENCE = 60.0  # seconds for a parser
+READER = "circus_cg.arbiter.reread"
 FILE = "configuration.json"
 
 
@@ -38,8 +39,8 @@ class _Applied(msgspec.Struct, kw_only=True):
     boot: ArbiterBoot
 
 
-def latest(boot: ArbiterBoot, instance: str) -> ArbiterBoot:
-    """As the keeper has it, or as it was read again since."""
+def latest(boot: ArbiterBoot, instance: str | None) -> ArbiterBoot:
+    """As the keeper has it, or as it was read again since. `instance` None: whichever that is, it must be later."""
     if boot.state is None:
         return boot
     try:
@@ -49,7 +50,7 @@ def latest(boot: ArbiterBoot, instance: str) -> ArbiterBoot:
     except (OSError, msgspec.DecodeError) as broken:
         say("arbiter", f"cannot read {FILE}: {broken}; the configuration of the daemon's start holds")
         return boot
-    later = applied.instance == instance and applied.boot.sealed_at > boot.sealed_at
+    later = instance in (None, applied.instance) and applied.boot.sealed_at > boot.sealed_at
     return applied.boot if later else boot
 
 
@@ -60,8 +61,8 @@ async def reread(arbiter: Arbiter) -> dict[str, Any]:
     """
     async with arbiter.reconfiguring:
         found = await _read(arbiter.boot)
-        assert found.spec is not None
-        boot = replace(arbiter.boot, spec=found.spec, identities=found.identities, sealed_at=clock.wall())
+        assert found.record is not None
+        boot = replace(found.record, network=arbiter.boot.network)
         _refuse(arbiter, boot)
         if boot.state is not None:
             applied = _Applied(instance=arbiter.instance, boot=boot)
@@ -72,10 +73,8 @@ async def reread(arbiter: Arbiter) -> dict[str, Any]:
 async def _read(boot: ArbiterBoot) -> Reread:
     if boot.source is None:
         raise HostError("cannot read the configuration again: this daemon was not started from a file")
-    argv = [sys.executable, "-P", "-m", "circus_cg.arbiter.reread", msgspec.json.encode(boot.source).decode()]
-    # $(circus.env.NAME) means the environment that the daemon was started with.
     try:
-        done = await asyncio.to_thread(_parse, argv, boot.environment)
+        done = await asyncio.to_thread(_parse, told_to_a_parser(boot), boot.environment)
         found = msgspec.json.decode(done.stdout, type=Reread)
     except subprocess.TimeoutExpired as late:
         raise HostError(f"cannot read the configuration again: not done in {PATIENCE:g} s; `check` shows why") from late
@@ -83,23 +82,33 @@ async def _read(boot: ArbiterBoot) -> Reread:
         said = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
         text = f"cannot read the configuration again: its parser ended with {done.returncode}: {said[0]}"
         raise HostError(text) from broken
-    if found.spec is None:
+    if found.record is None:
         raise (ConfigError(found.wrong.splitlines()) if found.code == ConfigError.code else HostError(found.wrong))
     return found
 
 
-def _parse(argv: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
+def told_to_a_parser(boot: ArbiterBoot) -> bytes:
+    """But for the endpoint's own key, which is no business of its."""
+    return msgspec.json.encode(replace(boot, network=None))
+
+
+def _parse(given: bytes, environment: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
+    """By the code that runs, whatever is installed; $(circus.env.NAME) means the environment of the daemon's start."""
     return subprocess.run(
-        argv, env=environment, capture_output=True, timeout=PATIENCE, check=False, stdin=subprocess.DEVNULL
+        sealed_command(sys.executable, READER),
+        input=given,
+        env=environment,
+        pass_fds=[IMAGE_FD],
+        capture_output=True,
+        timeout=PATIENCE,
+        check=False,
     )
 
 
 def _refuse(arbiter: Arbiter, new: ArbiterBoot) -> None:
-    """What can't be changed while the daemon runs. Raises HostError."""
-    for field in ("name", "cgroup_root", "pidfile"):
-        if getattr(new.spec, field) != getattr(arbiter.boot.spec, field):
-            raise HostError(f"cannot change {field} of a running daemon: stop it and start it again")
-    refuse_another_network(arbiter.boot.spec, new.spec)
+    """What can't be changed while this arbiter runs. Raises HostError."""
+    if new.spec.control.audit != arbiter.boot.spec.control.audit:
+        raise HostError("cannot change control.audit so: the keeper opens that file; `circus-cg ctl upgrade` does it")
     for spec in new.spec.watchers:
         if spec.name in arbiter.leaving:
             raise HostError(
@@ -107,22 +116,26 @@ def _refuse(arbiter: Arbiter, new: ArbiterBoot) -> None:
             )
         runner = arbiter.runners.get(spec.name)
         if runner is not None and not arbiter.intents.of(spec.name).removed:
-            roster.refuse_lifting(runner.current, _target(arbiter, spec))
+            roster.refuse_tight(runner, _target(arbiter, spec), "`circus-cg ctl set --force` can do it before")
 
 
 def _apply(arbiter: Arbiter, boot: ArbiterBoot) -> dict[str, Any]:
     old = arbiter.boot.spec
     done: dict[str, Any] = {"added": [], "removed": [], "changed": {}, "failed": {}}
     arbiter.boot = boot
+    arbiter.relief.adjust()
     for spec in old.watchers:
         if boot.spec.watcher(spec.name) is None and _leave(arbiter, spec):
             done["removed"].append(spec.name)
-    for spec in boot.spec.watchers:
+    by_name = {spec.name: spec for spec in boot.spec.watchers}
+    for spec in map(by_name.__getitem__, order.sequence(boot.spec.watchers)):
         try:
             _settle(arbiter, spec, done)
         except (CircusCgError, OSError) as refused:  # the host changed its mind since it was asked
             done["failed"][spec.name] = str(refused)
             say("arbiter", f"cannot make {spec.name} what the configuration says: {refused}", "error")
+    for tell in arbiter.on_reread:
+        tell()
     return done
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, assert_never
 
+from circus_cg.arbiter import because
 from circus_cg.arbiter.journal import Journal
 from circus_cg.cgroup.usage import Usage
 from circus_cg.core import events as ev
@@ -22,10 +23,12 @@ class Replacing:
     def __init__(self, runner: WatcherRunner, journal: Journal) -> None:
         self._runner, self._journal = runner, journal
         self._queue = Queue()
+        self._causes: dict[int, because.Cause] = {}  # by the worker that is to go
         self._is_due = False
         self.is_active = False  # somebody waits, or is under way
 
     def ask(self, wid: int, generation: int, reason: Reason, detail: str) -> None:
+        self._causes[wid] = because.current()
         self._queue = replacement.wish(self._queue, Wish(wid, generation, reason, detail))
         self.look_soon()
 
@@ -48,22 +51,28 @@ class Replacing:
         self.is_active = bool(self._queue) or replacement.newcomer(self._runner.slots) is not None
 
     def _carry_out(self, move: replacement.Move) -> None:
+        """What comes of a move is because of it."""
+        goes = move.wish.wid if isinstance(move, InPlace) else move.instead.wid
+        with because.because(self._causes.get(goes)):
+            own = self._tell(_said(move))
+        if not isinstance(move, Begin):
+            self._causes.pop(goes, None)
+        with because.because(own):
+            self._deliver(move)
+
+    def _deliver(self, move: replacement.Move) -> None:
         deliver, new_id = self._runner.deliver, self._journal.next_id
         match move:
             case Begin(wid, instead):
-                self._tell(f"worker {wid} begins beside {instead.wid}, which goes for {_why(instead)}")
                 deliver(wid, ev.Start(new_id(), instead))
             case Take(wid, instead):
-                self._tell(f"worker {wid} is ready and takes the place of {instead.wid}")
                 # In this order: if this arbiter dies between two of them, the next one sees at least as many workers.
                 deliver(wid, ev.Start(new_id()))
                 deliver(instead.wid, ev.End(new_id(), instead.generation, instead.reason, instead.detail))
                 deliver(instead.wid, ev.Stop(new_id()))
-            case Drop(wid, instead, why):
-                self._tell(f"worker {wid} does not take the place of {instead.wid}: {why}")
+            case Drop(wid):
                 deliver(wid, ev.Stop(new_id()))
-            case InPlace(wish, why):
-                self._tell(f"worker {wish.wid} ends before the next one begins: {why}")
+            case InPlace(wish):
                 deliver(wish.wid, ev.End(new_id(), wish.generation, wish.reason, wish.detail))
             case _:
                 assert_never(move)
@@ -84,8 +93,22 @@ class Replacing:
             _use(whole)._replace(memory_max=limits.memory_max, pids_max=limits.pids_max), _use(one)
         )
 
-    def _tell(self, detail: str) -> None:
-        self._journal.tell(self._runner.spec.name, "replace", detail)
+    def _tell(self, detail: str) -> int:
+        return self._journal.tell(self._runner.spec.name, "replace", detail)
+
+
+def _said(move: replacement.Move) -> str:
+    match move:
+        case Begin(wid, instead):
+            return f"worker {wid} begins beside {instead.wid}, which goes for {_why(instead)}"
+        case Take(wid, instead):
+            return f"worker {wid} is ready and takes the place of {instead.wid}"
+        case Drop(wid, instead, why):
+            return f"worker {wid} does not take the place of {instead.wid}: {why}"
+        case InPlace(wish, why):
+            return f"worker {wish.wid} ends before the next one begins: {why}"
+        case _:
+            assert_never(move)
 
 
 def _use(usage: Usage) -> Use:

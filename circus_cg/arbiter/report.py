@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from circus_cg.arbiter.arbiter import Arbiter
 from circus_cg.arbiter.runner import WatcherRunner
 from circus_cg.core.record import exit_document
 from circus_cg.core.slot import Phase, Slot
@@ -16,10 +17,15 @@ def status_of(runner: WatcherRunner) -> str:
     return "starting" if runner.held is not None or runner.is_warming else status(runner.wanted, runner.phases)
 
 
-def worker_rows(runner: WatcherRunner) -> list[dict[str, Any]]:
+async def worker_rows(arbiter: Arbiter, runner: WatcherRunner) -> list[dict[str, Any]]:
     """Slots that are wanted or still hold something, by wid."""
-    shown = [s for s in runner.slots.values() if s.wanted or s.phase not in (Phase.IDLE,)]
-    return [_row(runner, slot) for slot in sorted(shown, key=lambda slot: slot.wid)]
+    rows = []
+    for wid in sorted(runner.slots):
+        await arbiter.pace.rest()
+        slot = runner.slots.get(wid)
+        if slot is not None and (slot.wanted or slot.phase is not Phase.IDLE):
+            rows.append(_row(runner, slot))
+    return rows
 
 
 def _row(runner: WatcherRunner, slot: Slot) -> dict[str, Any]:
@@ -32,6 +38,7 @@ def _row(runner: WatcherRunner, slot: Slot) -> dict[str, Any]:
         "frozen": slot.frozen,
         "ready": slot.serving,
         **_said(slot),
+        "unwell": runner.health.unwell(slot),
         "cgroup": None,
         "started": _wall(slot.started) if slot.alive else None,
         "restarts": slot.restarts,
@@ -43,7 +50,7 @@ def _row(runner: WatcherRunner, slot: Slot) -> dict[str, Any]:
     if slot.phase in (Phase.STARTING, Phase.READY, Phase.STOPPING) and slot.generation:
         group = runner.group_of(slot.wid, slot.generation)
         usage = group.usage(pressure=False)
-        row |= {"cgroup": group.label, "memory_current": usage.memory_current, "memory_peak": usage.memory_peak}
+        row |= {"cgroup": group.label or None, "memory_current": usage.memory_current, "memory_peak": usage.memory_peak}
         row["cpu_seconds"] = usage.cpu_seconds
     return row
 
@@ -56,7 +63,6 @@ def _said(slot: Slot) -> dict[str, Any]:
         "says": [word for word in ("reloading", "stopping") if getattr(said, word)],
         "main_pid": said.main_pid,
         "watchdog": said.period or None,
-        "unwell": list(said.unwell) if slot.phase is Phase.READY else [],
     }
 
 

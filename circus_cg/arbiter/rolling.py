@@ -1,12 +1,14 @@
-"""New lives one after the other: each worker is ready before the next one is asked to leave."""
+"""New lives one after the other: each worker is ready, and passes its checks, before the next one is asked to leave."""
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from circus_cg.arbiter.intent import keep
 from circus_cg.arbiter.runner import WatcherRunner
-from circus_cg.core.slot import Phase
+from circus_cg.core.slot import Phase, Slot
 from circus_cg.keeper.log import say
 
 if TYPE_CHECKING:  # the arbiter is built on this
@@ -51,6 +53,23 @@ async def _renewed(runner: WatcherRunner, wid: int, generation: int) -> str | No
         return None  # it is on no way out: not wanted, or gone already
     await runner.settled(decided)
     slot = runner.slots.get(wid)
-    if slot is None or not slot.wanted or slot.phase is Phase.READY:
+    if slot is not None and slot.wanted and slot.phase is Phase.READY and not slot.serving:
+        slot = await _served(runner, slot)
+    if slot is None or not slot.wanted or slot.serving:
         return None
+    if slot.phase is Phase.READY:
+        return f"worker {wid} is up and does not pass {', '.join(slot.readiness.unwell) or 'its own end'}"
     return f"worker {wid} is in {slot.phase}: {slot.last_exit}"
+
+
+async def _served(runner: WatcherRunner, slot: Slot) -> Slot | None:
+    """That slot when it serves, or its life is over; it has as long for its checks as it had to become ready."""
+
+    def decided() -> bool:
+        now = runner.slots.get(slot.wid)
+        return now is None or now.generation != slot.generation or now.phase is not Phase.READY or now.serving
+
+    with suppress(TimeoutError):
+        async with asyncio.timeout(runner.spec.start_timeout):
+            await runner.settled(decided)
+    return runner.slots.get(slot.wid)

@@ -12,7 +12,9 @@ from circus_cg.arbiter import rolling
 from circus_cg.arbiter.ground import findings, resolve
 from circus_cg.arbiter.runner import WatcherRunner
 from circus_cg.cgroup.group import WatcherGroup
+from circus_cg.cgroup.relimit import relimit
 from circus_cg.core import plan
+from circus_cg.core.tight import Used, too_tight
 from circus_cg.errors import CgroupError, CircusCgError, HostError
 from circus_cg.host.identity import Identity
 from circus_cg.keeper.log import say
@@ -38,12 +40,15 @@ def rebuilt(arbiter: Arbiter, spec: WatcherSpec, *, held: bool) -> WatcherRunner
         _gone(arbiter, spec.name)
         return None
     if not said.removed:
+        changed = said.added or said.changed or arbiter.boot.resealed or arbiter.lasting.of(spec.name)
         try:
-            if said.added or said.changed:
+            if changed:  # a dead arbiter may have been in the midst of it
                 arbiter.tree.extend(group.controllers)
+                if busy := relimit(None, group, group.lives()):
+                    say("arbiter", f"{_busy_text(spec.name, busy)}; they keep the limits that they had")
             group.ensure()
         except CircusCgError as refused:
-            if not (said.added or said.changed):
+            if not changed:
                 raise
             say("arbiter", f"cannot prepare the groups of {spec.name} as they were asked for: {refused}")
     return WatcherRunner(spec, _who(arbiter, spec), group, arbiter.shared)
@@ -77,10 +82,11 @@ def take_up(arbiter: Arbiter, runner: WatcherRunner) -> None:
     if said.removed or retired:
         remove(arbiter, runner)
         return
+    runner.still(said.frozen)  # before anything else: who is asked to leave must be known to be frozen
     runner.want(arbiter.intents.wanted(runner.spec), arbiter.intents.numprocesses(runner.spec))
     runner.renew(said.renew)
     runner.renew(runner.outdated())
-    runner.still(said.frozen)
+    arbiter.governors.adjust(runner)
     if said.rolling:
         arbiter.spawn_task(rolling.roll(arbiter, runner, said.rolling))
 
@@ -100,7 +106,8 @@ def add(arbiter: Arbiter, spec: WatcherSpec, *, start: bool, keep: Callable[...,
         raise
     runner = arbiter.runners[spec.name] = WatcherRunner(spec, who, group, arbiter.shared)
     arbiter.journal.tell(spec.name, "add")
-    runner.want(start, spec.numprocesses)
+    runner.want(start, arbiter.intents.numprocesses(spec))
+    arbiter.governors.adjust(runner)
     return runner
 
 
@@ -118,8 +125,13 @@ def admit(arbiter: Arbiter, spec: WatcherSpec) -> None:
     take_up(arbiter, runner)
 
 
-def change(arbiter: Arbiter, runner: WatcherRunner, spec: WatcherSpec, *, keep: Callable[..., None]) -> plan.Plan:
-    """`runner` by another spec, as an operator says. Raises HostError, CgroupError: then nothing is changed."""
+def change(
+    arbiter: Arbiter, runner: WatcherRunner, spec: WatcherSpec, *, keep: Callable[..., None], force: bool = False
+) -> plan.Plan:
+    """`runner` by another spec, as an operator says. Raises HostError, CgroupError: then nothing is changed.
+
+    `force`: limits below what is used, too: the kernel reclaims, or kills, or the worker gets a new life.
+    """
     old = runner.current
     decided = plan.diff(old, spec)
     if not decided.changed:
@@ -127,15 +139,19 @@ def change(arbiter: Arbiter, runner: WatcherRunner, spec: WatcherSpec, *, keep: 
     who = resolve(spec) if decided.renew else runner.identity
     if decided.regroup or decided.renew:
         refuse_what_the_host_lacks(arbiter, spec)
-    if decided.regroup:
-        refuse_lifting(old, spec)
+    if decided.regroup and not force:
+        refuse_tight(runner, spec, "--force does it all the same: the kernel reclaims, or kills")
     before = arbiter.intents.of(spec.name)
     keep(arbiter.intents.change, old, spec, who, _stale(runner, decided))
+    if old.autoscale is not None and spec.autoscale is None:  # what it came to stays
+        keep(arbiter.intents.count, spec.name, spec.numprocesses)
     try:
-        _carry_out(arbiter, runner, spec, who, decided)
+        _carry_out(arbiter, runner, spec, who, decided, force=force)
     except CircusCgError:
         keep(arbiter.intents.put, spec.name, before)
         raise
+    if decided.recount:
+        arbiter.governors.pin(spec.name)
     return decided
 
 
@@ -161,25 +177,36 @@ def _stale(runner: WatcherRunner, decided: plan.Plan) -> dict[int, int]:
     return runner.lives() if decided.renew and runner.wanted else {}
 
 
-def _carry_out(arbiter: Arbiter, runner: WatcherRunner, spec: WatcherSpec, who: Identity, decided: plan.Plan) -> None:
+def _carry_out(  # noqa: PLR0913 - all of a change
+    arbiter: Arbiter,
+    runner: WatcherRunner,
+    spec: WatcherSpec,
+    who: Identity,
+    decided: plan.Plan,
+    *,
+    force: bool = False,
+) -> None:
     """Raises HostError, CgroupError: then nothing was."""
-    group = runner.group
+    group, busy = runner.group, []
     if decided.regroup:
+        lives = {} if decided.renew and runner.wanted else runner.lives()  # the others are on their way out
         try:
             group = _group(arbiter, spec)
             arbiter.tree.extend(group.controllers)
-            group.ensure()
+            busy = relimit(runner.group, group, lives.items())
+            if busy and not force:
+                raise HostError(_busy_text(spec.name, busy))
         except CircusCgError:
-            _restore(runner.group)
+            _restore(arbiter, runner, group, lives)
             raise
     arbiter.journal.tell(spec.name, "change", ", ".join(decided.changed))  # names only: a value may be a secret
-    if group is not runner.group:
-        runner.group.close()  # lives that it bore look again where they need to
     runner.revise(spec, who, group)
     if decided.renew and runner.wanted:
         runner.restart(spec.numprocesses)  # those that wait or have failed try again too
     else:
         runner.want(runner.wanted, spec.numprocesses)
+        runner.renew(dict(busy))  # born into the limit that it would not be pressed below
+    arbiter.governors.adjust(runner)
 
 
 def remove(arbiter: Arbiter, runner: WatcherRunner) -> None:
@@ -201,6 +228,7 @@ async def _see_off(arbiter: Arbiter, runner: WatcherRunner) -> None:
     runner.forget()
     del arbiter.runners[name], arbiter.leaving[name]
     arbiter.samples.forget(name)
+    arbiter.governors.forget(name)
     _gone(arbiter, name)
     arbiter.journal.tell(name, "removed")
 
@@ -215,11 +243,24 @@ def refuse_what_the_host_lacks(arbiter: Arbiter, spec: WatcherSpec) -> None:
         say("arbiter", f"warning: {spec.name}.{text}")
 
 
-def refuse_lifting(old: WatcherSpec, new: WatcherSpec) -> None:
-    """A limit of the sum that is no longer named stays in force on the watcher's group until that is made anew."""
-    if lifted := plan.lifted(old.watcher_limits, new.watcher_limits):
-        names = ", ".join(f"watcher_limits.{name}" for name in lifted)
-        raise HostError(f"cannot lift {names} of {new.name!r} while the daemon runs; set a larger value")
+def refuse_tight(runner: WatcherRunner, new: WatcherSpec, remedy: str) -> None:
+    """Limits below what is used now. Raises HostError."""
+    old = runner.current
+    decided = plan.diff(old, new)
+    if not decided.regroup:
+        return
+    name = new.name
+    lives = {} if decided.renew else runner.lives()
+    used = [(f"{name}.{wid}", runner.group_of(wid, life).usage(pressure=False)) for wid, life in lives.items()]
+    whole = runner.group.usage()
+    workers = [Used(who, one.memory_current, one.pids) for who, one in used]
+    if found := too_tight(old, new, workers, Used(name, whole.memory_current, whole.pids)):
+        raise HostError(f"cannot set {name!r}: {'; '.join(found)}; {remedy}")
+
+
+def _busy_text(name: str, busy: list[tuple[int, int]]) -> str:
+    who = ", ".join(f"{name}.{wid}" for wid, _ in busy)
+    return f"cannot set {name!r}: the kernel can't reclaim enough from {who}; --force gives them new lives"
 
 
 def _gone(arbiter: Arbiter, name: str) -> None:
@@ -229,11 +270,14 @@ def _gone(arbiter: Arbiter, name: str) -> None:
         say("arbiter", f"cannot forget what was asked of {name}: {failed}; free the state directory")
 
 
-def _restore(group: WatcherGroup) -> None:
+def _restore(arbiter: Arbiter, runner: WatcherRunner, tried: WatcherGroup, lives: dict[int, int]) -> None:
+    """The limits of before, in whatever directories there are by now."""
+    group = _group(arbiter, runner.current)
     try:
-        group.ensure()
+        relimit(tried, group, lives.items())
     except CgroupError as refused:
         say("arbiter", f"cannot put the limits of {group.name} back: {refused}")
+    runner.revise(runner.spec, runner.identity, group)
 
 
 def _group(arbiter: Arbiter, spec: WatcherSpec) -> WatcherGroup:

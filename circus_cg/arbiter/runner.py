@@ -6,7 +6,6 @@ Each call runs to its end without waiting, so events of one watcher never interl
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -15,12 +14,14 @@ from typing import Any, NamedTuple, assert_never
 
 from msgspec.structs import replace
 
-from circus_cg.arbiter import life
 from circus_cg.arbiter.ageing import Ageing
 from circus_cg.arbiter.boot import ArbiterBoot
+from circus_cg.arbiter.health import Health
+from circus_cg.arbiter.holding import AGAIN, Holding
 from circus_cg.arbiter.journal import Journal
 from circus_cg.arbiter.lives import LifeGroups
 from circus_cg.arbiter.notes import Notes, is_heartbeat
+from circus_cg.arbiter.recipe import Recipe
 from circus_cg.arbiter.replacing import Replacing
 from circus_cg.arbiter.voices import Sender, Voices
 from circus_cg.arbiter.waiting import Waiters
@@ -29,16 +30,16 @@ from circus_cg.cgroup.group import WatcherGroup, WorkerGroup
 from circus_cg.cgroup.watch import EventHub
 from circus_cg.core import effects as do
 from circus_cg.core import events as ev
-from circus_cg.core import plan, watcher
+from circus_cg.core import watcher
+from circus_cg.core.load import OwnLoad
 from circus_cg.core.notification import Word
-from circus_cg.core.slot import Phase, Slot, step, to_note
+from circus_cg.core.slot import Exit, Phase, Slot, step, to_note
 from circus_cg.core.state import Reason
-from circus_cg.errors import CgroupError, CircusCgError
-from circus_cg.host import clock, processes
+from circus_cg.host import clock
 from circus_cg.host.identity import Identity
 from circus_cg.keeper.client import KeeperClient
 from circus_cg.keeper.log import say, says
-from circus_cg.keeper.messages import Key, Message, is_understood
+from circus_cg.keeper.messages import Key, Message
 from circus_cg.spec import WatcherSpec
 
 AT_REST = (Phase.IDLE, Phase.BACKOFF, Phase.FAILED, Phase.DONE)  # nothing lives in these
@@ -53,6 +54,8 @@ class Shared(NamedTuple):
     journal: Journal
     admit: Callable[[WatcherRunner], str | None]  # None: a watcher may begin; else why not yet
     changed: Callable[[], None]  # told whenever a worker has come or gone
+    checking: Callable[[WatcherRunner], Health]  # of the health of its workers
+    holds: Callable[[Exit], bool]  # a worker that ended so must not live again yet
 
 
 class WatcherRunner:
@@ -64,20 +67,21 @@ class WatcherRunner:
         self.slots: dict[int, Slot] = {}
         self.phases: Counter[Phase] = Counter()
         self._boot = shared.boot
-        self._template = life.template(spec, shared.boot, identity)
-        self._names_wid = life.names_wid(spec)
-        self._digest = plan.digest(spec)
+        self._recipe = Recipe(spec, shared.boot, identity)
         self._keeper, self._journal = shared.keeper, shared.journal
-        self._lives = LifeGroups(group, shared.hub, self._on_emptied)
+        self._lives = LifeGroups(group, shared.hub, shared.journal, self._on_emptied)
         self._notes = Notes(shared.keeper, spec.name)
         self._voices = Voices(spec.name, self._hear, self._admits)
         self._timers: dict[int, asyncio.TimerHandle] = {}
+        self._holding = Holding(spec.name, shared.holds, shared.journal)
+        self.own_load: dict[int, OwnLoad] = {}  # by wid, as the workers say
         self._replacing = Replacing(self, shared.journal)
         self._ageing, self._warming = Ageing(self), Warming(self.take_up)
         self._admit, self._changed = shared.admit, shared.changed
         self.rolling = asyncio.Lock()  # new lives one after the other: one such series at a time
         self._waiters = Waiters()
         self._loop = asyncio.get_running_loop()
+        self.health = shared.checking(self)
 
     # -- what the operator asks ------------------------------------------------------------------
 
@@ -87,10 +91,10 @@ class WatcherRunner:
         self.wanted, self.numprocesses = wanted, numprocesses
         self.take_up()
 
-    def take_up(self) -> None:
+    def take_up(self, cause: int | None = None) -> None:
         """What is wanted, as far as it may be now."""
         if self._may_begin():
-            self._tell(watcher.reconcile(self.wanted, self.numprocesses, self.slots))
+            self._tell(watcher.reconcile(self.wanted, self.numprocesses, self.slots), cause)
         self._waiters.look()
 
     def start(self) -> None:
@@ -109,11 +113,11 @@ class WatcherRunner:
 
     def revise(self, spec: WatcherSpec, identity: Identity, group: WatcherGroup) -> None:
         """What holds from now on; lives that have begun keep what they began with."""
-        self.spec, self.identity, self._lives.group = spec, identity, group
-        self._template = life.template(spec, self._boot, identity)
-        self._names_wid = life.names_wid(spec)
-        self._digest = plan.digest(spec)
+        self.spec, self.identity = spec, identity
+        self._lives.regroup(group)
+        self._recipe = Recipe(spec, self._boot, identity)
         self._ageing.look()
+        self.health.renew()
 
     @property
     def current(self) -> WatcherSpec:
@@ -130,8 +134,7 @@ class WatcherRunner:
 
     def outdated(self) -> dict[int, int]:
         """wid -> generation of those born by another spec: while no arbiter lived, the configuration was read again."""
-        slots = self.slots.values()
-        return {slot.wid: slot.generation for slot in slots if slot.alive and slot.born not in ("", self._digest)}
+        return {s.wid: s.generation for s in self.slots.values() if s.alive and s.born not in self._recipe.digests}
 
     def renew(self, lives: Mapping[int, int], spec: WatcherSpec | None = None) -> None:
         """A new life instead of each of these that is still there and wanted; `spec` tells how they are stopped."""
@@ -165,6 +168,8 @@ class WatcherRunner:
         """A slot that lived before this arbiter did."""
         self._put(slot)
         self._schedule(slot)
+        if slot.alive:
+            self._lives.watch_oom(slot.wid, slot.generation)
         self._ageing.consider(slot)
         if slot.instead is not None:
             self._replacing.look_soon()
@@ -197,8 +202,7 @@ class WatcherRunner:
 
     def request_for(self, wid: int, argv: list[str], group: WorkerGroup) -> dict[str, Any]:
         """Another command as this worker would run it, in a group of its own."""
-        request = life.request(self._template, group)
-        return {**(life.with_wid(request, self.spec, wid) if self._names_wid else request), "argv": argv}
+        return self._recipe.command(wid, group, argv)
 
     @property
     def group(self) -> WatcherGroup:
@@ -231,17 +235,13 @@ class WatcherRunner:
                 self.deliver(key.wid, ev.Refused(id=event_id, generation=held, pid=pid))
 
     def _hear(self, wid: int, generation: int, word: Word) -> None:
+        if word.busy is not None or word.backlog is not None:
+            self.own_load[wid] = OwnLoad(generation, clock.now(), word.busy, word.backlog)
         self.deliver(wid, ev.Told(id=self._journal.next_id(), generation=generation, word=word))
 
-    def _admits(self, wid: int, generation: int, sender: Sender) -> bool:
-        """Its process, or another in its group; of one that has ended by now (systemd-notify) the user must do."""
+    def _admits(self, wid: int, generation: int, who: Sender) -> bool:
         slot = self.slots.get(wid)
-        if slot is None or slot.generation != generation:
-            return False
-        if sender.pid == slot.pid or sender.pid in self.group_of(wid, generation).members():
-            return True
-        user = os.geteuid() if self.identity.uid is None else self.identity.uid
-        return sender.uid == user and sender.pid > 0 and processes.has_ended(sender.pid)
+        return slot is not None and slot.generation == generation and self._lives.admits(slot, who, self.identity.uid)
 
     def _on_emptied(self, wid: int, generation: int) -> None:
         """While its worker lives that comes with the exit instead."""
@@ -264,8 +264,9 @@ class WatcherRunner:
             self._put(after)  # as often as it likes: only the deadline is another
             self._schedule(after)
             return
+        self._journal.follow(self.spec.name, wid, event)
         if any(isinstance(effect, do.Spawn) for effect in effects):
-            after = replace(after, born=self._digest)
+            after = replace(after, born=self._recipe.digest)
         self._put(after)
         note = to_note(after)
         for effect in effects:
@@ -299,6 +300,7 @@ class WatcherRunner:
         self._warming.close()
         self._notes.close()
         self._voices.close()
+        self.health.close()
         self._lives.close()
 
     def remove_groups(self) -> bool:
@@ -316,7 +318,10 @@ class WatcherRunner:
     def _perform(self, slot: Slot, effect: do.Effect, note: str) -> None:
         match effect:
             case do.Spawn():
-                self._spawn(slot, effect, note)
+                key = self._key(slot.wid, effect.generation)
+                group = self._lives.begun(slot.wid, effect.generation)
+                self._keeper.spawn(key, self._recipe.life(slot.wid, group, self._keeper.version), note)
+                self._lives.watch_oom(slot.wid, effect.generation)
             case do.Signal():
                 self._keeper.signal(self._key(slot.wid, effect.generation), effect.signum)
                 if effect.group:
@@ -328,36 +333,12 @@ class WatcherRunner:
             case do.Publish():
                 self._journal.publish(self.spec.name, slot.wid, effect)
             case do.FreezeGroup():
-                self._freeze(slot.wid, effect.generation)
+                if not self._lives.freeze(slot.wid, effect.generation):  # then it is not called frozen
+                    self._loop.call_soon(self.deliver, slot.wid, ev.Thaw(id=self._journal.next_id()))
             case do.ThawGroup():
                 self.group_of(slot.wid, effect.generation).thaw()
             case _:
                 assert_never(effect)
-
-    def _spawn(self, slot: Slot, effect: do.Spawn, note: str) -> None:
-        group = self._lives.begun(slot.wid, effect.generation)
-        request = life.request(self._template, group)
-        if self._names_wid:
-            request = life.with_wid(request, self.spec, slot.wid)
-        if life.speaks(self.spec):
-            request = life.with_voice(request, self.spec, self._boot, slot.wid)
-        if not is_understood(request, self._keeper.version):
-            text = "the running keeper is older than an option of this watcher; restart the daemon"
-            request["failed"] = {"stage": "keeper", "errno": 0, "text": text}
-        try:
-            group.create()
-        except (CgroupError, OSError) as refused:
-            # The keeper files this life as failed: its ledger and ours stay in step.
-            request["failed"] = {"stage": "cgroup", "errno": refused.errno or 0, "text": str(refused)}
-        self._keeper.spawn(self._key(slot.wid, effect.generation), request, note)
-
-    def _freeze(self, wid: int, generation: int) -> None:
-        """One that can't be frozen is not called so."""
-        try:
-            self.group_of(wid, generation).freeze()
-        except (CircusCgError, OSError) as refused:
-            say("arbiter", f"{self.spec.name}.{wid}: {refused}")
-            self._loop.call_soon(self.deliver, wid, ev.Thaw(id=self._journal.next_id()))
 
     def _say_wish(self, wanted: bool) -> None:
         """Said of a watcher that was at rest, or is asked to stop; not of one that a new arbiter finds running."""
@@ -378,9 +359,9 @@ class WatcherRunner:
         self.held = None
         return True
 
-    def _tell(self, decisions: watcher.Decisions) -> None:
+    def _tell(self, decisions: watcher.Decisions, cause: int | None = None) -> None:
         for wid, kind in self._warming.pace(self.spec.warmup_delay, decisions, self.slots):
-            self.deliver(wid, kind(id=self._journal.next_id()))
+            self.deliver(wid, kind(id=cause or self._journal.next_id()))
 
     def _put(self, slot: Slot) -> None:
         before = self.slots.get(slot.wid)
@@ -388,6 +369,10 @@ class WatcherRunner:
             self.phases[before.phase] -= 1
         self.phases[slot.phase] += 1
         self.slots[slot.wid] = slot
+        if slot.pid is not None and (before is None or before.pid is None):
+            self._lives.born(slot.wid, slot.generation, slot.pid)
+        if self.health.checks:
+            self.health.follow(slot)
 
     def _schedule(self, slot: Slot) -> None:
         timer = self._timers.pop(slot.wid, None)
@@ -398,6 +383,9 @@ class WatcherRunner:
 
     def _on_deadline(self, wid: int) -> None:
         self._timers.pop(wid, None)
+        if self._holding.keeps(self.slots[wid]):
+            self._timers[wid] = self._loop.call_later(AGAIN, self._on_deadline, wid)
+            return
         self.deliver(wid, ev.DeadlineReached(id=self._journal.next_id()))
 
     def _key(self, wid: int, generation: int) -> Key:

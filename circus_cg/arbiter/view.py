@@ -19,6 +19,7 @@ class View:
         self._arbiter = arbiter
         self.runners = _Seen(arbiter.runners, sees)
         self.sees = sees
+        self.sees_all = False
 
     @classmethod
     def of(cls, arbiter: Arbiter, sees: Callable[[str], bool]) -> Arbiter:

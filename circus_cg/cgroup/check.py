@@ -13,8 +13,7 @@ from circus_cg.cgroup.hierarchy import Hierarchy, Layout
 from circus_cg.cgroup.limits import V1_SUPPORT, given, settings
 from circus_cg.cgroup.limits.io import V1_WEIGHTS, V2_WEIGHTS
 from circus_cg.errors import CgroupError
-from circus_cg.linux import REAL_TIME
-from circus_cg.spec import Limits, WatcherSpec
+from circus_cg.spec import Limits
 
 V1_NAMES = {"io": "blkio"}  # v2's name -> v1's
 NOT_ON_V1_ROOT = {"pids.max", *V1_WEIGHTS}  # all other files that we write are in a v1 hierarchy's root group too
@@ -40,6 +39,11 @@ def hierarchy_of(layout: Layout, controller: str) -> Hierarchy | None:
     return layout.of(controller) or layout.of(V1_NAMES.get(controller, controller))
 
 
+def is_v1(layout: Layout, controller: str) -> bool:
+    hierarchy = hierarchy_of(layout, controller)
+    return hierarchy is not None and hierarchy.version == 1
+
+
 def check(layout: Layout, limits: Limits) -> list[Finding]:
     """At most one finding a limit. Reads the hierarchies' roots, makes nothing."""
     found = []
@@ -51,20 +55,6 @@ def check(layout: Layout, limits: Limits) -> list[Finding]:
         elif hierarchy is not None and hierarchy.version == 1 and V1_SUPPORT[name].grade == "approximate":
             found.append(Finding("warning", name, f"{name} is approximate on cgroup v1: {V1_SUPPORT[name].why}"))
     return found
-
-
-def real_time_obstacle(layout: Layout, spec: WatcherSpec) -> str | None:
-    """A kernel with CONFIG_RT_GROUP_SCHED gives a new v1 cpu group no real-time budget, and so refuses its members."""
-    cpu = hierarchy_of(layout, "cpu")
-    in_cpu_group = any(one.partition("_")[0] == "cpu" for one in (*given(spec.limits), *given(spec.watcher_limits)))
-    if spec.sched_policy not in REAL_TIME or not in_cpu_group or cpu is None or cpu.version != 1:
-        return None
-    if not os.path.exists(os.path.join(cpu.mount, "cpu.rt_runtime_us")):
-        return None
-    return (
-        f"cannot use {spec.sched_policy}: the workers' v1 cpu groups have no cpu.rt_runtime_us;"
-        " use another policy, or leave cpu_max and cpu_weight out"
-    )
 
 
 def _obstacle(hierarchy: Hierarchy | None, name: str, controller: str, limits: Limits) -> str | None:

@@ -142,6 +142,17 @@ class Kept:
         finally:
             os.close(fd)
 
+    def look(self, name: str, size: int) -> bytes | None:
+        """As read(), the first `size` bytes as they are."""
+        fd = self._fds.get(name)
+        if fd is None:
+            text = self.read(name)
+            return None if text is None else text[:size].encode()
+        try:
+            return os.pread(fd, size, 0)
+        except OSError:
+            return None
+
     def close(self) -> None:
         for fd in self._fds.values():
             os.close(fd)

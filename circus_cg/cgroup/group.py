@@ -7,20 +7,19 @@ watcher is, and its writes are plain.
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from contextlib import suppress
 from signal import SIGKILL
 
-from msgspec.structs import replace
-
 from circus_cg.cgroup import files, v1
-from circus_cg.cgroup.check import check, device_number, weight_file
+from circus_cg.cgroup.enforceable import enforceable, with_weight_file
 from circus_cg.cgroup.hierarchy import Hierarchy
 from circus_cg.cgroup.limits import Setting, controllers, settings
+from circus_cg.cgroup.limits.change import effective
 from circus_cg.cgroup.limits.cpuset import FILES as CPUSET_FILES
-from circus_cg.cgroup.limits.io import V1_WEIGHTS, V2_WEIGHTS, bfq
 from circus_cg.cgroup.limits.memory import MEMSW
 from circus_cg.cgroup.tree import TOP, Tree
-from circus_cg.cgroup.usage import Meter, OomVerdict, Usage
+from circus_cg.cgroup.usage import Meter, OomVerdict, Usage, Work
 from circus_cg.errors import CgroupError, HostError
 from circus_cg.spec import Limits
 
@@ -32,7 +31,8 @@ class WatcherGroup:
     def __init__(self, tree: Tree, name: str, limits: Limits, watcher_limits: Limits) -> None:
         """Limits of each worker, and of their sum. What this host can't enforce is left out: `check` told of it."""
         self.tree, self.name = tree, name
-        self._limits, self._sum = _enforceable(tree, limits), _enforceable(tree, watcher_limits)
+        self._limits, self._sum = enforceable(tree.layout, limits), enforceable(tree.layout, watcher_limits)
+        self.has_quota = self._limits.cpu_max is not None  # each worker, one of its own
         self._controllers = frozenset(controllers(self._limits) | controllers(self._sum) | {"memory"})
         used = tree.used(self._controllers)
         # Where earlier limits led, older lives may be; whoever joins all of them can be found in any.
@@ -47,25 +47,56 @@ class WatcherGroup:
         Idempotent, with other limits too.
         """
         for hierarchy, directory in self._places:
-            self.tree.make(hierarchy, directory)
-            if hierarchy.version == 2:
-                self.tree.enable(hierarchy, directory, self._controllers)
-            elif self._sum.memory_max is not None and files.exists(directory, MEMSW):
+            self.make(hierarchy, directory)
+            if hierarchy.version == 1 and self._sum.memory_max is not None and files.exists(directory, MEMSW):
                 files.write(directory, MEMSW, "-1")  # else an earlier limit of the sum could forbid the new one
-            for setting in self._settings(hierarchy, self._sum):
+            for setting in self.settings_of_sum(hierarchy):
                 if hierarchy.version == 1:
                     v1.put(hierarchy, directory, setting)
                 else:
                     files.write(directory, setting.file, setting.text)
+        self.forget_creation()
+
+    def make(self, hierarchy: Hierarchy, directory: str) -> None:
+        """One of `places`, for workers; idempotent."""
+        self.tree.make(hierarchy, directory)
+        if hierarchy.version == 2:
+            self.tree.enable(hierarchy, directory, self._controllers)
+
+    def forget_creation(self) -> None:
+        """What a worker's group is made with is read again: the watcher's own group has changed."""
         self._creation = None
+
+    @property
+    def limits(self) -> Limits:
+        """As far as this host can enforce them; of each worker."""
+        return self._limits
+
+    @property
+    def sum(self) -> Limits:
+        return self._sum
+
+    @property
+    def places(self) -> list[tuple[Hierarchy, str]]:
+        """Where its own group is, the unified hierarchy first."""
+        return self._places
+
+    def settings_of_sum(self, hierarchy: Hierarchy) -> tuple[Setting, ...]:
+        return tuple(self._settings(hierarchy, self._sum))
 
     @property
     def controllers(self) -> frozenset[str]:
         return self._controllers
 
-    def usage(self) -> Usage:
+    def usage(self, pressure: bool = True) -> Usage:
         """Of all workers together, those that are gone included where the kernel counts on."""
-        return self._meter.usage()
+        return self._meter.usage(pressure)
+
+    def pressure(self, resource: str) -> dict[str, dict[str, float]] | None:
+        return self._meter.pressure(resource)
+
+    def memory_current(self) -> int | None:
+        return self._meter.memory_current()
 
     def worker(self, wid: int, generation: int) -> WorkerGroup:
         return WorkerGroup(self, f"{wid}.{generation}")
@@ -108,8 +139,8 @@ class WatcherGroup:
 
     @property
     def unified(self) -> str | None:
-        hierarchy, directory = self._places[0]
-        return directory if hierarchy.version == 2 else None
+        """None too where there are no groups at all."""
+        return next((directory for hierarchy, directory in self._places[:1] if hierarchy.version == 2), None)
 
     @property
     def v1_directories(self) -> list[str]:
@@ -121,6 +152,11 @@ class WatcherGroup:
         if self._limits.cpu_max is None:
             return []
         return [(d, *UNTHROTTLED[h.version]) for h, d in self._places if "cpu" in h.controllers]
+
+    @property
+    def oom_group_is_ours(self) -> bool:
+        """An OOM kill must take a whole worker, and this kernel takes one process."""
+        return self._limits.memory_oom_group and self._meter.counts_by_v1
 
     def meter_of(self, life: str) -> Meter:
         return Meter(self._by_controller(life))
@@ -151,13 +187,10 @@ class WatcherGroup:
     def _settings(self, hierarchy: Hierarchy, limits: Limits) -> list[Setting]:
         """Those of `limits` that belong into this hierarchy."""
         found = [s for s in settings(limits, hierarchy.version) if s.controller in hierarchy.controllers]
-        return [_with_weight_file(hierarchy, s) for s in found]
+        return [with_weight_file(hierarchy, s) for s in found]
 
     def _writes(self, hierarchy: Hierarchy, directory: str) -> list[tuple[str, bytes]]:
-        limits = self._limits
-        if hierarchy.version == 1 and limits.cpu_max is not None and self._sum.cpu_max is not None:
-            # v1 refuses a quota above the parent's; on v2 the parent's holds all the same
-            limits = replace(limits, cpu_max=min(limits.cpu_max, self._sum.cpu_max))
+        limits = effective(self._limits, self._sum, hierarchy.version)
         writes = [(s.file, s.text.encode()) for s in self._settings(hierarchy, limits)]
         if hierarchy.version == 1 and "cpuset" in hierarchy.controllers:  # a fresh one is empty and can't be joined
             inherited = set(CPUSET_FILES) - {file for file, _ in writes}
@@ -196,8 +229,14 @@ class WorkerGroup:
         behind for a worker to run in: the caller must not spawn then.
         """
         self._hits_before = self._watcher.oom_hits()
+        self.create_in(None)
+
+    def create_in(self, some: Collection[str] | None) -> None:
+        """As create(); only these of its directories."""
         for parent, writes in self._watcher.creation:
             directory = f"{parent}/{self._life}"
+            if some is not None and directory not in some:
+                continue
             files.make(directory)
             for file, text in writes:
                 path = f"{directory}/{file}"
@@ -209,6 +248,13 @@ class WorkerGroup:
                         os.close(fd)
                 except OSError as cause:
                     raise CgroupError(f"write {text.decode()!r} to", path, cause) from cause
+
+    def under(self, watcher: WatcherGroup) -> WorkerGroup:
+        """The same life's, once its watcher has other limits. This one is not used any more."""
+        self.close()
+        same = WorkerGroup(watcher, self._life)
+        same._hits_before = self._hits_before
+        return same
 
     def inner(self, name: str) -> WorkerGroup:
         """A group inside this one: what is in it counts for all of this one's limits, and is killed with it."""
@@ -299,6 +345,15 @@ class WorkerGroup:
     def usage(self, pressure: bool = True) -> Usage:
         return self._metered().usage(pressure)
 
+    def work(self) -> Work:
+        return (self._meter or self._metered()).work(self._watcher.has_quota)
+
+    def pressure(self, resource: str) -> dict[str, dict[str, float]] | None:
+        return self._metered().pressure(resource)
+
+    def memory_current(self) -> int | None:
+        return (self._meter or self._metered()).memory_current()
+
     def memory_peak(self) -> int | None:
         """Bytes. One read: this is done at each exit."""
         return self._metered().memory_peak()
@@ -310,6 +365,9 @@ class WorkerGroup:
             return False
         return True
 
+    def oom_kills(self) -> int:
+        return self._metered().oom_kills()
+
     def oom(self) -> OomVerdict:
         """Read once more when the process is gone, before the group is removed."""
         meter = self._metered()
@@ -317,12 +375,10 @@ class WorkerGroup:
         if not kills:
             return OomVerdict()
         _, peak, limit = meter.memory()
-        if meter.oom_hits() or meter.at_v1_limit():
-            return OomVerdict(kills=kills, own_limit=True, limit=limit, peak=peak)
-        if (hit := self._watcher.hit_limit(self._hits_before)) is not None:
-            limit, peak = hit
-            return OomVerdict(kills=kills, own_limit=True, limit=limit, peak=peak)
-        return OomVerdict(kills=kills, own_limit=False, limit=limit, peak=peak)
+        own, left = bool(meter.oom_hits()) or meter.at_v1_limit(), meter.composition()
+        if not own and (hit := self._watcher.hit_limit(self._hits_before)) is not None:
+            own, (limit, peak) = True, hit
+        return OomVerdict(kills=kills, own_limit=own, limit=limit, peak=peak, left=left)
 
     def _metered(self) -> Meter:
         if self._meter is None:
@@ -336,20 +392,3 @@ class WorkerGroup:
             if files.exists(directory, "freezer.state"):
                 return directory, "freezer.state", v1.FROZEN, "THAWED"
         raise HostError(f"cannot freeze {self.label}: it is in no freezer group here; mount cgroup2 beside v1")
-
-
-def _enforceable(tree: Tree, limits: Limits) -> Limits:
-    """`limits` without what the host can't do, and with devices as MAJOR:MINOR."""
-    missing = {finding.limit for finding in check(tree.layout, limits) if finding.severity == "error"}
-    empty = Limits()
-    left = replace(limits, **{name: getattr(empty, name) for name in missing})
-    devices = tuple(replace(d, device=device_number(d.device) or d.device) for d in left.io_max)
-    return replace(left, io_max=devices)
-
-
-def _with_weight_file(hierarchy: Hierarchy, setting: Setting) -> Setting:
-    if setting.file not in (V1_WEIGHTS[0], V2_WEIGHTS[0]):
-        return setting
-    file = weight_file(hierarchy) or setting.file
-    text = str(bfq(int(setting.text))) if hierarchy.version == 2 and file != setting.file else setting.text
-    return setting._replace(file=file, text=text)

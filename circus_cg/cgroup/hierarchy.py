@@ -24,7 +24,7 @@ class Hierarchy(msgspec.Struct, frozen=True):
 
 
 class Layout(msgspec.Struct, frozen=True):
-    """The host's hierarchies: `v2`, `v1`, or `hybrid` (v1 controllers beside a v2 hierarchy)."""
+    """The host's hierarchies: `v2`, `v1`, or `hybrid` (v1 controllers beside a v2 hierarchy); or `none` of use."""
 
     mode: str
     hierarchies: tuple[Hierarchy, ...]
@@ -35,6 +35,9 @@ class Layout(msgspec.Struct, frozen=True):
 
     def of(self, controller: str) -> Hierarchy | None:
         return next((h for h in self.hierarchies if controller in h.controllers), None)
+
+
+NONE = Layout("none", ())
 
 
 def find(cgroup_root: str | None, proc: str = "/proc") -> Layout:
@@ -56,6 +59,15 @@ def find(cgroup_root: str | None, proc: str = "/proc") -> Layout:
     versions = {h.version for h in hierarchies}
     mode = "hybrid" if versions == {1, 2} else f"v{versions.pop()}"
     return Layout(mode, tuple(hierarchies))
+
+
+def obstacle(layout: Layout) -> str | None:
+    """Why no group can be made where ours must be, as in a container that is shown its groups but not given them."""
+    first = layout.unified or next((h for h in layout.hierarchies if "memory" in h.controllers), layout.hierarchies[0])
+    if os.access(first.directory, os.W_OK):
+        return None
+    read_only = os.statvfs(first.directory).f_flag & os.ST_RDONLY
+    return f"{first.directory} is {'read-only' if read_only else 'not ours to write to'}"
 
 
 def _none(mounted: bool, cgroup_root: str | None) -> str:

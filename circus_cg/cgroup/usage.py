@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from circus_cg.cgroup import files, parse
 from circus_cg.cgroup.files import Kept
 from circus_cg.cgroup.hierarchy import Hierarchy
 from circus_cg.errors import CgroupError
 
+USAGE = b"usage_usec "  # the first line of v2's cpu.stat
+FIRST_LINE = 48  # bytes that hold it, or a number
+NOWHERE: tuple[int, Kept | None] = (0, None)
+COMPOSITION = {"anon": "anon", "file": "file", "shmem": "shmem", "kernel": "kernel"}  # memory.stat; shmem is in file
+V1_COMPOSITION = {"anon": "total_rss", "file": "total_cache", "shmem": "total_shmem"}
 NEAR = 1 << 20  # bytes: v1 tells no `oom`; a peak this close to the limit means the limit did it
 
 
@@ -28,6 +34,13 @@ class Usage:
     pressure: dict[str, dict[str, dict[str, float]]] | None = None  # by resource, as parse.pressure
 
 
+class Work(NamedTuple):
+    """What is looked at every few seconds, of each worker: as Usage has it."""
+
+    cpu_seconds: float | None
+    nr_throttled: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class OomVerdict:
     """`own_limit`: a limit of ours was hit; else the host was short of memory."""
@@ -36,6 +49,7 @@ class OomVerdict:
     own_limit: bool = False
     limit: int | None = None
     peak: int | None = None
+    left: dict[str, int] = field(default_factory=dict)  # bytes by kind that the dead left behind, as Meter.composition
 
 
 class Meter:
@@ -45,6 +59,9 @@ class Meter:
         """`directories`: controller ("" is the unified one) -> where its files are."""
         self._kept = {directory: Kept(directory) for _, directory in directories.values()}
         self._at = {name: (hierarchy.version, self._kept[path]) for name, (hierarchy, path) in directories.items()}
+        self._unified = self._at.get("", NOWHERE)[1]
+        version, self._memory = self._at.get("memory", NOWHERE)
+        self._current = "memory.current" if version == 2 else "memory.usage_in_bytes"
 
     def usage(self, pressure: bool = True) -> Usage:
         """Without the pressure it costs half."""
@@ -65,6 +82,32 @@ class Meter:
             pressure=self._pressure() if pressure else None,
         )
 
+    def work(self, throttling: bool) -> Work:
+        """One read, or one more on v1 for the `throttling`: hundreds of workers are looked at every two seconds."""
+        if not throttling and self._unified is not None:
+            told = self._unified.look("cpu.stat", FIRST_LINE)
+            if told is not None and told.startswith(USAGE):
+                return Work(int(told[len(USAGE) : told.index(b"\n")]) / 1e6, None)
+        cpu = self._cpu_stat()
+        return Work(self._cpu_seconds(cpu), cpu.get("nr_throttled"))
+
+    def memory_current(self) -> int | None:
+        """Bytes; as quick a look."""
+        told = None if self._memory is None else self._memory.look(self._current, FIRST_LINE)
+        return int(told) if told else None
+
+    def pressure(self, resource: str) -> dict[str, dict[str, float]] | None:
+        """As parse.pressure has it."""
+        text = self._read("", f"{resource}.pressure")
+        return parse.pressure(text) if text else None
+
+    def composition(self) -> dict[str, int]:
+        """Bytes by kind, of the group and those below it; {} where that can't be read."""
+        version, kept = self._at.get("memory", (0, None))
+        stat = parse.flat_keyed((kept.read("memory.stat") if kept is not None else None) or "")
+        names = COMPOSITION if version == 2 else V1_COMPOSITION
+        return {name: stat[key] for name, key in names.items() if key in stat}
+
     def memory(self) -> tuple[int | None, int | None, int | None]:
         """Current, peak and limit in bytes."""
         version, kept = self._at.get("memory", (0, None))
@@ -83,6 +126,11 @@ class Meter:
         if kept is None:
             return None
         return _number(kept.read("memory.peak" if version == 2 else "memory.max_usage_in_bytes"))
+
+    @property
+    def counts_by_v1(self) -> bool:
+        """The memory controller is a v1 one."""
+        return self._at.get("memory", (0, None))[0] == 1
 
     def oom_kills(self) -> int:
         """Processes that the OOM killer took from the group and from those below it."""
@@ -127,12 +175,8 @@ class Meter:
         return None if nanoseconds is None else nanoseconds / 1e9
 
     def _pressure(self) -> dict[str, dict[str, dict[str, float]]] | None:
-        found = {}
-        for resource in ("cpu", "memory", "io"):
-            text = self._read("", f"{resource}.pressure")
-            if text:
-                found[resource] = parse.pressure(text)
-        return found or None
+        found = {resource: self.pressure(resource) for resource in ("cpu", "memory", "io")}
+        return {resource: told for resource, told in found.items() if told is not None} or None
 
     def _read(self, controller: str, file: str) -> str | None:
         place = self._at.get(controller)

@@ -41,7 +41,7 @@ class EventHub:
         self._callbacks: dict[int, Callback] = {}  # by handle, as are the next three
         self._watches: dict[int, int] = {}  # inotify watch
         self._fds: dict[int, int] = {}  # eventfd, or the pidfd of a member
-        self._members: dict[int, str] = {}  # the directory whose members are watched by pidfd
+        self._members: dict[int, Callable[[], list[int]]] = {}  # whose members are watched by pidfd
         self._by_watch: dict[int, int] = {}  # inotify watch -> handle
         self._by_fd: dict[int, int] = {}  # eventfd or pidfd -> handle
 
@@ -52,7 +52,7 @@ class EventHub:
         """A handle for `forget`. Look once after this: what happened before is not told. One watch a group."""
         handle = self._new(callback)
         if group.v2 is None or not self._add_inotify(handle, f"{group.v2}/cgroup.events"):
-            self._members[handle] = group.directories[0]
+            self._members[handle] = group.members
             self._watch_a_member(handle)
         return handle
 
@@ -147,7 +147,7 @@ class EventHub:
     def _watch_a_member(self, handle: int) -> bool:
         """Wait for one member, any: when it ends there is another one, or there is none: False."""
         self._drop(handle)
-        while pids := [pid for group in files.walk(self._members[handle]) for pid in files.members(group)]:
+        while pids := self._members[handle]():
             for pid in pids:
                 with suppress(ProcessLookupError):
                     self._register(handle, os.pidfd_open(pid))

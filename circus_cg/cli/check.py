@@ -74,7 +74,7 @@ def _limit_warnings(spec: ArbiterSpec) -> list[str]:
     return [
         f"watcher {watcher.name!r}: {text}"
         for watcher in spec.watchers
-        for _severity, text in findings(watcher, layout)
+        for _severity, text in findings(watcher, layout, spec.watchers)
     ]
 
 

@@ -33,6 +33,7 @@ class Main(LazyGroup):
         "doctor": "circus_cg.cli.doctor:doctor",
         "schema": "circus_cg.cli.schema:schema",
         "ctl": "circus_cg.cli.ctl:ctl",
+        "top": "circus_cg.cli.top:top",
         "keys": "circus_cg.cli.keys:keys",
         "completion": "circus_cg.cli.completion:completion",
         "install-unit": "circus_cg.cli.install_unit:install_unit",

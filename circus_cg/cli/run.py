@@ -15,11 +15,12 @@ import msgspec
 from msgspec.structs import replace
 
 from circus_cg.arbiter.boot import Source
-from circus_cg.arbiter.ground import claim, clean_environment, open_network, refuse_a_live_tree, survey
+from circus_cg.arbiter.ground import audit_path, claim, clean_environment, open_network, refuse_a_live_tree, survey
 from circus_cg.config import loader
 from circus_cg.config.findings import told
+from circus_cg.errors import HostError
 from circus_cg.host import dirs, pidfile, scope
-from circus_cg.keeper import door, image
+from circus_cg.keeper import door, image, log
 from circus_cg.keeper.boot import arbiter_command, become_keeper, is_keeper, sealed
 
 
@@ -44,34 +45,48 @@ def run(config: str, name: str | None, cgroup_root: str | None) -> None:
     network, listener = open_network(spec.control)
     # From here on something of ours exists: a stop is heard by the keeper, which clears it away.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
-    claim(ground, joining=True)
-    nofile = _raise_nofile()
-    source = Source(path=os.path.abspath(config), name=name, cgroup_root=cgroup_root)
-    record = replace(ground.record(nofile, places, network), source=source)
-    boot = sealed("circus-cg-arbiter-boot", msgspec.json.encode(record))
-    taken = image.take()
-    if spec.pidfile is not None:
-        pidfile.write(Path(spec.pidfile), is_keeper)
-    become_keeper(
-        {
-            **({} if spec.pidfile is None else {"pidfile": spec.pidfile}),
-            "instance": uuid.uuid4().hex,
-            "arbiter": {"argv": arbiter_command(sys.executable), "env": clean_environment()},
-            "pass_fds": [boot, taken.fd, *listener],
-            "image": taken.record(),
-            "keep_fds": [lock],
-            "places": ground.tree.places(),
-            "control": {"fd": door.listen(str(places.keeper)), "path": str(places.keeper)},
-            "source": {
-                "python": sys.executable,
-                "config": os.path.abspath(config),
-                "cwd": os.getcwd(),
-                "name": name,
-                "cgroup_root": cgroup_root,
-                "nofile": nofile,
-            },
-        }
-    )
+    _log_to(spec.logoutput)
+    with pidfile.written(spec.pidfile, is_keeper):
+        claim(ground, joining=True)
+        nofile = _raise_nofile()
+        source = Source(path=os.path.abspath(config), name=name, cgroup_root=cgroup_root, cwd=os.getcwd())
+        record = replace(ground.record(nofile, places, network), source=source)
+        boot = sealed("circus-cg-arbiter-boot", msgspec.json.encode(record))
+        taken = image.take()
+        become_keeper(
+            {
+                **({} if spec.pidfile is None else {"pidfile": spec.pidfile}),
+                "loglevel": spec.loglevel,
+                "logoutput": spec.logoutput,
+                "instance": uuid.uuid4().hex,
+                "arbiter": {"argv": arbiter_command(sys.executable), "env": clean_environment()},
+                "pass_fds": [boot, taken.fd, *listener],
+                "image": taken.record(),
+                "audit": audit_path(spec.control, places),
+                "keep_fds": [lock],
+                "places": ground.tree.places(),
+                "control": {"fd": door.listen(str(places.keeper)), "path": str(places.keeper)},
+                "source": {
+                    "python": sys.executable,
+                    "config": os.path.abspath(config),
+                    "cwd": os.getcwd(),
+                    "name": name,
+                    "cgroup_root": cgroup_root,
+                    "nofile": nofile,
+                },
+            }
+        )
+
+
+def _log_to(path: str | None) -> None:
+    """Tried here, while somebody reads what is wrong. Raises HostError."""
+    if path is None:
+        return
+    try:
+        dirs.refuse_a_shared_directory(Path(path), "log")
+        log.to_file(path)
+    except OSError as refused:
+        raise HostError(f"cannot write the log {path}: {refused.strerror}; name another file") from refused
 
 
 def _warn(lines: Iterable[str]) -> None:

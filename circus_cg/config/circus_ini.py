@@ -16,13 +16,13 @@ from circus_cg.config.findings import Findings, Kind, Place
 from circus_cg.config.ini_keys import Fate
 from circus_cg.config.ini_surroundings import MAX_TEXT, Expander, Surroundings, environment, is_text
 from circus_cg.config.ini_text import MAX_KEYS, Document, Section, Value
-from circus_cg.config.ini_values import boolean, value_of
+from circus_cg.config.ini_values import boolean, made, option_at, value_of
 from circus_cg.config.ini_watcher import Rule, WatcherReader
 from circus_cg.config.native import no_files
 from circus_cg.config.nodes import MAX_NODES, TooLarge
 from circus_cg.config.problems import shown, title
 from circus_cg.errors import ConfigError
-from circus_cg.spec import ArbiterSpec, Flapping, WatcherSpec
+from circus_cg.spec import ArbiterSpec, Flapping, UdpWatchdog, WatcherSpec
 
 MAX_PATTERNS = 1000  # of include and include_dir
 
@@ -89,6 +89,7 @@ class _Reader:
         self._used: set[str] = set()  # titles of those
         self._rule = _NO_PLUGIN
         self._values: dict[str, Any] = {}
+        self._inner: dict[str, dict[str, Any]] = {}  # `control.tcp` and the like, by the first part
         self._watchers: list[Section] = []
         self._sort(document.sections())
 
@@ -105,7 +106,8 @@ class _Reader:
         for section in {section.title: section for section, _, _ in self._patterns}.values():
             if section.title not in self._used:
                 self._findings.notice(Kind.NOTE, section.place, f"[{shown(section.title)}] is for no watcher")
-        return ArbiterSpec(watchers=tuple(watchers), **self._values)
+        inner = {key: made(ArbiterSpec, key, found) for key, found in self._inner.items()}  # none of them needs one
+        return ArbiterSpec(watchers=tuple(watchers), **self._values, **inner)
 
     def _sort(self, sections: list[Section]) -> None:
         """[env] before what refers to it; watchers are kept for when all is known that they need."""
@@ -138,9 +140,13 @@ class _Reader:
             if key in _INCLUDES:
                 continue
             text = self._text(value, names)
-            if key in ini_keys.own(ArbiterSpec):
-                self._findings.place((key,), value.place)
-                self._set(self._values, key, value, partial(value_of, ArbiterSpec, key), text)
+            if key in ("loglevel", "logoutput"):
+                self._log(key, value, text)
+            elif option := option_at(key, ArbiterSpec):
+                cls, name = option
+                self._findings.place(tuple(key.split(".")), value.place)
+                into = self._values if cls is ArbiterSpec else self._inner.setdefault(key.partition(".")[0], {})
+                self._set(into, name, value, partial(value_of, cls, name), text)
             elif key == "umask":
                 self._set(self._values, key, value, partial(value_of, WatcherSpec, "umask"), text)
             elif fate := ini_keys.CIRCUS.get(key):
@@ -148,6 +154,16 @@ class _Reader:
             else:
                 what = f"key '{shown(key)}' in [circus]"
                 self._findings.unknown(value.place, what, partial(ini_keys.guess_circus, key))
+
+    def _log(self, key: str, value: Value, text: str) -> None:
+        """In circus's words."""
+        if key == "loglevel":
+            words = {"critical": "error", "": ArbiterSpec().loglevel}
+            self._set(self._values, key, value, lambda text: words.get(text.lower(), text.lower()), text)
+        elif text.startswith("syslog://"):
+            self._findings.notice(Kind.NOT_YET, value.place, f"{key}: not yet: a file or standard error, but no syslog")
+        elif text not in ("", "-", "stdout"):
+            self._set(self._values, key, value, lambda text: normpath(join(self._here.directory, text)), text)
 
     def _socket(self, section: Section) -> None:
         self._fate(section.place, f"[{shown(section.title)}]", ini_keys.SOCKET, None)
@@ -161,6 +177,8 @@ class _Reader:
         if use is None:
             what = f"[{shown(section.title)}] has no `use`, and is skipped"
             self._findings.notice(Kind.NOTE, section.place, what)
+        elif use.text == ini_keys.WATCHDOG_PLUGIN:
+            self._values["udp_watchdog"] = UdpWatchdog(**self._watchdog(section, names))
         elif use.text != ini_keys.FLAPPING_PLUGIN:
             why = ini_keys.PLUGINS.get(use.text, ini_keys.OTHER_PLUGIN)
             self._fate(use.place, f"[{shown(section.title)}]", Fate(Kind.NOT_YET, why), None)
@@ -175,6 +193,17 @@ class _Reader:
                     what = f"key '{shown(key)}' in [{shown(section.title)}]"
                     self._findings.unknown(value.place, what, lambda: None)
             self._rule = rule
+
+    def _watchdog(self, section: Section, names: Mapping[str, str]) -> Rule:
+        options: Rule = {}
+        for key, value in section.values.items():
+            if own := ini_keys.WATCHDOG.get(key):
+                self._findings.place(("udp_watchdog", own), value.place)
+                self._set(options, own, value, partial(value_of, UdpWatchdog, own), self._text(value, names))
+            elif key not in ("use", "priority"):
+                what = f"key '{shown(key)}' in [{shown(section.title)}]"
+                self._findings.unknown(value.place, what, lambda: None)
+        return options
 
     def _one_each(self) -> list[Section]:
         seen: dict[str, Section] = {}

@@ -7,6 +7,26 @@ import msgspec
 from circus_cg.config.option import COMMAND, MAX_SECONDS, SECONDS, SIGNAL, Option
 from circus_cg.spec import HealthCheck, UdpWatchdog, Watchdog
 
+OF_A_WATCHER = {
+    "ready": Option(
+        "what makes a worker ready: its exec, `READY=1` on its notify socket, a newline on its notification pipe",
+        choices=("exec", "notify", "fd"),
+        also=("type", "readiness"),
+    ),
+    "notification_fd": Option(
+        "the descriptor where `ready: fd` has its pipe", least=3, most=1023, also=("notification-fd",)
+    ),
+    "start_timeout": Option(
+        "one that is not ready by then is ended",
+        SECONDS,
+        0.001,
+        MAX_SECONDS,
+        also=("timeout_start", "listen_timeout", "startup_timeout"),
+    ),
+    "watchdog": Option("when a worker that says nothing more is ended", also=("watchdog_sec",)),
+    "health": Option("NAME: a mapping, one for each check", also=("healthcheck", "health_checks", "checks")),
+}
+
 OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
     Watchdog: {
         "timeout": Option(

@@ -8,8 +8,6 @@ from __future__ import annotations
 import difflib
 from typing import NamedTuple
 
-from msgspec import inspect
-
 from circus_cg.config import schema
 from circus_cg.config.findings import Kind
 from circus_cg.spec import ArbiterSpec, WatcherSpec
@@ -62,9 +60,9 @@ CIRCUS = {
     "debug_gc": _never("it debugs circus, not what it runs", _NO),
     "pidfile": _acts("a file with the daemon's pid, relative to the directory it is started in"),
     "umask": _acts("octal, the mask of every worker"),
-    "loglevel": _not_yet(_LOG, ("", "info")),
-    "logoutput": _not_yet(_LOG, ("", "-", "stdout")),
-    "loggerconfig": _not_yet(_LOG, ("", "default")),
+    "loglevel": _acts("the least that the daemon's log has; critical is error here"),
+    "logoutput": _acts("a file, relative to the directory the daemon is started in; - is standard error"),
+    "loggerconfig": _never("the log is lines of text; loglevel and logoutput say which, and where", ("", "default")),
     "fqdn_prefix": _not_yet("the daemon has no node name"),
     "include": _acts("files and globs from the main file's directory, which must be as trusted as it is"),
     "include_dir": _acts("every *.ini of the directories, in the order of their names"),
@@ -139,10 +137,14 @@ SOCKET_KEYS = (
 SOCKET = _not_yet("no sockets are opened")
 
 FLAPPING_PLUGIN = "circus.plugins.flapping.Flapping"
+WATCHDOG_PLUGIN = "circus.plugins.watchdog.WatchDog"
+WATCHDOG = {
+    "ip": "ip", "port": "port", "loop_rate": "loop_rate", "max_count": "max_count", "watchers_regex": "watchers_regex",
+    "msg_regex": "msg_regex", "watchers_stop_signal": "stop_signal", "watchers_graceful_timeout": "graceful_timeout",
+}  # fmt: skip # its options by their names here
 _PLUGINS = "circus.plugins."
 PLUGINS = {
     _PLUGINS + "resource_watcher.ResourceWatcher": "limits.memory_max and limits.cpu_max bind each worker",
-    _PLUGINS + "watchdog.WatchDog": "a worker that hangs is not noticed",
     _PLUGINS + "statsd.StatsdEmitter": _STATISTICS,
     _PLUGINS + "statsd.FullStats": _STATISTICS,
     _PLUGINS + "command_reloader.CommandReloader": "a changed program is not noticed",
@@ -194,8 +196,8 @@ def own(cls: type[ArbiterSpec] | type[WatcherSpec]) -> list[str]:
     """The options of ours that may be written, dotted."""
     found = []
     for key, field in schema.fields(cls).items():
-        if isinstance(field.type, inspect.StructType):
-            found += [f"{key}.{one}" for one in schema.fields(field.type.cls)]
+        if (inner := schema.struct_of(field.type)) is not None:
+            found += [f"{key}.{one}" for one in schema.fields(inner)]
         elif key not in _OTHERWISE:
             found.append(key)
     return found

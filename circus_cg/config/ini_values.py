@@ -9,23 +9,32 @@ import msgspec
 from msgspec import inspect
 
 from circus_cg import units
-from circus_cg.config.schema import OPTIONS, Option, fields, from_text
-from circus_cg.spec import IoMax, Rlimit, WatcherSpec
+from circus_cg.config.schema import OPTIONS, Option, fields, from_text, struct_of
+from circus_cg.spec import IoMax, Rlimit, Spec, WatcherSpec
 
 _BOOLEANS = {"1": "true", "0": "false"}
 _ZEROS = re.compile(r"(?<![0-9])0+(?=[0-9])")
 _SEPARATORS = re.compile(r"[,\s]+")
 
 
-def option_at(key: str) -> tuple[type[msgspec.Struct], str] | None:
-    """The spec and the field that a watcher's (dotted) key names; None if it names none, or one written otherwise."""
+def option_at(key: str, spec: type[Spec] = WatcherSpec) -> tuple[type[msgspec.Struct], str] | None:
+    """The spec and the field that a (dotted) key names; None if it names none, or one written otherwise."""
     head, dot, tail = key.partition(".")
-    field = fields(WatcherSpec).get(head)
-    if field is None or head == "cmd":
+    field = fields(spec).get(head)
+    if field is None or head in ("cmd", "watchers"):
         return None
-    if isinstance(field.type, inspect.StructType):
-        return (field.type.cls, tail) if tail in fields(field.type.cls) else None
-    return None if dot or isinstance(field.type, inspect.DictType) else (WatcherSpec, head)
+    if (inner := struct_of(field.type)) is not None:
+        return (inner, tail) if tail in fields(inner) else None
+    return None if dot or isinstance(field.type, inspect.DictType) else (spec, head)
+
+
+def made(spec: type[Spec], key: str, values: dict[str, Any]) -> Any:
+    """The struct of the option `key` from its read values. Raises ValueError where one is missing."""
+    cls = struct_of(fields(spec)[key].type)
+    assert cls is not None
+    if missing := [name for name, field in fields(cls).items() if field.required and name not in values]:
+        raise ValueError(f"{key}.{missing[0]} is missing; {key} needs it")
+    return cls(**values)
 
 
 def value_of(cls: type[msgspec.Struct], key: str, text: str) -> Any:

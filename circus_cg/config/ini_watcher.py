@@ -7,15 +7,13 @@ from functools import partial
 from posixpath import join, normpath
 from typing import Any, TypeVar
 
-from msgspec import inspect
-
 from circus_cg.config import ini_keys
 from circus_cg.config.findings import Findings, Kind, Place
 from circus_cg.config.ini_command import LATER, command, leftovers, options
 from circus_cg.config.ini_streams import stream
 from circus_cg.config.ini_surroundings import Expander, Surroundings, is_text
 from circus_cg.config.ini_text import Section, Value
-from circus_cg.config.ini_values import boolean, option_at, rlimit, value_of
+from circus_cg.config.ini_values import boolean, made, option_at, rlimit, value_of
 from circus_cg.config.problems import Path, shown
 from circus_cg.config.schema import expected, fields
 from circus_cg.config.substitution import references
@@ -58,7 +56,11 @@ class WatcherReader:
             else:
                 self._other(key, value)
         for key, found in inner.items():
-            values[key] = _struct(key, found)
+            try:
+                values[key] = made(WatcherSpec, key, found)
+            except ValueError as missing:
+                place = self.findings.where(("watchers", self.name, key, next(iter(found))), self.section.place)
+                self._problem(place, key, str(missing))
         values["flapping"] = self.flapping(rule)
         self._restart_and_order(values)
         if "virtualenv" in values:
@@ -199,9 +201,3 @@ class WatcherReader:
 
     def _notice(self, kind: Kind, place: Place, text: str) -> None:
         self.findings.notice(kind, place, text, self.name)
-
-
-def _struct(key: str, values: dict[str, Any]) -> Any:
-    kind = fields(WatcherSpec)[key].type
-    assert isinstance(kind, inspect.StructType)
-    return kind.cls(**values)

@@ -82,6 +82,7 @@ class _Reader:
         self.budget = Budget(problems)
 
     def struct(self, cls: type[msgspec.Struct], node: yaml.Node, path: Path, **values: Any) -> Any:
+        """UNSET where something required is missing; but a watcher is judged all the same."""
         known = fields(cls)
         for key, (key_node, value_node) in self.budget.entries(node, path).items():
             here = (*path, key)
@@ -102,6 +103,8 @@ class _Reader:
                 values[key] = ()  # a stand-in, so that the rest is judged as well
                 if not self._problems.judged((*path, key)):
                     self._problems.add((*path, key), f"missing key '{key}' {where(path)}")
+                if cls is not WatcherSpec:
+                    return UNSET
         return cls(**values)
 
     def _value(self, node: yaml.Node, kind: inspect.Type, option: Option, path: Path, item: bool = False) -> Any:

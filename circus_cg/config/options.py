@@ -12,7 +12,17 @@ from msgspec.structs import replace
 from circus_cg.config import validate
 from circus_cg.config.defaults import spelled
 from circus_cg.config.problems import Path, shown
-from circus_cg.config.schema import KEYS, OPTIONS, STOP_STEP, Option, expected, fields, from_text, nearest
+from circus_cg.config.schema import (
+    KEYS,
+    OPTIONS,
+    STOP_STEP,
+    Option,
+    expected,
+    fields,
+    from_text,
+    nearest,
+    struct_of,
+)
 from circus_cg.errors import ConfigError
 from circus_cg.spec import Rlimit, StopStep, WatcherSpec
 
@@ -68,7 +78,7 @@ class _Reading:
     def struct(self, old: Any, given: Mapping[str, Any], path: Path) -> Any:
         cls: type[msgspec.Struct] = type(old)
         known = fields(cls)
-        for key, value in given.items():
+        for key, value in sorted(given.items(), key=lambda one: not _is_required(cls, one[0])):
             head, *rest = [key] if key in known else key.split(".", 1) if path else _split(key)
             here = (*path, head)
             if head not in known:
@@ -76,7 +86,7 @@ class _Reading:
                 continue
             field = known[head]
             if rest:
-                read = self._part(field.type, getattr(old, head), rest[0], value, here)
+                read = self._part(_held(field.type), getattr(old, head), rest[0], value, here)
             elif value is None and not field.required:
                 read = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
             else:
@@ -88,6 +98,8 @@ class _Reading:
     def _part(self, kind: inspect.Type, old: Any, key: str, value: Any, path: Path) -> Any:
         """`key` alone of a struct or mapping."""
         match kind:
+            case inspect.StructType(cls=cls) if old is None:
+                return self._new(cls, {key: value}, path)
             case inspect.StructType():
                 return self.struct(old, {key: value}, path)
             case inspect.DictType(value_type=inner):
@@ -110,7 +122,7 @@ class _Reading:
             case inspect.StructType(cls=cls) if cls is Rlimit and not isinstance(value, Mapping):
                 read = self._rlimit(value, path)
             case inspect.StructType(cls=cls) if isinstance(value, Mapping):
-                read = self.struct(cls(), value, path)
+                read = self._new(cls, value, path)
             case inspect.VarTupleType(item_type=inspect.StructType(cls=cls)) if isinstance(value, Mapping):
                 read = self._keyed(cls, value, path)
             case inspect.VarTupleType(item_type=inspect.StructType()) if value:
@@ -124,6 +136,14 @@ class _Reading:
             case _:
                 read = self._scalar(kind, option, value, path)
         return read
+
+    def _new(self, cls: type[msgspec.Struct], value: Mapping[str, Any], path: Path) -> Any:
+        """From the defaults."""
+        required = [name for name, field in fields(cls).items() if field.required]
+        if missing := [name for name in required if value.get(name) is None]:
+            self._tell(path, f"{_dotted((*path, missing[0]))} is missing; give it too")
+            return UNSET
+        return self.struct(cls(**dict.fromkeys(required)), value, path)
 
     def _keyed(self, cls: type[msgspec.Struct], value: Mapping[str, Any], path: Path) -> Any:
         items = []
@@ -174,6 +194,23 @@ _KINDS: dict[type, str] = {
     dict: "a mapping", list: "a list", tuple: "a list", bool: "a boolean", type(None): "null", str: "text",
     int: "a number", float: "a number",
 }  # fmt: skip
+
+
+def _is_required(cls: type[msgspec.Struct], key: str) -> bool:
+    """A part without which there is no whole, so that it is read before the others."""
+    head, _, tail = key.partition(".")
+    field = fields(cls).get(head)
+    inner = None if field is None else struct_of(field.type)
+    return inner is not None and tail in fields(inner) and fields(inner)[tail].required
+
+
+def _held(kind: inspect.Type) -> inspect.Type:
+    """What an option holds that may hold none."""
+    match kind:
+        case inspect.UnionType(types=(inner, inspect.NoneType())):
+            return inner
+        case _:
+            return kind
 
 
 def _split(key: str) -> list[str]:

@@ -1,7 +1,4 @@
-"""The options of `autoscale`, `memory_policy` and `pressure`, ready for `schema.OPTIONS`; nothing acts on them yet.
-
-They are not in that table, so no configuration may contain them: what is accepted acts.
-"""
+"""The options of `autoscale`, `memory_policy` and `pressure`: a part of `schema.OPTIONS`; and what contradicts what."""
 
 from __future__ import annotations
 
@@ -9,10 +6,22 @@ from collections.abc import Iterator
 
 import msgspec
 
-from circus_cg.config.schema import BYTES, MAX_SECONDS, MAX_WORKERS, SECONDS, Option
+from circus_cg.config.option import BYTES, MAX_SECONDS, MAX_WORKERS, SECONDS, Option
 from circus_cg.spec import MemoryPolicy, PressurePolicy, ScalePolicy
 
 _SHARE = "a share of the CPU that a worker could use"
+
+AUTOSCALE = Option(
+    "how many workers, by how busy they are; `numprocesses` is what it begins with",
+    also=("autoscaling", "scale", "cheaper"),
+    absent="as many as `numprocesses` says",
+)
+MEMORY_POLICY = Option("when a worker's memory use is answered by a new life of it")
+PRESSURE = Option(
+    "end workers when the host is short of memory, the least important watcher's first",
+    also=("oomd", "memory_pressure"),
+    absent="nobody is ended",
+)
 
 SCALING: dict[type[msgspec.Struct], dict[str, Option]] = {
     ScalePolicy: {

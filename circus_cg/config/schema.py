@@ -8,13 +8,14 @@ from __future__ import annotations
 import difflib
 import functools
 import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from msgspec import inspect
 
 from circus_cg import linux, units
-from circus_cg.config import health_schema
+from circus_cg.config import control_schema, health_schema, observing_schema, scaling
 from circus_cg.config.document import Document, Part
 from circus_cg.config.option import (
     BYTES,
@@ -37,17 +38,27 @@ from circus_cg.config.option import (
     Option,
     Unit,
 )
-from circus_cg.spec import ArbiterSpec, Backoff, Control, Flapping, HealthCheck, IoMax, Limits, Rlimit, WatcherSpec
+from circus_cg.spec import (
+    ArbiterSpec,
+    Backoff,
+    Flapping,
+    HealthCheck,
+    IoMax,
+    Limits,
+    Rlimit,
+    WatcherSpec,
+)
 
 __all__ = [
     "BYTES", "CAPABILITIES", "COMMAND", "COUNT", "CPUS", "KEYS", "MAX_SECONDS", "MAX_WORKERS", "NAMES", "OPTIONS",
     "PATHS", "RLIMIT", "RLIMITS", "SECONDS", "SIGNAL", "STATUSES", "STOPS", "STOP_STEP", "STREAMS", "UMASK", "Option",
-    "Unit", "expected", "fields", "from_text", "nearest",
+    "Unit", "expected", "fields", "from_text", "nearest", "struct_of",
 ]  # fmt: skip
 
 _NUMBER = re.compile("[0-9]{1,10}")
 
 STREAMS = ("inherit", "null")
+LEVELS = ("debug", "info", "warning", "error")
 DAEMONS, USERS = "the daemon's", "the user's own"
 _WEIGHT = "its share among its siblings; the kernel's default is 100"
 
@@ -62,9 +73,18 @@ _ARBITER = {
         absent="the daemon runs until it is stopped",
     ),
     "pidfile": Option("a file for the daemon's pid: an absolute path", also=("pid_file",), absent="there is none"),
+    "loglevel": Option("the least that the daemon's log has", choices=LEVELS, also=("log_level",)),
+    "logoutput": Option(
+        "the file that the daemon's log is appended to: an absolute path",
+        also=("log_output", "logfile"),
+        absent="standard error",
+    ),
     "events_kept": Option("so many events can be asked for after they happened", least=100, most=1_000_000),
     "control": Option("who may operate it from afar: nobody unless it says so", also=("endpoint", "remote", "rpc")),
+    "history": Option("what is kept on disk of what happened", also=("events_history", "database")),
+    "metrics": Option("what workers use, for Prometheus: nobody is served unless it says so", also=("openmetrics",)),
     "udp_watchdog": Option("circus's watchdog plugin: workers send `pid;time` to a UDP socket", absent="none"),
+    "pressure": scaling.PRESSURE,
     "watchers": Option("NAME: a mapping of the watcher's options", also=("services", "programs", "processes")),
 }
 
@@ -74,32 +94,6 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
         **_ARBITER,
         "include": Option("files with more watchers: names or patterns such as `shop.d/*.yaml`", also=("includes",)),
         "env": Option("the environment of all watchers; a watcher's own goes before it", expands=True),
-    },
-    Control: {
-        "tcp": Option(
-            "`tcp://ADDRESS:PORT` to listen on: IPv4, IPv6 in brackets; `[::]` is all of both, `*` all of IPv4",
-            also=("endpoint", "listen", "port", "bind"),
-            absent="nothing listens on the network",
-        ),
-        "keys": Option(
-            "the directory of the server's key and of the list of who may come: an absolute path",
-            also=("keyring", "authorized"),
-            absent="`/etc/circus-cg/keys`",
-        ),
-        "audit": Option(
-            "the file, mode 0600, that gets a line for each command: an absolute path",
-            also=("audit_log", "log"),
-            absent="`audit.log` in the state directory",
-        ),
-        "rate": Option("requests of one key that are served in a second", least=0.1, most=1e6, also=("rate_limit",)),
-        "burst": Option("so many at once after a pause", least=1, most=1_000_000),
-        "queue": Option("so many more wait for their turn; the next are refused", least=0, most=10_000),
-        "connections": Option(
-            "connections at the same time, half of them of one key", least=2, most=10_000, also=("max_connections",)
-        ),
-        "handshake_timeout": Option(
-            "so long may a connection take to show its key", SECONDS, 0.1, 3600, also=("handshake_ivl",)
-        ),
     },
     Part: {"watchers": _ARBITER["watchers"]},
     WatcherSpec: {
@@ -234,23 +228,7 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
             also=("runtime_max_sec", "max_lifetime"),
         ),
         "max_age_variance": Option("up to so much later, by chance", SECONDS, 0, MAX_SECONDS),
-        "ready": Option(
-            "what makes a worker ready: its exec, `READY=1` on its notify socket, a newline on its notification pipe",
-            choices=("exec", "notify", "fd"),
-            also=("type", "readiness"),
-        ),
-        "notification_fd": Option(
-            "the descriptor where `ready: fd` has its pipe", least=3, most=1023, also=("notification-fd",)
-        ),
-        "start_timeout": Option(
-            "one that is not ready by then is ended",
-            SECONDS,
-            0.001,
-            MAX_SECONDS,
-            also=("timeout_start", "listen_timeout", "startup_timeout"),
-        ),
-        "watchdog": Option("when a worker that says nothing more is ended", also=("watchdog_sec",)),
-        "health": Option("NAME: a mapping, one for each check", also=("healthcheck", "health_checks", "checks")),
+        **health_schema.OF_A_WATCHER,
         "min_uptime": Option(
             "a life at least this long is no crash at start", SECONDS, 0, MAX_SECONDS, also=("startsecs",)
         ),
@@ -261,7 +239,10 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
         "flapping": Option("when to stop restarting for a while"),
         "limits": Option("of each worker", also=("resources",)),
         "watcher_limits": Option("of the sum of the watcher's workers", also=("pool_limits", "group_limits")),
+        "autoscale": scaling.AUTOSCALE,
+        "memory_policy": scaling.MEMORY_POLICY,
     },
+    **scaling.SCALING,
     Backoff: {
         "initial": Option("the first delay, doubled each time", SECONDS, 0, MAX_SECONDS, also=("min", "delay")),
         "max": Option("the longest delay", SECONDS, 0, MAX_SECONDS, also=("maximum",)),
@@ -273,7 +254,9 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
         "retry_in": Option("then wait so long", SECONDS, 0, MAX_SECONDS),
         "max_retry": Option("after so many waits the slot fails; -1: never", least=-1),
     },
+    **control_schema.OPTIONS,
     **health_schema.OPTIONS,
+    **observing_schema.OPTIONS,
     Rlimit: {
         "soft": Option("what the worker starts with", RLIMIT),
         "hard": Option("what it may raise it to", RLIMIT),
@@ -325,6 +308,13 @@ def fields(struct: type[msgspec.Struct]) -> dict[str, inspect.Field]:
     return {field.encode_name: field for field in described.fields if field.encode_name != KEYS.get(struct)}
 
 
+def struct_of(kind: inspect.Type) -> type[msgspec.Struct] | None:
+    """The struct that an option holds, if it holds one or none."""
+    if isinstance(kind, inspect.UnionType):
+        kind = next((one for one in kind.types if not isinstance(one, inspect.NoneType)), kind)
+    return kind.cls if isinstance(kind, inspect.StructType) else None
+
+
 def expected(kind: inspect.Type, unit: Unit | None) -> str:
     """What may be written, for messages."""
     if unit is not None:
@@ -342,19 +332,24 @@ def expected(kind: inspect.Type, unit: Unit | None) -> str:
             return "text"
 
 
+_PLAIN: dict[type[inspect.Type], Callable[[str], Any]] = {
+    inspect.BoolType: units.parse_bool,
+    inspect.IntType: units.parse_integer,
+    inspect.FloatType: units.parse_float,
+}
+
+
 def from_text(kind: inspect.Type, unit: Unit | None, text: str) -> Any:
     """The value of an option whose type is no list, mapping or struct unless its unit reads one. Raises ValueError."""
     if unit is not None:
         return None if text == unit.none else unit.parse(text)
     match kind:
-        case inspect.BoolType():
-            return units.parse_bool(text)
-        case inspect.IntType():
-            return units.parse_integer(text)
-        case inspect.FloatType():
-            return units.parse_float(text)
+        case inspect.BoolType() | inspect.IntType() | inspect.FloatType():
+            return _PLAIN[type(kind)](text)
         case inspect.StrType():
             return text
+        case inspect.UnionType(types=(inner, inspect.NoneType())):
+            return from_text(inner, None, text)
         case inspect.UnionType():  # a name or a number
             return int(text) if _NUMBER.fullmatch(text) else text
         case _:
@@ -369,8 +364,8 @@ def nearest(struct: type[msgspec.Struct], key: str) -> str | None:
         if plain == name or plain in OPTIONS[struct][name].also:
             return name
     for parent, field in own.items():
-        if isinstance(field.type, inspect.StructType):
-            for name, option in OPTIONS[field.type.cls].items():
+        if (inner := struct_of(field.type)) is not None:
+            for name, option in OPTIONS[inner].items():
                 if plain == name or plain in option.also:
                     return f"{parent}.{name}"
     return next(iter(difflib.get_close_matches(plain, own, n=1)), None)

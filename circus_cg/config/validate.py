@@ -17,8 +17,10 @@ import msgspec
 from circus_cg import linux, units
 from circus_cg.config import validate_health
 from circus_cg.config.problems import Path, Problem
+from circus_cg.config.scaling import pressure_problems, scale_problems
 from circus_cg.config.schema import KEYS, MAX_SECONDS, OPTIONS, RLIMITS, STREAMS, Option
 from circus_cg.core import order
+from circus_cg.core.memory import lacks_pressure_rule
 from circus_cg.spec import ArbiterSpec, Backoff, Control, Limits, Rlimit, WatcherSpec
 
 MAX_NAME = 64  # characters
@@ -39,9 +41,19 @@ def problems(spec: ArbiterSpec) -> Iterator[Problem]:
     yield from _name(spec.name, ("name",))
     if spec.cgroup_root is not None:
         yield from _cgroup_root(spec.cgroup_root)
-    if spec.pidfile is not None and not spec.pidfile.startswith("/"):
-        yield Problem(("pidfile",), f"{spec.pidfile!r} is no absolute path; expected one such as /run/shop.pid")
+    for key, example in (("pidfile", "/run/shop.pid"), ("logoutput", "/var/log/shop.log")):
+        path = getattr(spec, key)
+        if path is not None and not path.startswith("/"):
+            yield Problem((key,), f"{path[:MAX_NAME]!r} is no absolute path; expected one such as {example}")
     yield from _control(spec.control)
+    if spec.metrics.listen is not None and not _is_address(spec.metrics.listen):
+        yield Problem(
+            ("metrics", "listen"),
+            f"{spec.metrics.listen[:MAX_NAME]!r} can't be listened on; expected such as 127.0.0.1:9187 or [::1]:9187",
+        )
+    if spec.pressure is not None:
+        for key, text in pressure_problems(spec.pressure):
+            yield Problem(("pressure", key), text)
     if spec.udp_watchdog is not None:
         yield from validate_health.udp_watchdog(spec.udp_watchdog, ("udp_watchdog",))
     seen: dict[str, str] = {}
@@ -92,6 +104,20 @@ def watcher_problems(spec: WatcherSpec, path: Path = ()) -> Iterator[Problem]:
     yield from validate_health.watcher(spec, path)
     for key in ("limits", "watcher_limits"):
         yield from _limits(getattr(spec, key), (*path, key))
+    yield from _policies(spec, path)
+
+
+def _policies(spec: WatcherSpec, path: Path) -> Iterator[Problem]:
+    if spec.autoscale is not None:
+        for key, text in scale_problems(spec.autoscale):
+            yield Problem((*path, "autoscale", key), text)
+        if spec.singleton and spec.autoscale.max > 1:
+            yield Problem((*path, "autoscale", "max"), f"{spec.autoscale.max} are too many for a singleton; expected 1")
+    if lacks_pressure_rule(spec.limits, spec.memory_policy):
+        yield Problem(
+            (*path, "limits", "memory_high"),
+            "alone it slows a worker down without end; set memory_policy.stalled_at, or memory_max instead",
+        )
 
 
 def _ranges(spec: msgspec.Struct, path: Path) -> Iterator[Problem]:
@@ -173,6 +199,11 @@ def _is_endpoint(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_address(text: str) -> bool:
+    """As in an endpoint; all of IPv4 is 0.0.0.0."""
+    return not text.startswith("*") and _is_endpoint(f"tcp://{text}")
 
 
 def _identity(value: str | int | None, path: Path) -> Iterator[Problem]:

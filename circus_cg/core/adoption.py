@@ -70,11 +70,11 @@ def _running(slot: Slot, now: float) -> Slot:
         return (
             slot if slot.frozen else replace(slot, phase=Phase.STARTING, deadline=max(slot.deadline, now + READ_WITHIN))
         )
-    ready = replace(slot, phase=Phase.READY)
-    if not slot.readiness.period:  # it may have said that it is ready before its exec was reported: no time is set now
-        return ready if slot.frozen else replace(ready, deadline=inf)
-    ready = replace(ready, readiness=replace(slot.readiness, heard=now))
-    return ready if slot.frozen else replace(ready, deadline=now + slot.readiness.period)
+    heard = slot.readiness
+    if heard.period:
+        heard = replace(heard, heard=now)
+    ready = replace(slot, phase=Phase.READY, readiness=heard)
+    return ready if slot.frozen else replace(ready, deadline=now + heard.period if heard.period else inf)
 
 
 def _without_process(slot: Slot, held: Held, now: float) -> Slot:

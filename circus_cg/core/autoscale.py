@@ -12,12 +12,11 @@ from collections.abc import Iterable
 import msgspec
 from msgspec.structs import replace
 
-from circus_cg.core.load import Load, Sample, between, leaving
+from circus_cg.core.load import STALL, Load, Sample, between, leaving
 from circus_cg.core.room import Veto, tightest
-from circus_cg.spec import ScalePolicy
+from circus_cg.spec import ScalePolicy, WatcherSpec
 
 BUSY_WINDOWS = 2.0  # workers that are busy, but not saturated, are no emergency: grow windows until they call for more
-STALL = 3.0  # samples: after a longer gap nothing is concluded
 SHORT = 0.25  # of a sample: a shorter interval measures nothing
 FLAP = 5.0  # shrink windows: growth so soon after a shrink means the shrink was a mistake
 QUIET = 20.0  # shrink windows without such a mistake halve the penalty
@@ -102,6 +101,12 @@ def pin(policy: ScalePolicy, state: State, now: float) -> State:
 
 def unpin(state: State) -> State:
     return replace(state, pinned_until=None)
+
+
+def first_count(spec: WatcherSpec) -> int:
+    """How many workers a watcher begins with."""
+    policy = spec.autoscale
+    return spec.numprocesses if policy is None else max(policy.min, min(policy.max, spec.numprocesses))
 
 
 def lasting(state: State) -> State:

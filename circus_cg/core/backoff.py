@@ -4,6 +4,7 @@ from circus_cg.spec import Backoff, Flapping
 
 STABLE_LEAST, STABLE_MOST = 10.0, 60.0
 EXEC_LEAST = 0.1  # an exec that fails costs a fork: never a hot loop, whatever the policy
+HOST_LEAST = 0.25  # after an end for the host's sake: so long that whoever watches it can have its say
 
 
 def is_stable(last_delay: float | None, uptime: float, min_uptime: float) -> bool:

@@ -7,8 +7,18 @@ import msgspec
 from circus_cg.core.state import Phase
 from circus_cg.spec import ScalePolicy
 
+STALL = 3.0  # samples: after a longer gap nothing is concluded
 SATURATED = 0.97  # no worker is ever busy all the time
 LOST = (Phase.BACKOFF, Phase.FAILED, Phase.DONE, Phase.IDLE)  # these slots hold no process
+
+
+class OwnLoad(msgspec.Struct, frozen=True, gc=False):
+    """What a worker said of its own load; None: not said."""
+
+    generation: int
+    at: float  # monotonic
+    busy: float | None  # 0 to 1
+    backlog: int | None  # requests that wait for it
 
 
 class WorkerSample(msgspec.Struct, frozen=True, gc=False):

@@ -11,10 +11,11 @@ from circus_cg.core.state import Phase
 from circus_cg.spec import Limits, MemoryPolicy
 
 STALE = 10.0  # seconds
+SOONEST = 0.25  # between two looks
 NEAR = 0.95  # of memory_high: reclaim keeps the use a little below it
 
 
-class WorkerMemory(msgspec.Struct, frozen=True):
+class WorkerMemory(msgspec.Struct, frozen=True, gc=False):
     """One worker's group as it was read. None: not told."""
 
     wid: int
@@ -31,7 +32,7 @@ class Replace(msgspec.Struct, frozen=True):
     wid: int
     generation: int  # the life to be replaced
     new_first: bool
-    rule: Literal["memory_restart", "stalled"]
+    rule: Literal["restart_above", "stalled"]
     reason: str
 
 
@@ -55,11 +56,16 @@ def decide(
     if state.at is not None and now - state.at > STALE:  # nobody looked: who knows what was between
         state = replace(state, above={}, stalled={})
     ready = [worker for worker in workers if worker.phase is Phase.READY]
-    above = {_key(w): state.above.get(_key(w), now) for w in ready if _is_above(policy, w)}
-    stalled = {_key(w): state.stalled.get(_key(w), now) for w in ready if _is_stalled(policy, w)}
-    living = {_key(worker) for worker in workers}
-    replacing = state.replacing if state.replacing in living else None
+    limit = policy.restart_above
+    high = [] if limit is None else [w for w in ready if w.current is not None and w.current > limit]
+    above = {_key(w): state.above.get(_key(w), now) for w in high}
+    stalled = {_key(w): state.stalled.get(_key(w), now) for w in ready if w.full is not None and _is_stalled(policy, w)}
+    replacing = state.replacing
+    if replacing is not None and all(_key(worker) != replacing for worker in workers):
+        replacing = None
     state = State(above, stalled, replacing, now)
+    if not above and not stalled:
+        return state, None
     if replacing is not None or any(worker.phase in (Phase.STARTING, Phase.STOPPING) for worker in workers):
         return state, None
     due = [w for w in ready if _key(w) in stalled and now - stalled[_key(w)] >= policy.stalled_after]
@@ -73,13 +79,20 @@ def decide(
     return state, None
 
 
+def applies(limits: Limits, policy: MemoryPolicy) -> bool:
+    """There is something to look at."""
+    return policy.restart_above is not None or (policy.stalled_at is not None and limits.memory_high is not None)
+
+
+def interval(policy: MemoryPolicy, most: float) -> float:
+    """Seconds between two looks: each rule's time is looked at twice at least."""
+    lasting = [policy.stalled_after] if policy.restart_above is None else [policy.stalled_after, policy.restart_after]
+    return max(SOONEST, min(most, *(seconds / 2 for seconds in lasting)))
+
+
 def lacks_pressure_rule(limits: Limits, policy: MemoryPolicy) -> bool:
     """memory_high alone neither ends a worker nor lets it go on (the kernel slows it down without end)."""
     return limits.memory_high is not None and policy.stalled_at is None
-
-
-def _is_above(policy: MemoryPolicy, worker: WorkerMemory) -> bool:
-    return policy.restart_above is not None and _size(worker) > policy.restart_above
 
 
 def _is_stalled(policy: MemoryPolicy, worker: WorkerMemory) -> bool:
@@ -96,9 +109,9 @@ def _stalled(worker: WorkerMemory, lasted: float) -> Replace:
 
 
 def _above(policy: MemoryPolicy, worker: WorkerMemory, room: int | None, lasted: float) -> Replace:
-    reason = f"used {_size(worker)} bytes, more than memory_restart {policy.restart_above}, for {lasted:.0f} s"
+    reason = f"used {_size(worker)} bytes, more than restart_above {policy.restart_above}, for {lasted:.0f} s"
     fits = room is None or room >= _size(worker)
-    return Replace(worker.wid, worker.generation, fits, "memory_restart", reason)
+    return Replace(worker.wid, worker.generation, fits, "restart_above", reason)
 
 
 def _asked(state: State, one: Replace) -> tuple[State, Replace]:

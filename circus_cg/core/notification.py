@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from errno import errorcode
 from typing import NamedTuple
 
 MAX_STATUS = 256  # characters
 MAX_SECONDS = 1e9  # what is longer means for ever
 _PID_MAX = 1 << 22
+_SHARE = re.compile(r"[0-9]{1,9}(\.[0-9]{0,9})?|\.[0-9]{1,9}", re.ASCII)
 
 
 class Word(NamedTuple):
@@ -23,6 +25,8 @@ class Word(NamedTuple):
     watchdog: float | None = None  # seconds; 0 switches it off
     extend: float | None = None  # seconds from now
     error: str | None = None
+    busy: float | None = None  # X_BUSY: 0 to 1, how much of what it can do it does
+    backlog: int | None = None  # X_BACKLOG: how many requests wait for it
 
 
 NOTHING = Word()
@@ -44,6 +48,8 @@ def parse(datagram: bytes) -> Word:
         watchdog=_seconds(said.get("WATCHDOG_USEC")),
         extend=_seconds(said.get("EXTEND_TIMEOUT_USEC")),
         error=_error(said.get("ERRNO")),
+        busy=_share(said.get("X_BUSY")),
+        backlog=_number(said.get("X_BACKLOG"), 0, 2**31),
     )
 
 
@@ -57,6 +63,13 @@ def _number(text: str | None, least: int, most: int) -> int | None:
         return None
     number = int(text)
     return number if least <= number <= most else None
+
+
+def _share(text: str | None) -> float | None:
+    """More than all is all."""
+    if text is None or _SHARE.fullmatch(text) is None:
+        return None
+    return min(1.0, float(text))
 
 
 def _seconds(text: str | None) -> float | None:

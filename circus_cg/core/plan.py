@@ -13,10 +13,10 @@ from circus_cg.spec import Limits, WatcherSpec
 # What `step`, the stop and the count read afresh each time. All else is part of a life from its beginning.
 LIVE = frozenset(
     {
-        "after", "autostart", "backoff", "flapping", "graceful_timeout", "health", "max_age", "max_age_variance",
-        "max_retry", "min_uptime", "numprocesses", "priority", "requires", "restart", "restart_prevent_exit_status",
-        "send_hup", "singleton", "start_timeout", "stop", "stop_children", "stop_signal", "success_exit_status",
-        "warmup_delay", "watcher_limits",
+        "after", "autoscale", "autostart", "backoff", "flapping", "graceful_timeout", "health", "limits", "max_age",
+        "max_age_variance", "max_retry", "memory_policy", "min_uptime", "numprocesses", "priority", "requires",
+        "restart", "restart_prevent_exit_status", "send_hup", "singleton", "start_timeout", "stop", "stop_children",
+        "stop_signal", "success_exit_status", "warmup_delay", "watcher_limits",
     }
 )  # fmt: skip
 
@@ -35,13 +35,11 @@ def diff(old: WatcherSpec, new: WatcherSpec) -> Plan:
     """What leads from `old` to `new`."""
     changed = tuple(_changed(old, new))
     tops = {name.partition(".")[0] for name in changed}
-    # A worker is in the groups it was born into: a controller that none of the old limits needed can't bind it.
-    grown = bool(_controllers(new) - _controllers(old))
     return Plan(
         changed=changed,
         regroup=not tops.isdisjoint({"limits", "watcher_limits"}),
         recount="numprocesses" in tops,
-        renew=bool(tops - LIVE) or grown,
+        renew=bool(tops - LIVE),
     )
 
 
@@ -50,10 +48,21 @@ def digest(spec: WatcherSpec) -> str:
 
     Options left at their defaults don't count, so that one more of them is no change.
     """
+    return _hashed(_birth(spec, LIVE))
+
+
+def former_digest(spec: WatcherSpec) -> str:
+    """As the version before took it, when limits were of the birth: lives that it began are no older for an upgrade."""
+    return _hashed([_birth(spec, LIVE - {"limits"}), sorted(_controllers(spec))])
+
+
+def _birth(spec: WatcherSpec, live: frozenset[str]) -> dict[str, Any]:
     same = msgspec.json.decode(msgspec.json.encode(spec), type=WatcherSpec)  # 1 and 1.0 are one second
-    said = {name: value for name, value in _said(same, WatcherSpec(name="", cmd=())).items() if name not in LIVE}
-    text = msgspec.json.encode([said, sorted(_controllers(same))], order="sorted")
-    return hashlib.sha256(text).hexdigest()[:16]
+    return {name: value for name, value in _said(same, WatcherSpec(name="", cmd=())).items() if name not in live}
+
+
+def _hashed(said: Any) -> str:
+    return hashlib.sha256(msgspec.json.encode(said, order="sorted")).hexdigest()[:16]
 
 
 def _said(struct: msgspec.Struct, default: msgspec.Struct) -> dict[str, Any]:
@@ -66,16 +75,6 @@ def _said(struct: msgspec.Struct, default: msgspec.Struct) -> dict[str, Any]:
         both = isinstance(value, msgspec.Struct) and isinstance(usual, msgspec.Struct)
         found[name] = _said(value, usual) if both else msgspec.to_builtins(value)
     return found
-
-
-def lifted(old: Limits, new: Limits) -> tuple[str, ...]:
-    """Limits that `old` sets and `new` leaves to the kernel."""
-    unset = Limits()
-    return tuple(
-        name
-        for name in Limits.__struct_fields__
-        if getattr(old, name) != getattr(unset, name) and getattr(new, name) == getattr(unset, name)
-    )
 
 
 def _changed(old: msgspec.Struct, new: msgspec.Struct) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
+from circus_cg.core.state import HELD
 from circus_cg.spec import PressurePolicy
 
 STALE = 10.0  # seconds: an older sample says nothing
@@ -104,7 +105,7 @@ def may_restart(state: State, reason: str, now: float) -> bool:
     Without news of the pressure nobody is held: who can't see must not keep a service down.
     """
     is_blind = state.seen is None or now - state.seen.at > STALE
-    return reason not in ("oom-host", "pressure") or is_blind or not state.pressed
+    return reason not in HELD or is_blind or not state.pressed
 
 
 def _order(one: Candidate) -> tuple[bool, int, int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from circus_cg.core.state import Exit
@@ -11,7 +12,8 @@ class Record(NamedTuple):
     """Of a worker, or with `wid` 0 of its whole watcher. `cause` is the id of what led to it; 0 begins a chain.
 
     `kind`: of a worker core.effects.Kind; of a watcher add, start, reload, change, replace, stop (asked for), stopped
-    (it is down), remove, removed.
+    (it is down), remove, removed, asked (an operator's command that something came of), refused (one that nothing did);
+    of either decision: what a policy decided by itself.
     """
 
     id: int
@@ -25,6 +27,9 @@ class Record(NamedTuple):
     pid: int | None = None
     exit: Exit | None = None
     seq: int = 0  # the journal numbers them without a hole
+    verdict: str = ""  # of a decision; `detail` is its reason
+    inputs: Mapping[str, Any] | None = None  # of a decision: all that it was made from, as JSON has it
+    root: int = 0  # id of the operator's command, or the decision, that it came of, however far away; 0: of none
 
 
 def document(record: Record, wall_offset: float) -> dict[str, Any]:
@@ -41,6 +46,8 @@ def document(record: Record, wall_offset: float) -> dict[str, Any]:
         "generation": record.generation or None,
         "pid": record.pid,
         "exit": None if record.exit is None else exit_document(record.exit, wall_offset),
+        **({} if record.inputs is None else {"verdict": record.verdict, "inputs": dict(record.inputs)}),
+        **({"root": record.root} if record.root else {}),
     }
 
 

@@ -133,8 +133,8 @@ def _judge(slots: Mapping[int, Slot], new: Slot, instead: Instead) -> Move | Non
     match new.phase:
         case Phase.STARTING:
             return None
-        case Phase.READY:  # one that stands still can't take over
-            return None if new.frozen else Take(new.wid, instead)
+        case Phase.READY:  # one that stands still can't take over, nor one that does not pass its checks yet
+            return None if new.frozen or not new.serving else Take(new.wid, instead)
         case Phase.STOPPING | Phase.BACKOFF | Phase.FAILED | Phase.DONE | Phase.IDLE:
             return Drop(new.wid, instead, f"it did not become ready: {new.last_exit or new.phase}")
         case _:

@@ -35,7 +35,7 @@ from circus_cg.core.freezing import on_freeze, on_thaw, stilled
 from circus_cg.core.moment import Moment, Step, tell
 from circus_cg.core.readiness import await_readiness, become_ready, begun, limit, on_checked, on_overdue, on_told
 from circus_cg.core.restart import follows
-from circus_cg.core.state import Exit, Instead, Phase, Slot
+from circus_cg.core.state import HELD, Exit, Instead, Phase, Slot
 from circus_cg.spec import WatcherSpec
 
 __all__ = ["Exit", "Held", "Phase", "Slot", "from_note", "rebuild", "step", "to_note"]
@@ -274,6 +274,8 @@ def _after_exit(at: Moment, slot: Slot, end: Exit) -> Step:
 
 def _wait(at: Moment, slot: Slot, delay: float, kind: Kind, why: str) -> Step:
     pause = backoff.jittered(at.spec.backoff, delay, at.draw)
+    if slot.last_exit is not None and slot.last_exit.reason in HELD:
+        pause = max(pause, backoff.HOST_LEAST)
     if slot.frozen:
         told = tell(at, slot, kind, f"restart {pause:.2f} s after a thaw ({why})")
         return replace(slot, phase=Phase.BACKOFF, deadline=inf, left=pause), (told,)

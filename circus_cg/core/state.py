@@ -10,6 +10,9 @@ import msgspec
 Reason = Literal["memory", "pressure", "watchdog", "start-timeout", "health", "max-age", "stalled"]  # why we end a life
 
 
+HELD = ("oom-host", "pressure")  # exits for the host's sake: the next life waits until it has memory again
+
+
 class Phase(enum.StrEnum):
     IDLE = "idle"  # nothing wanted, nothing left
     STARTING = "starting"  # asked for; the exec has not been reported, or the worker has yet to say that it is ready

@@ -49,8 +49,9 @@ def of(name: str) -> Dirs:
 
 
 def make(dirs: Dirs) -> None:
-    """Create both; refuse a directory that somebody else owns or can write."""
+    """Create both; refuse a directory that somebody else owns or can write, or put in another's place."""
     for path, mode in ((dirs.runtime, 0o711), (dirs.state, 0o700)):
+        refuse_anothers(path)
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         with suppress(FileExistsError):
             path.mkdir(mode=mode)
@@ -70,6 +71,39 @@ def notify_directory(runtime: str) -> Path:
         made.mkdir(mode=0o711)
         made.chmod(0o711)  # whatever our mask is
     return made
+
+
+def refuse_a_shared_directory(path: Path, what: str) -> None:
+    """Where root's own `what` is to be written nobody else may put things. Raises HostError, OSError."""
+    found = os.stat(path.parent)
+    others = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not found.st_mode & stat.S_ISVTX
+    if others or found.st_uid not in (0, os.geteuid()):
+        raise HostError(f"cannot write the {what} {path}: others can write {path.parent}; name a directory of root's")
+
+
+def refuse_anothers(path: Path) -> None:
+    """Raises HostError where somebody else but root could put something of his own in the place of `path`.
+
+    As root each place is one that root chose; below /tmp anybody may have been there first.
+    """
+    if os.geteuid() != 0 and (why := anothers(path, os.geteuid(), os.getegid())):
+        raise HostError(f"cannot use {path}: {why}; set CIRCUS_CG_RUNTIME_DIR and CIRCUS_CG_STATE_DIR")
+
+
+def anothers(path: Path, uid: int, gid: int) -> str | None:
+    """Why it is not safe from others, for that user; of what is not there yet its nearest parent."""
+    ways = {Path(os.path.abspath(path)), Path(os.path.realpath(path))}  # a link is as good as who may change it
+    for place in sorted({one for way in ways for one in (way, *way.parents)}):
+        try:
+            found = place.lstat()
+        except FileNotFoundError:
+            continue
+        if found.st_uid not in (0, uid):
+            return f"{place} belongs to user {found.st_uid}"
+        others = stat.S_IWOTH if found.st_gid in (0, gid) else stat.S_IWOTH | stat.S_IWGRP
+        if stat.S_ISDIR(found.st_mode) and found.st_mode & others and not found.st_mode & stat.S_ISVTX:
+            return f"others can write {place}"
+    return None
 
 
 def lock(dirs: Dirs, name: str) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from circus_cg.errors import HostError
-from circus_cg.host import identity
+from circus_cg.host import identity, totals
 from circus_cg.spec import DEFAULT_PATH, ArbiterSpec, Limits, WatcherSpec
 
 Variables = Mapping[str, str]
@@ -22,10 +22,19 @@ def host_warnings(spec: ArbiterSpec, variables: Mapping[str, Variables] = _NO_FI
     """
     found = [line for watcher in spec.watchers for line in _watcher(watcher, variables.get(watcher.name, {}))]
     rooted = [watcher.name for watcher in spec.watchers if _runs_as_root(watcher) and _limited(watcher)]
+    if (blind := _needing_pressure(spec)) and totals.memory_full() is None:
+        found.append(f"{blind}: this kernel tells no memory pressure, so nobody will be ended by it; boot with psi=1")
     if rooted:
         who = "watcher" if len(rooted) == 1 else "watchers"
         found.append(f"{who} {', '.join(rooted)}: runs as root, who can leave a group and lift its limits; set uid")
     return found
+
+
+def _needing_pressure(spec: ArbiterSpec) -> str:
+    """The options that act by memory pressure, '' if there are none."""
+    stalling = [one.name for one in spec.watchers if one.limits.memory_high is not None]
+    named = ["pressure"] if spec.pressure is not None else []
+    return ", ".join(named + [f"memory_policy of {name}" for name in stalling])
 
 
 def _watcher(spec: WatcherSpec, variables: Variables) -> Iterator[str]:

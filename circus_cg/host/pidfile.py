@@ -4,11 +4,27 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from circus_cg.errors import AlreadyRunning, HostError
+from circus_cg.host.dirs import refuse_a_shared_directory
+
+
+@contextmanager
+def written(path: str | None, is_daemon: Callable[[int], bool]) -> Iterator[None]:
+    """As write(); gone again if what follows fails. Without a path there is none."""
+    if path is None:
+        yield
+        return
+    write(Path(path), is_daemon)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(path)
+        raise
 
 
 def write(path: Path, is_daemon: Callable[[int], bool]) -> None:
@@ -32,10 +48,7 @@ def write(path: Path, is_daemon: Callable[[int], bool]) -> None:
 
 
 def _check(path: Path, is_daemon: Callable[[int], bool]) -> None:
-    directory = os.stat(path.parent)
-    others = directory.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not directory.st_mode & stat.S_ISVTX
-    if others or directory.st_uid not in (0, os.geteuid()):
-        raise HostError(f"cannot write the pidfile {path}: others can write {path.parent}; name a directory of root's")
+    refuse_a_shared_directory(path, "pidfile")
     with suppress(FileNotFoundError):
         if stat.S_ISDIR(os.lstat(path).st_mode):
             raise HostError(f"cannot write the pidfile {path}: a directory is there; name a file")

@@ -18,8 +18,9 @@ from circus_cg.keeper.succession import held_fds
 PR_SET_CHILD_SUBREAPER = 36
 EMBEDDED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "embedded.py")
 # What an interpreter is told, with an image's path as its first word.
-START_KEEPER = "import sys; sys.path.insert(0, sys.argv.pop(1)); from circus_cg.keeper.main import main; main()"
-START_ARBITER = "import sys; sys.path.insert(0, sys.argv.pop(1)); from circus_cg.arbiter.main import main; main()"
+START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from {} import main; main()"
+KEEPER, ARBITER = "circus_cg.keeper.main", "circus_cg.arbiter.main"
+IMAGE_FD = PASSED_FD + 1  # of every arbiter
 KEEPERS = re.compile(rb"circus_cg\.keeper\.main|/keeper/(__main__|embedded)\.py\0")  # the second: of older versions too
 UNCHANGEABLE = {signal.SIGKILL, signal.SIGSTOP}
 SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
@@ -83,7 +84,12 @@ def start_keeper(boot: Message, channel: int) -> int:
 
 def arbiter_command(python: str) -> list[str]:
     """Of every arbiter of a daemon, who finds its boot record and its code where the keeper puts `pass_fds`."""
-    return [python, "-P", "-c", START_ARBITER, f"/proc/self/fd/{PASSED_FD + 1}", str(PASSED_FD)]
+    return [*sealed_command(python, ARBITER), str(PASSED_FD)]
+
+
+def sealed_command(python: str, module: str) -> list[str]:
+    """A module of an arbiter's own code, for the arbiter and for what it starts with that descriptor."""
+    return [python, "-P", "-c", START.format(module), f"/proc/self/fd/{IMAGE_FD}"]
 
 
 def become_keeper(boot: Message) -> NoReturn:
@@ -93,10 +99,12 @@ def become_keeper(boot: Message) -> NoReturn:
     arbiter     {argv, env}
     pass_fds    for arbiters: their boot record and the image, at PASSED_FD and the next
     image       image.Image as a dictionary: the code of keeper and arbiters
+    audit       path of the file that arbiters write their audit to; a record of an earlier version has none
     keep_fds    what else is to stay open
     places      see groups.leave
     control     {fd, path} of the listening socket for root
     pidfile     the file to be removed at the end, if it still has our pid; may be missing
+    loglevel, logoutput   see log.log_as; may be missing
     source      what `cli.seal` needs to do all this again: {python, config, name, cgroup_root, nofile, cwd}
 
     The subreaper flag survives execve (prctl(2)), so the keeper itself never loads ctypes.
@@ -111,5 +119,5 @@ def become_keeper(boot: Message) -> NoReturn:
         if stream is not None:  # Python makes none for a descriptor that was closed
             stream.flush()
     python, image = boot["image"]["python"], boot["image"]["fd"]
-    argv = [python, "-I", "-S", "-c", START_KEEPER, f"/proc/self/fd/{image}", str(fd)]
+    argv = [python, "-I", "-S", "-c", START.format(KEEPER), f"/proc/self/fd/{image}", str(fd)]
     os.execve(python, argv, dict(os.environ))

@@ -78,8 +78,8 @@ class KeeperClient:
         self._channel.send({"op": "ready", "status": status, "serving": serving})
 
     def ask_counts(self) -> None:
-        """Answered by counts."""
-        self._channel.send({"op": "counts"})
+        """Answered by counts; a keeper of an earlier version hears a pong."""
+        self._channel.send({"op": "pong", "counts": True})
 
     def pong(self) -> None:
         self._channel.send({"op": "pong"})

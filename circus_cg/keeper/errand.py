@@ -28,7 +28,7 @@ class Errand:
         self._socket, theirs = pair()
         lifted = []
         try:
-            lifted = [_lift(fd) for fd in (theirs.fileno(), self._printed, *fds)]
+            lifted = [lift(fd) for fd in (theirs.fileno(), self._printed, *fds)]
             channel, printed, *given = lifted
             actions = [
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -58,7 +58,7 @@ class Errand:
         body, fds = b"", []
         with suppress(OSError):
             body, received, _, _ = socket.recv_fds(self._socket, _PACKET, _FDS)
-            fds = [_lift(fd) for fd in received]
+            fds = [lift(fd) for fd in received]
             for fd in received:
                 os.close(fd)
         self._socket.close()
@@ -74,5 +74,6 @@ class Errand:
         os.close(self._printed)
 
 
-def _lift(fd: int) -> int:
+def lift(fd: int) -> int:
+    """A copy above the targets: posix_spawn's dup2 onto the same number would keep close-on-exec."""
     return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, LOWEST)

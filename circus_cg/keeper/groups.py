@@ -22,6 +22,11 @@ def child_in(request: dict[str, object]) -> int | None:
     return next((pid for pid in members(request) if _parent(pid) == me), None)
 
 
+def has_any(request: dict[str, object]) -> bool:
+    """False in a daemon that can make no groups."""
+    return bool(_directories(request))
+
+
 def populated(request: dict[str, object]) -> bool:
     unified = request.get("v2")
     if isinstance(unified, str):

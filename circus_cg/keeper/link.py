@@ -7,6 +7,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from math import inf
 
+from circus_cg.keeper import audit
+from circus_cg.keeper.errand import lift
 from circus_cg.keeper.messages import Message
 from circus_cg.keeper.wire import Channel, Closed, pair
 
@@ -25,9 +27,9 @@ def restart_delay(failures: int) -> float:
 class ArbiterLink:
     """At most one arbiter. `deadline` is when `on_deadline` wants to be called."""
 
-    def __init__(self, argv: list[str], env: dict[str, str], pass_fds: list[int]) -> None:
-        """`pass_fds`: above the numbers that they are put at."""
-        self._argv, self._env, self._pass_fds = argv, env, pass_fds
+    def __init__(self, boot: Message) -> None:
+        """The record that arbiters are started by; its `pass_fds` are above the numbers that they are put at."""
+        self._boot = boot
         self.channel: Channel | None = None
         self.pid: int | None = None
         self.failures = 0  # deaths since an arbiter last became ready
@@ -62,9 +64,9 @@ class ArbiterLink:
         finally:
             theirs.close()
 
-    def become(self, argv: list[str], env: dict[str, str], pass_fds: list[int], now: float) -> None:
-        """The next arbiters are others; none lives now, and the first is due at once."""
-        self._argv, self._env, self._pass_fds = argv, env, pass_fds
+    def become(self, boot: Message, now: float) -> None:
+        """The next arbiters are by another record; none lives now, and the first is due at once."""
+        self._boot = boot
         self.failures, self._restart_at = 0, now
 
     def ask_to_leave(self) -> None:
@@ -115,15 +117,20 @@ class ArbiterLink:
             self.channel = None
 
     def _spawn(self, their_fd: int) -> int:
-        high = os.dup(their_fd)  # posix_spawn's dup2 onto the same number would keep close-on-exec
+        """Its last argument is the descriptor of the audit file, or -1; none where nobody said what file that is."""
+        opened = [lift(their_fd)]
         try:
-            actions = [(os.POSIX_SPAWN_DUP2, high, ARBITER_FD)]  # first: `high` may be one of the next numbers
-            actions += [(os.POSIX_SPAWN_DUP2, fd, PASSED_FD + i) for i, fd in enumerate(self._pass_fds)]
-            argv = self._argv
+            passed, argv = self._boot["pass_fds"], self._boot["arbiter"]["argv"]
+            if "audit" in self._boot:
+                fd = audit.opened(self._boot["audit"])
+                opened += [] if fd == audit.UNAUDITED else [fd]
+                argv = [*argv, str(fd if fd == audit.UNAUDITED else PASSED_FD + len(passed))]
+            targets = enumerate([opened[0], *passed, *opened[1:]], ARBITER_FD)
+            actions = [(os.POSIX_SPAWN_DUP2, fd, target) for target, fd in targets]
             return os.posix_spawn(
                 argv[0],
                 argv,
-                self._env,
+                self._boot["arbiter"]["env"],
                 file_actions=actions,
                 setsid=True,
                 setsigdef=[
@@ -135,4 +142,5 @@ class ArbiterLink:
                 ],
             )
         finally:
-            os.close(high)
+            for fd in opened:
+                os.close(fd)

@@ -20,7 +20,7 @@ from circus_cg.keeper.hearing import Hearing
 from circus_cg.keeper.ledger import Ledger
 from circus_cg.keeper.liaison import Liaison
 from circus_cg.keeper.link import GIVE_UP_AFTER, ArbiterLink
-from circus_cg.keeper.log import say
+from circus_cg.keeper.log import log_as, say
 from circus_cg.keeper.messages import VERSION, Message, hello
 from circus_cg.keeper.notify import Notifier
 from circus_cg.keeper.requests import Requests
@@ -37,12 +37,11 @@ HANDLED = succession.HELD_BACK
 class Keeper:
     def __init__(self, boot: Message, ledger: Ledger | None = None) -> None:
         self._boot = boot
+        log_as(boot)
         self._ledger = ledger or Ledger()
-        arbiter = boot["arbiter"]
-        self._arbiter: ArbiterLink | Head = (
-            Head() if arbiter is None else ArbiterLink(arbiter["argv"], arbiter["env"], boot["pass_fds"])
-        )
-        self._notify = Notifier({} if arbiter is None else os.environ, os.getpid(), time.monotonic())
+        self._arbiter: ArbiterLink | Head = Head() if boot["arbiter"] is None else ArbiterLink(boot)
+        told = {} if boot["arbiter"] is None else os.environ
+        self._notify = Notifier(told, os.getpid(), time.monotonic())
         self._epoll = select.epoll()
         self._signals, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
@@ -253,7 +252,7 @@ class Keeper:
         """From the next arbiter on."""
         assert isinstance(self._arbiter, ArbiterLink)
         self._boot = boot
-        self._arbiter.become(boot["arbiter"]["argv"], boot["arbiter"]["env"], boot["pass_fds"], time.monotonic())
+        self._arbiter.become(boot, time.monotonic())
 
     def watch(self, fd: int) -> None:
         self._epoll.register(fd, select.EPOLLIN)

@@ -1,6 +1,6 @@
 """What may be asked of the keeper and what it answers: plain dictionaries, JSON on the wire. Pure.
 
-Nine requests (arbiter -> keeper); each names its operation in "op":
+Eight requests (arbiter -> keeper); each names its operation in "op":
     spawn   one life: key, argv, env, cwd, groups, identity, limits, stop rule, notify socket, note
             (compare-and-swap on the key)
     signal  key, signum
@@ -8,8 +8,8 @@ Nine requests (arbiter -> keeper); each names its operation in "op":
     note    notes: [[slot|null, note], ...]  opaque texts, given back at hello (null: the arbiter's own)
     forget  slot             an empty slot's memory is dropped
     ready   status, serving  every watcher that starts by itself was asked to; said again when commands are heard
-    pong                     the answer to ping
-    counts                   what is held, for who looks for a fault
+    pong[, counts]           the answer to ping; with `counts` unasked, and answered by what is held (a keeper that
+                             knows no such field says nothing)
     quit    code             nothing is left to supervise; leave
 Answers and news (keeper -> arbiter): hello (paged), spawned, exited, refused, terminate, ping, counts; hears (what a
 life says can be read from the descriptors that come along: told before its spawned, and to each new arbiter).

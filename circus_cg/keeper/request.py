@@ -38,7 +38,7 @@ _CAUSES = {
     ("notify", errno.ENAMETOOLONG): "the runtime directory's path is too long for a socket; set CIRCUS_CG_RUNTIME_DIR",
     ("oom_score_adj", errno.EACCES): "only CAP_SYS_RESOURCE may lower it below the daemon's own; give more",
     ("nice", errno.EACCES): "only CAP_SYS_NICE may lower it; give more",
-    ("scheduler", errno.EPERM): "no CAP_SYS_NICE, or the worker's v1 cpu group has no cpu.rt_runtime_us;"
+    ("scheduler", errno.EPERM): "no CAP_SYS_NICE, or the worker's cpu group has no real-time budget;"
     " use another sched_policy, or leave cpu limits out",
     ("io_priority", errno.EPERM): "only CAP_SYS_NICE may ask for realtime; use best-effort",
     ("affinity", errno.EINVAL): "none of these CPUs is there, or in the worker's cpuset; correct cpu_affinity",

@@ -38,8 +38,8 @@ class Requests:
         self._handlers: dict[str, Callable[[Message], None]] = {
             "spawn": self._on_spawn, "signal": self._on_signal, "ack": self._on_ack, "note": self._on_note,
             "forget": self._on_forget, "ready": self._on_ready, "pong": self._on_pong, "quit": self._on_quit,
-            "counts": self._on_counts,
         }  # fmt: skip
+        self.kinds = frozenset(self._handlers)
 
     def serve(self, message: Message) -> None:
         """A bad request is refused in the log and harms nobody: the arbiter parses network bytes."""
@@ -88,10 +88,11 @@ class Requests:
         self._keeper.on_ready(bool(message.get("serving")))
 
     def _on_pong(self, message: Message) -> None:
-        """Nothing more: that it said something was noticed."""
-
-    def _on_counts(self, message: Message) -> None:
-        """For who looks for a fault (`ctl debug`): nothing is decided by it."""
+        """That it said something was noticed. `counts` is for who looks for a fault (`ctl debug`): nothing is decided
+        by it.
+        """
+        if not message.get("counts"):
+            return
         slots = Counter(held.state.value for held in self._ledger.all())
         counts = {"slots": slots, "watched": self._keeper.watched, "in_flight": self._spawning.in_flight}
         backlog = 0 if self._arbiter.channel is None else self._arbiter.channel.backlog

@@ -56,10 +56,19 @@ class LastResort:
             # Once the worker itself is gone, nobody is left to ask its leftovers to leave.
             if now >= self._patience or held.state not in (State.LAUNCHING, State.RUNNING):
                 groups.kill(held.request)
+                self._kill_ungrouped(held)
         if now >= self._patience + KILL_LIMIT:
             names = ", ".join(f"{held.slot[0]}.{held.slot[1]}" for held in left)
             say("keeper", f"cannot end {names}: still in the kernel after SIGKILL")
             self.done, self.deadline = True, inf
+
+    def _kill_ungrouped(self, held: Held) -> None:
+        """Where it is in no group: itself, and its process group, which is its own as long as it is not reaped."""
+        pid = self._ledger.pid_of(held.key)
+        if pid is not None and not groups.has_any(held.request):
+            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
 
     def _held(self) -> list[Held]:
         return [held for held in self._ledger.all() if held.request]

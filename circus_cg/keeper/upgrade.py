@@ -68,7 +68,8 @@ class Upgrade:
     def begin(self, python: str | None, now: float) -> None:
         """Ask the code installed for `python` (by default the daemon's own) to read the configuration again."""
         source = {**self.old["source"], **({"python": python} if python else {})}
-        fd = succession.write("circus-cg-source", {**source, "control": self.old["control"]["path"]})
+        more = {"control": self.old["control"]["path"], "instance": self.old["instance"]}
+        fd = succession.write("circus-cg-source", {**source, **more})
         try:
             argv = [source["python"], "-P", "-m", SEAL]
             self._send(argv, self.old["arbiter"]["env"], [self.old["pass_fds"][0], fd], now)
@@ -204,6 +205,7 @@ class Upgrade:
             "arbiter": {"argv": sealed["arbiter"]["argv"], "env": sealed["arbiter"]["env"]},
             "pass_fds": [boot, image, *self.old["pass_fds"][2:]],  # a listening socket stays
             "image": keeper,
+            **({"audit": sealed["audit"]} if "audit" in sealed else {}),
             "source": {**self.old["source"], "python": sealed["image"]["python"]},
             "version": str(sealed["image"]["version"]),
             "watchers": int(sealed["watchers"]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
 from circus_cg import spec as specs
@@ -65,6 +65,13 @@ class WatcherOptions(TypedDict, total=False):
     restart_prevent_exit_status: str | Sequence[int | str]
     max_age: float | str
     max_age_variance: float | str
+    autoscale: specs.ScalePolicy | Mapping[str, Any]
+    memory_policy: specs.MemoryPolicy | Mapping[str, Any]
+    ready: str
+    notification_fd: int
+    start_timeout: float | str
+    watchdog: specs.Watchdog | Mapping[str, Any]
+    health: Mapping[str, Mapping[str, Any]]
     min_uptime: float | str
     max_retry: int
     backoff: specs.Backoff | Mapping[str, Any]
@@ -133,6 +140,19 @@ def made(name: str = "", *, cmd: str | Sequence[str] = (), **options: Any) -> Wa
 def _arbiter_spec(name: str, watchers: list[WatcherSpec], cgroup_root: str | None) -> ArbiterSpec:
     root = cgroup_root if cgroup_root is not None else os.environ.get("CIRCUS_CG_ROOT")
     spec = ArbiterSpec(name=name, cgroup_root=root, watchers=tuple(watchers))
-    if problems := [f"{'.'.join(found.path)}: {found.text}" for found in validate.problems(spec)]:
+    problems = [f"{'.'.join(found.path)}: {found.text}" for found in validate.problems(spec)]
+    problems += [text for watcher in watchers for text in _for_daemons(watcher)]
+    if problems:
         raise ConfigError(problems)
     return spec
+
+
+def _for_daemons(spec: WatcherSpec) -> Iterator[str]:
+    """What needs a runtime directory, which a library's arbiter has not."""
+    if spec.ready == "notify":
+        yield f"{spec.name}.ready: a library's workers have no notify socket; use 'fd'"
+    if spec.watchdog.timeout is not None:
+        yield f"{spec.name}.watchdog: a library's workers have no notify socket; use a health check"
+    for check in spec.health:
+        if check.exec:
+            yield f"{spec.name}.health.{check.name}: a library runs no commands beside its workers; use tcp or http"

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import zmq
 from zmq.utils.monitor import parse_monitor_message
@@ -17,6 +19,7 @@ from zmq.utils.monitor import parse_monitor_message
 from circus_cg.rpc.drain import Drain, has_message
 
 MONITOR = "inproc://door"
+MAPPED = "::ffff:"  # IPv4, at a socket for both
 ENDS = zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED
 
 
@@ -29,6 +32,7 @@ class Connection:
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
+        self.origin = _origin(fd)
         self.user = ""  # as the ZAP handler named it: its key, and a number
         self.key = ""
         self.number = 0  # those that were authenticated later have higher ones
@@ -39,10 +43,36 @@ class Connection:
         self.ends: set[asyncio.Task[None]] = set()
 
 
-class Door:
-    """At most `most` connections of keys, half of them of one; and `most` new ones, of which the oldest goes first.
+@contextmanager
+def _borrowed(fd: int) -> Iterator[socket.socket]:
+    """A socket that is libzmq's to close. Raises OSError: by now it is closed, or that number is no socket."""
+    copy = os.dup(fd)
+    try:
+        found = socket.socket(fileno=copy)
+    except OSError:
+        os.close(copy)
+        raise
+    with found:
+        yield found
 
-    So who floods us with new ones doesn't keep out who has a key: a handshake takes milliseconds.
+
+def _origin(fd: int) -> str:
+    """The address, or the network of 64 bits that somebody with IPv6 has for himself."""
+    try:
+        with _borrowed(fd) as found:
+            host = str(found.getpeername()[0]).partition("%")[0]
+    except OSError:  # it is over already
+        return ""
+    mapped = host.startswith(MAPPED)
+    return host if ":" not in host or mapped else socket.inet_pton(socket.AF_INET6, host)[:8].hex()
+
+
+class Door:
+    """At most `most` connections of keys, half of them of one; and `most` new ones, of which the oldest goes first of
+    the origin that has the most.
+
+    So who floods us with new ones doesn't keep out who has a key: a handshake takes milliseconds, or the flood comes
+    from elsewhere.
     """
 
     def __init__(self, watched: zmq.Socket[bytes], most: int) -> None:
@@ -103,7 +133,7 @@ class Door:
         """Its number may be another file's by now: what is no connection to our port is left alone."""
         connection.open = False
         self._forget(connection.fd)
-        with suppress(OSError), socket.socket(fileno=os.dup(connection.fd)) as found:
+        with suppress(OSError), _borrowed(connection.fd) as found:
             if found.family in (socket.AF_INET, socket.AF_INET6) and self._is_ours(found):
                 found.shutdown(socket.SHUT_RDWR)
 
@@ -120,6 +150,10 @@ class Door:
                 for task in connection.ends:
                     task.cancel()
 
+    def _one_too_many(self) -> Connection:
+        most, _ = Counter(one.origin for one in self._new.values()).most_common(1)[0]
+        return next(one for one in self._new.values() if one.origin == most)
+
     def _on_event(self) -> None:
         event = parse_monitor_message(self._monitor.recv_multipart(zmq.NOBLOCK))
         fd = int(event["value"])
@@ -127,4 +161,4 @@ class Door:
         if event["event"] == zmq.EVENT_ACCEPTED:
             self._new[fd] = Connection(fd)
             if len(self._new) > self._most:
-                self.end(next(iter(self._new.values())))
+                self.end(self._one_too_many())

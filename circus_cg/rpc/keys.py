@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from circus_cg.core.access import Caller, role_of
+from circus_cg.core.access import LOCAL, Caller, role_of
 
 KEY = re.compile("[0-9a-f]{64}")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}")  # it becomes a file's name
@@ -53,6 +53,8 @@ def public_key(text: str) -> str:
 
 def key_name(text: str) -> str:
     """Raises ValueError."""
+    if text == LOCAL.name:
+        raise ValueError(f"{text!r} can't be a key's name: the audit calls so who is here; take another")
     if not NAME.fullmatch(text):
         raise ValueError(f"{text[:64]!r} can't be a key's name; expected letters, digits, '_', '-', '.' and '@'")
     return text

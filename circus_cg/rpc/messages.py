@@ -65,7 +65,7 @@ Match = Literal["simple", "glob", "regex"]
 
 
 class Which(msgspec.Struct, kw_only=True):
-    """ps, status, list."""
+    """ps, status, list, top."""
 
     name: Names = None
     match: Match = "simple"
@@ -154,10 +154,24 @@ class Rm(msgspec.Struct, kw_only=True):
 
 
 class Set(msgspec.Struct, kw_only=True):
-    """`options`: name, dotted below the top, to value: JSON's own types or text with a unit."""
+    """`options`: name, dotted below the top, to value: JSON's own types or text with a unit.
+
+    `force`: limits below what is used as well. `persist`: beyond the daemon's end.
+    """
 
     name: str
     options: dict[str, Any]
+    force: bool = False
+    persist: bool = False
+    waiting: bool = False
+
+
+class Revert(msgspec.Struct, kw_only=True):
+    """Options back to what is configured, and nothing of them kept; without `keys` all that are kept or were set."""
+
+    name: str
+    keys: list[str] | None = None
+    force: bool = False
     waiting: bool = False
 
 
@@ -199,6 +213,29 @@ class Events(msgspec.Struct, kw_only=True):
     stats: float | None = None
     subscription: str | None = None
     end: bool = False
+
+
+class History(msgspec.Struct, kw_only=True):
+    """What is kept on disk: the last `limit` events, or with `usage` samples, between two instants in seconds since
+    the epoch; `ago`: since so many seconds before now, by the daemon's clock.
+    """
+
+    name: Names = None
+    match: Match = "glob"
+    kinds: list[str] | None = None
+    since: float | None = None
+    ago: float | None = None
+    until: float | None = None
+    limit: int = 1000
+    usage: bool = False
+
+
+class Why(msgspec.Struct, kw_only=True):
+    """The last `limit` chains of causes of a watcher, also one that is gone; with `.WID`, or `wid`, of a worker."""
+
+    name: str
+    wid: int | None = None
+    limit: int = 100
 
 
 class Reload(msgspec.Struct, kw_only=True):
@@ -264,7 +301,7 @@ def decode_request(body: bytes) -> Request:
         raise BadMessage(Errno.MESSAGE_ERROR, f"cannot read the request: {wrong}") from wrong
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
         raise BadMessage(Errno.INVALID_JSON, f"cannot read the request: {wrong}") from wrong
-    if _deeper(request.properties, MAX_DEPTH):
+    if request.properties and _deeper(request.properties, MAX_DEPTH):
         raise BadMessage(Errno.INVALID_JSON, f"cannot read the request: over {MAX_DEPTH} lists within each other")
     return request
 

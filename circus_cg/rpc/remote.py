@@ -50,6 +50,7 @@ class RemoteServer:
         self._handle, self._find, self._noted, self._bounds = handle, find, noted, bounds
         self._turns: dict[str, Turns] = {}
         self._discarding = False
+        self._serving: Connection | None = None  # whose request is just being handled
         self._context = zmq.Context()  # with a thread of its own: a flood here is none at the local endpoint
         self._zap = Zap(self._context, self._knock)
         self._socket = self._made(secret)
@@ -174,10 +175,12 @@ class RemoteServer:
         turns = self._turns.get(key)
         if turns is None:
             turns = self._turns[key] = Turns(self._bounds.rate)
+        self._serving = connection
         if turns.ask(len(body), start):
             connection.refused = 0
         else:
             self._refuse(caller, connection, reply)
+        self._serving = None
 
     def _refuse(self, caller: Caller, connection: Connection, reply: Reply) -> None:
         """Told so a few times; who doesn't listen is disconnected, and may come again."""
@@ -197,12 +200,13 @@ class RemoteServer:
             self._noted(connection.key, connection.address, what)
 
     def _replier(self, envelope: list[bytes], connection: Connection) -> Reply:
-        """To this very connection: another one may have come with the same routing id."""
+        """To this very connection: another one may have come with the same routing id, unless it has just asked."""
 
         def reply(body: bytes) -> bool:
             if self._socket.closed:
                 return False
-            self._door.look()
+            if self._serving is not connection:
+                self._door.look()
             if not connection.open:
                 return False
             try:

@@ -80,7 +80,7 @@ class _Talk:
 
     def __init__(self, away: Away, command: str, clock: Callable[[], float], wait: float) -> None:
         self._away, self._command, self._clock, self._wait = away, command, clock, wait
-        self._deadline = clock() + wait
+        self._deadline = self._end = clock() + wait
         self._silent = 0  # handshakes that ended without a word
         self._met = False  # the handshake of this connection succeeded
         self._lost = False  # a connection that had taken the request
@@ -135,19 +135,22 @@ class _Talk:
             case zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
                 self._silent = TRIES
             case zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-                self._silent += 1
-                self._deadline = min(self._deadline, self._clock() + SILENCE)  # libzmq may not try again
+                self._on_silence()
             case zmq.EVENT_HANDSHAKE_SUCCEEDED if self._lost:
                 raise TimedOut(f"cannot {self._command}: {LOST}")
             case zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                self._met = True
+                self._met, self._silent, self._deadline = True, 0, self._end
             case zmq.EVENT_DISCONNECTED if self._met:
                 self._lost, self._met = True, False
             case zmq.EVENT_DISCONNECTED if not self._silent and not self._lost:
-                self._silent = TRIES  # what it greeted us with is not ZeroMQ
+                self._on_silence()  # what it greeted us with is not ZeroMQ; or it was killed in that moment
         if self._silent >= TRIES:
             raise self._wrong_server()
         return True
+
+    def _on_silence(self) -> None:
+        self._silent += 1
+        self._deadline = min(self._deadline, self._clock() + SILENCE)  # libzmq may not try again
 
     def _wrong_server(self) -> WrongServer:
         return WrongServer(

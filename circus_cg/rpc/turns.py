@@ -37,6 +37,9 @@ class Turns:
         self._full_at, wait = admit(self._full_at, self._rate, self._loop.time())
         if wait is None:
             return False
+        if wait == 0 and not self._held and self._running < RUNNING:
+            self._run(start)
+            return True
         self._bytes += size
         if wait == 0:
             self._due(_Held(size, start))
@@ -64,10 +67,13 @@ class Turns:
         while self._held and self._running < RUNNING:
             size, start = self._held.popleft()
             self._bytes -= size
-            task = start()
-            if task is not None:
-                self._running += 1
-                task.add_done_callback(self._over)
+            self._run(start)
+
+    def _run(self, start: Start) -> None:
+        task = start()
+        if task is not None:
+            self._running += 1
+            task.add_done_callback(self._over)
 
     def _over(self, _: asyncio.Task[None]) -> None:
         self._running -= 1

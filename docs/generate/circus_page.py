@@ -14,6 +14,9 @@ _RLIMIT = Fate(None, "soft and hard, or `soft:hard`; nothing: no limit, for nofi
 def blocks() -> dict[str, str]:
     plugins = {name: Fate(ini_keys.HOOKS.kind, why) for name, why in ini_keys.PLUGINS.items()}
     plugins[ini_keys.FLAPPING_PLUGIN] = Fate(None, "its keys are the rule for all watchers")
+    plugins[ini_keys.WATCHDOG_PLUGIN] = Fate(
+        None, "heartbeats over UDP; circus's own ends with the first worker it ends"
+    )
     plugins["any other"] = Fate(ini_keys.HOOKS.kind, ini_keys.OTHER_PLUGIN)
     groups: dict[str, Mapping[str, Fate]] = {
         "`[circus]`": ini_keys.CIRCUS,

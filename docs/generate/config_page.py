@@ -8,7 +8,23 @@ from msgspec import NODEFAULT, inspect
 from circus_cg.config.defaults import default_of, spelled
 from circus_cg.config.document import Document
 from circus_cg.config.schema import OPTIONS, Option, expected, fields
-from circus_cg.spec import Backoff, Control, Flapping, IoMax, Limits, Rlimit, WatcherSpec
+from circus_cg.spec import (
+    Backoff,
+    Control,
+    Flapping,
+    HealthCheck,
+    History,
+    IoMax,
+    Limits,
+    MemoryPolicy,
+    Metrics,
+    PressurePolicy,
+    Rlimit,
+    ScalePolicy,
+    UdpWatchdog,
+    Watchdog,
+    WatcherSpec,
+)
 from docs.generate.blocks import table
 
 SECTIONS: dict[type[msgspec.Struct], str] = {  # the page's headings, as links have them
@@ -18,7 +34,15 @@ SECTIONS: dict[type[msgspec.Struct], str] = {  # the page's headings, as links h
     IoMax: "io_max",
     Backoff: "backoff",
     Flapping: "flapping",
+    ScalePolicy: "autoscale",
+    MemoryPolicy: "memory_policy",
+    Watchdog: "watchdog",
+    HealthCheck: "health",
+    PressurePolicy: "pressure",
+    UdpWatchdog: "udp_watchdog",
     Control: "control",
+    History: "history",
+    Metrics: "metrics",
     Rlimit: "rlimits",
 }
 

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import threading
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,8 +15,10 @@ from tests.functional.daemon import PROGRAM, Daemon
 
 
 class Following:
-    def __init__(self, running: Daemon, *arguments: str) -> None:
-        command = [PROGRAM, "ctl", "--name", running.name, "events", "--follow", "--json", *arguments]
+    def __init__(self, running: Daemon, *arguments: str, where: Sequence[str] = ()) -> None:
+        """`where`: options of `ctl` that say which daemon; without them it is the one of this name, here."""
+        there = where or ["--name", running.name]
+        command = [PROGRAM, "ctl", *there, "events", "--follow", "--json", *arguments]
         self.process = subprocess.Popen(command, env=running.environment, stdout=subprocess.PIPE, text=True)
         self.messages: list[dict[str, Any]] = []
         self._reader = threading.Thread(target=self._read, daemon=True)

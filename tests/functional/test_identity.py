@@ -20,8 +20,8 @@ from tests.functional.test_circus_ini import configured
 from tests.scratch_groups import mounts
 
 NOBODY = 65534
-UML_V2 = "User Mode Linux" in Path("/proc/cpuinfo").read_text() and os.environ.get("CIRCUS_CG_EXPECT_LAYOUT") == "v2"
 RT_BUDGETS = any((mount / "cpu.rt_runtime_us").exists() for mount in mounts())
+BY_GROUP = " sched_rt_can_attach\n" in Path("/proc/kallsyms").read_text()  # CONFIG_RT_GROUP_SCHED
 TELL = """
 import ctypes, json, os, time
 WANTED = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Uid")
@@ -56,6 +56,12 @@ def refusal(daemon: Daemon) -> tuple[int, str]:
         [PROGRAM, "run", str(daemon.config)], env=daemon.environment, capture_output=True, text=True, check=False
     )
     return done.returncode, done.stderr
+
+
+def v2_cpu(file: str) -> bool:
+    """The cpu controller is among a v2 root's controllers, or enabled for its children."""
+    found = [mount / file for mount in mounts() if (mount / file).exists()]
+    return any("cpu" in path.read_text().split() for path in found)
 
 
 def may(capability: str) -> bool:
@@ -237,9 +243,10 @@ def test_a_capability_that_the_daemon_lacks_is_refused(tmp_path: Path, scratch_n
     assert "w.ambient_capabilities: cannot give sys_resource: the daemon has it not itself" in done.stderr
 
 
-@pytest.mark.host_may_lack("a kernel that gives real-time budgets to v2 cpu groups")
-@pytest.mark.skipif(UML_V2, reason="fails there once other tests enabled cpu for v2 groups: a refusal is still missing")
+@pytest.mark.host_may_lack("groups that are no cpu groups, or have real-time budgets")
 def test_a_real_time_policy_is_what_was_asked_for(daemon: StartDaemon, tmp_path: Path, way_to_spawn: None) -> None:
+    if BY_GROUP and v2_cpu("cgroup.subtree_control"):
+        pytest.skip("cpu is enabled for v2 groups, as other tests do, and this kernel gives them no budget")
     seen = tmp_path / "seen"
     asked = {"sched_policy": "rr", "sched_priority": 5}
     daemon(watchers={"w": {"cmd": python(TELL), "stdout": str(seen), **asked}})
@@ -255,6 +262,24 @@ def test_a_real_time_policy_in_a_v1_cpu_group_is_refused(
     status, words = refusal(Daemon(tmp_path, scratch_name, {"watchers": watchers}))
     assert status == 3
     assert "w.sched_policy: cannot use fifo: the workers' v1 cpu groups have no cpu.rt_runtime_us" in words
+    running = daemon(on_missing="warn", watchers=watchers)
+    (row,) = running.wait_phase("w", "failed")
+    assert row["last_exit"]["detail"].startswith("scheduler: Operation not permitted: ")
+
+
+@pytest.mark.host_may_lack("v2 cpu groups without real-time budgets")
+@pytest.mark.skipif(
+    not (BY_GROUP and v2_cpu("cgroup.controllers")), reason="cpu is on v1, or no sign of CONFIG_RT_GROUP_SCHED"
+)
+def test_a_real_time_policy_in_a_v2_cpu_group_is_refused(
+    daemon: StartDaemon, tmp_path: Path, scratch_name: str
+) -> None:
+    """The limit is another watcher's: the controller is used for both, or neither."""
+    real_time = {"cmd": ["sleep", "9"], "max_retry": 0, "sched_policy": "fifo"}
+    watchers = {"w": real_time, "other": {"cmd": ["sleep", "9"], "limits": {"cpu_max": 1}}}
+    status, words = refusal(Daemon(tmp_path, scratch_name, {"watchers": watchers}))
+    assert status == 3
+    assert "w.sched_policy: cannot use fifo: this kernel gives v2 cpu groups no real-time budget" in words
     running = daemon(on_missing="warn", watchers=watchers)
     (row,) = running.wait_phase("w", "failed")
     assert row["last_exit"]["detail"].startswith("scheduler: Operation not permitted: ")

@@ -49,18 +49,21 @@ def test_it_is_starting_until_it_says_ready_and_start_waits_for_that(daemon: Sta
     assert running.ctl("start", "w")["statuses"] == {"w": "active"}
 
 
-def test_the_socket_is_the_workers_own_and_goes_with_it(daemon: StartDaemon, public: Path) -> None:
-    talker = Talker(public)
-    os.chown(public, 65534, -1)
-    running = daemon(watchers={"w": {"cmd": talker.cmd, "ready": "notify", "uid": 65534, "gid": 65534}})
-    path = Path(notify_socket(talker))
-    found = path.stat()
-    assert (found.st_uid, stat.S_IMODE(found.st_mode)) == (65534, 0o600)
-    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o711
-    talker.say("READY=1")
-    running.wait_phase("w")
-    running.ctl("stop", "w")
-    until(lambda: not path.exists(), why="the socket to be removed")
+def test_the_socket_is_the_workers_own_and_goes_with_it(scratch_name: str, public: Path) -> None:
+    home = public / "home"
+    home.mkdir()
+    os.chown(home, 65534, -1)
+    talker = Talker(home)
+    watcher = {"cmd": talker.cmd, "ready": "notify", "uid": 65534, "gid": 65534}
+    with Daemon(public, scratch_name, {"watchers": {"w": watcher}}) as running:
+        path = Path(notify_socket(talker))
+        found = path.stat()
+        assert (found.st_uid, stat.S_IMODE(found.st_mode)) == (65534, 0o600)
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o711
+        talker.say("READY=1")
+        running.wait_phase("w")
+        running.ctl("stop", "w")
+        until(lambda: not path.exists(), why="the socket to be removed")
 
 
 def test_nobody_else_can_speak_for_it(daemon: StartDaemon, tmp_path: Path) -> None:

@@ -128,7 +128,8 @@ def test_watchers_come_go_and_change_with_the_file_and_the_rest_is_not_touched(d
     assert group_file(running.name, "new", "1.1", "pids.max").read_text() == "7\n"
     assert not alive(before["gone"][1]) and not group_dirs(running.name, "gone")
     assert running.ctl("diff") == {
-        "status": "ok", "added": [], "removed": [], "changed": {}, "stopped": [], "started": [], "frozen": {},
+        "status": "ok", "lasting": {}, "added": [], "removed": [], "changed": {}, "stopped": [], "started": [],
+        "frozen": {},
     }  # fmt: skip
 
 
@@ -148,7 +149,7 @@ def test_a_file_that_did_not_change_changes_nothing(daemon: StartDaemon) -> None
         ("watchers: {w: {cmd: sleep 1000, uid: no-such-user-here}, new: {cmd: sleep 1}}", 1, "no user is named"),
         ("watchers: {w: {cmd: sleep 1000, limits: {cpuset_cpus: '9999'}}}", 1, "cpuset"),
         ("{", 1, "t-"),
-        ("name: another\nwatchers: {}", 1, "cannot change name of a running daemon"),
+        ("name: another\nwatchers: {}", 1, "cannot change name from "),
     ],
 )
 def test_a_bad_file_changes_nothing_and_the_asker_is_told_why(
@@ -203,6 +204,16 @@ def test_a_reread_configuration_outlives_the_arbiter_and_not_the_daemon(daemon: 
     assert running.ctl("get", "w", "env.A")["options"] == {"env.A": "1"}
     kill_arbiter(running)
     assert running.ctl("status")["statuses"] == {"w": "active", "new": "active"}
+
+
+def test_an_upgrade_ends_a_watcher_that_only_a_reread_configuration_had(daemon: StartDaemon) -> None:
+    running = daemon(watchers={"w": {"cmd": SLEEP}})
+    reload_with(running, {"w": {"cmd": SLEEP}, "late": {"cmd": SLEEP}})
+    late = pids(running, "late")[1]
+    running.write_config({"watchers": {"w": {"cmd": SLEEP}}})
+    running.ctl("upgrade")
+    until(lambda: running.ctl("list") == {"watchers": ["w"]}, why="the watcher to be gone")
+    assert not alive(late) and not group_dirs(running.name, "late")
 
 
 def test_a_secret_of_the_file_is_in_no_log_and_no_argument(daemon: StartDaemon) -> None:

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import assert_never
 
+from circus_cg.core import ageing, replacement
 from circus_cg.core import effects as do
 from circus_cg.core import events as ev
-from circus_cg.core import replacement
 from circus_cg.core.events import Restart
-from circus_cg.core.notification import Word
 from circus_cg.core.replacement import Begin, Drop, InPlace, Queue, Take, Wish
 from circus_cg.core.slot import Slot, from_note, rebuild, step, to_note
 from circus_cg.core.state import Reason
@@ -50,6 +49,7 @@ class Arbiter:
     story: Story = field(default_factory=Story)
     met: Met = field(default_factory=Counter)
     queues: dict[str, Queue] = field(default_factory=dict)  # of the replacements that wait
+    asked: dict[tuple[str, int, int], float] = field(default_factory=dict)  # for whose replacement, and when
     _watched: set[Key] = field(default_factory=set)
     _ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -66,6 +66,9 @@ class Arbiter:
             slot = self.slots.get(key[:2])
             if not group.populated and (slot is None or (slot.generation, slot.alive) != (key[2], True)):
                 self.host.remove(key)
+        for name in self.specs:  # before anything else: what is asked to leave must know that it is frozen
+            for wid, kind in stilled(self.intents[name].frozen, self.of(name)):
+                self.deliver((name, wid), kind(id=next(self._ids)))
         for news in exits:
             self.hear(news)
         for name in self.specs:
@@ -74,7 +77,6 @@ class Arbiter:
                 slot = self.slots.get((name, wid))
                 if slot is not None and slot.alive and slot.wanted and not slot.asked and slot.generation == generation:
                     self.deliver((name, wid), Restart(next(self._ids)))
-            self.tell(name, stilled(self.intents[name].frozen, self.of(name)))
             self.replace_on(name)
         self.fire_deadlines()
 
@@ -117,7 +119,27 @@ class Arbiter:
                 case _:
                     assert_never(move)
 
+    def read(self, key: Key) -> None:
+        """A word leaves the socket when all is done about it: what we die of is heard again."""
+        while words := self.host.said.get(key):
+            self.deliver(key[:2], ev.Told(next(self._ids), key[2], words[0]))
+            words.pop(0)
+        self.replace_on(key[0])
+
+    def checked(self, place: Place, failing: tuple[str, ...], late: bool = False) -> None:
+        self.deliver(place, ev.Checked(next(self._ids), self.slots[place].generation - late, failing))
+        self.replace_on(place[0])
+
+    def replace_the_old(self) -> None:
+        for name, spec in self.specs.items():
+            asked = {key[1:]: at for key, at in self.asked.items() if key[0] == name}
+            lives, _ = ageing.old(spec, self.of(name).values(), asked, self.clock())
+            for wid, generation in lives:
+                self.asked[name, wid, generation] = self.clock()
+                self.replace((name, wid), "max-age")
+
     def fire_deadlines(self) -> None:
+        self.replace_the_old()
         for place in list(self.slots):
             if self.slots[place].deadline <= self.clock():
                 self.deliver(place, ev.DeadlineReached(next(self._ids)))
@@ -135,16 +157,6 @@ class Arbiter:
                 self.deliver(key[:2], ev.Emptied(next(self._ids), key[2]))
                 self.replace_on(key[0])
 
-    def told(self, key: Key, word: Word) -> None:
-        """What a worker says of itself; no arbiter knows of a slot that it has not been told of."""
-        if key[:2] in self.slots:
-            self.deliver(key[:2], ev.Told(next(self._ids), key[2], word))
-            self.replace_on(key[0])
-
-    def checked(self, place: Place, generation: int, failing: tuple[str, ...]) -> None:
-        self.deliver(place, ev.Checked(next(self._ids), generation, failing))
-        self.replace_on(place[0])
-
     def hear(self, news: News) -> None:
         number, generation = next(self._ids), news.key[2]
         match news.what:
@@ -154,6 +166,7 @@ class Arbiter:
             case "refused":
                 event = ev.Refused(number, news.held.generation, news.held.pid)
             case "exited":
+                self.read(news.key)
                 event = self._exit_event(number, news)
         self.deliver(news.key[:2], event)
         self.replace_on(news.key[0])

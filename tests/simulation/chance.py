@@ -13,20 +13,18 @@ from circus_cg.spec import Backoff, Flapping, HealthCheck, StopStep, Watchdog, W
 from tests.simulation.world import ENDS, World
 
 STOPS = ((), (), (StopStep(SIGTERM, 2.0), StopStep(SIGINT, 0.0), StopStep(SIGTERM, 1.0)))
-CHECKS = (HealthCheck(name="a", kind="readiness", tcp="1"), HealthCheck(name="b", kind="readiness", tcp="2"))
+CHECK = HealthCheck(name="db", kind="readiness", tcp="1")
 WORDS = (
     Word(ready=True),
     Word(ready=True),
-    Word(ready=True, status="at work"),
     Word(alive=True),
-    Word(alive=True),
-    Word(trigger=True),
-    Word(reloading=True),
+    Word(reloading=True, status="reading"),
     Word(stopping=True),
+    Word(trigger=True),
     Word(watchdog=0.0),
-    Word(watchdog=3.0),
-    Word(extend=20.0),
-    Word(main_pid=77),
+    Word(watchdog=2.0),
+    Word(extend=60.0),
+    Word(ready=True, alive=True, main_pid=7),
 )
 
 
@@ -41,11 +39,12 @@ def random_specs(chance: Random) -> tuple[WatcherSpec, ...]:
             stop=chance.choice(STOPS),
             restart=chance.choice(("always", "always", "on-failure", "on-abnormal", "never")),
             restart_prevent_exit_status=chance.choice(((), (), ("SEGV",))),
+            max_age=chance.choice((0.0, 0.0, 5.0, 60.0)),
             singleton=chance.random() < 0.1,
-            ready=chance.choice(("exec", "exec", "notify")),
-            start_timeout=chance.choice((1.0, 90.0)),
-            watchdog=Watchdog(timeout=chance.choice((None, None, 5.0))),
-            health=chance.choice(((), (), CHECKS)),
+            ready=chance.choice(("exec", "exec", "notify", "fd")),
+            start_timeout=chance.choice((0.1, 5.0, 90.0)),
+            watchdog=Watchdog(timeout=chance.choice((None, None, 0.5, 30.0))),
+            health=chance.choice(((), (CHECK,))),
             max_retry=chance.choice((-1, 0, 2)),
             backoff=Backoff(initial=chance.choice((0.0, 0.5)), jitter=chance.choice((0.0, 0.1))),
             flapping=Flapping(
@@ -85,11 +84,8 @@ def move(world: World, chance: Random) -> None:
         worker = chance.choice(living)
         end = chance.choice(ENDS)
         word = chance.choice(WORDS)
-        moves += [
-            (12, lambda: host.dies(worker, end)),
-            (4, lambda: world.forks(worker)),
-            (8, lambda: host.says(worker, word)),
-        ]
+        moves += [(12, lambda: host.dies(worker, end)), (4, lambda: world.forks(worker))]
+        moves.append((12, lambda: world.says(worker, word)))
     if host.groups:
         group = chance.choice(list(host.groups))
         if host.groups[group].others:
@@ -112,12 +108,11 @@ def move(world: World, chance: Random) -> None:
             (3, lambda: world.thaw(name)),
             (4, lambda: world.resize(name, chance.randint(0, 5))),
             *_endings(world, chance),
+            *_hearings(world, chance),
             (3, lambda: world.arbiter_dies(chance.randint(0, 6))),
         ]
         if host.news:
             moves.append((60, world.deliver))
-        if host.words:
-            moves.append((12, world.read_word))
         if host.told:
             again = chance.choice(host.told)
             if again.what != "refused":  # an answer is given once
@@ -132,10 +127,17 @@ def _endings(world: World, chance: Random) -> list[tuple[int, Callable[[], None]
         return []
     place = chance.choice(list(world.arbiter.slots))
     reason: Reason = chance.choice(get_args(Reason))
-    failing = chance.choice(((), (), ("a",), ("a", "b")))
-    late = chance.random() < 0.2
-    return [
-        (3, lambda: world.end(place, reason)),
-        (4, lambda: world.replace(place, reason)),
-        (3, lambda: world.checked(place, failing, late)),
-    ]
+    return [(3, lambda: world.end(place, reason)), (4, lambda: world.replace(place, reason))]
+
+
+def _hearings(world: World, chance: Random) -> list[tuple[int, Callable[[], None]]]:
+    found: list[tuple[int, Callable[[], None]]] = []
+    if waiting := [key for key, words in world.host.said.items() if words]:
+        key = chance.choice(waiting)
+        found.append((25, lambda: world.hears(key)))
+    if world.arbiter is not None and world.arbiter.slots:
+        place = chance.choice(list(world.arbiter.slots))
+        failing = chance.choice(((), (CHECK.name,)))
+        late = chance.random() < 0.2
+        found.append((3, lambda: world.checked(place, failing, late)))
+    return found

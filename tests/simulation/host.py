@@ -68,7 +68,8 @@ class Host:
     groups: dict[Key, Group] = field(default_factory=dict)
     news: list[News] = field(default_factory=list)  # to the present arbiter
     told: list[News] = field(default_factory=list)  # lately, to it: each may be told again
-    words: list[tuple[Key, Word]] = field(default_factory=list)  # said, and not read yet by any arbiter
+    said: dict[Key, list[Word]] = field(default_factory=dict)  # by workers, and in their sockets still
+    ready: set[Key] = field(default_factory=set)  # who has ever said so, for the checks
     ends: dict[Place, tuple[int, End]] = field(default_factory=dict)  # of each slot's last life to end, for the checks
     _pids: itertools.count[int] = field(default_factory=lambda: itertools.count(100))
 
@@ -149,8 +150,26 @@ class Host:
         self._end(key, end)
 
     def says(self, key: Key, word: Word) -> None:
-        """The keeper holds what workers say on: no arbiter's death loses it, nor the worker's own."""
-        self.words.append((key, word))
+        """It waits in the socket, whoever lives or not to read it."""
+        self.said.setdefault(key, []).append(word)
+        if word.ready:
+            self.ready.add(key)
+
+    def drop_sockets(self) -> None:
+        """An arbiter has died: of lives that are over nobody holds the socket any more."""
+        for key in list(self.said):
+            entry = self.entries[key[:2]]
+            if entry.generation != key[2] or entry.state not in ("launching", "running"):
+                del self.said[key]
+
+    def forget(self, place: Place) -> None:
+        """All of it but an answer under way."""
+        del self.entries[place]
+        self.ends.pop(place, None)
+        self.news = [news for news in self.news if news.key[:2] != place or news.what == "refused"]
+        self.told = [news for news in self.told if news.key[:2] != place]
+        self.said = {key: words for key, words in self.said.items() if key[:2] != place}
+        self.ready = {key for key in self.ready if key[:2] != place}
 
     def launching(self) -> list[Key]:
         return [(*place, e.generation) for place, e in self.entries.items() if e.state == "launching"]

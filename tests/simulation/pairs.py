@@ -23,6 +23,11 @@ _NEVER: tuple[tuple[type[ev.Event], tuple[Phase, ...], str], ...] = (
         (Phase.IDLE, Phase.READY, Phase.BACKOFF, Phase.FAILED, Phase.DONE),
         "it answers the spawn in flight, and who waits for that is starting or was asked to stop",
     ),
+    (
+        ev.Told,
+        (Phase.IDLE, Phase.BACKOFF, Phase.FAILED, Phase.DONE),
+        "what a life said is read before its exit is heard, and nothing after that",
+    ),
     (ev.DeadlineReached, (Phase.IDLE, Phase.FAILED, Phase.DONE), "who is at rest has no deadline"),
     (ev.Emptied, (Phase.STARTING, Phase.READY), "a group is looked at once its worker is gone"),
 )

@@ -10,7 +10,7 @@ from signal import SIGKILL, SIGSEGV
 from circus_cg.core.events import Freeze, Thaw
 from circus_cg.core.notification import Word
 from circus_cg.core.restart import follows
-from circus_cg.core.slot import Phase, Slot
+from circus_cg.core.slot import Phase
 from circus_cg.core.state import Reason
 from circus_cg.core.watcher import can_freeze, reconcile, restart, start
 from circus_cg.spec import WatcherSpec
@@ -68,17 +68,6 @@ class World:
             self._try(lambda: self._up().hear(news))
         self._look()
 
-    def read_word(self) -> None:
-        """The oldest; of one that the arbiter dies of nobody else reads it."""
-        if self.host.words and self.arbiter is not None:
-            key, word = self.host.words.pop(0)
-            self._try(lambda: self._up().told(key, word))
-
-    def checked(self, place: Place, failing: tuple[str, ...], late: bool) -> None:
-        """An answer to a readiness check; `late`: of the life before."""
-        arbiter = self._up()
-        self._try(lambda: arbiter.checked(place, arbiter.slots[place].generation - late, failing))
-
     def advance(self, seconds: float) -> None:
         self.now += seconds
         if self.arbiter is not None:
@@ -117,6 +106,17 @@ class World:
     def replace(self, place: Place, reason: Reason) -> None:
         self._try(lambda: self._up().replace(place, reason))
 
+    def says(self, key: Key, word: Word) -> None:
+        self.host.says(key, word)
+
+    def hears(self, key: Key) -> None:
+        self._try(lambda: self._up().read(key))
+        self._look()
+
+    def checked(self, place: Place, failing: tuple[str, ...], late: bool = False) -> None:
+        """`late`: the answer is about the life before."""
+        self._try(lambda: self._up().checked(place, failing, late))
+
     def resize(self, name: str, numprocesses: int) -> None:
         self.intents[name].numprocesses = numprocesses
         self._reconcile(name)
@@ -135,13 +135,8 @@ class World:
 
     def keeper_forgets(self, place: Place) -> None:
         """All of a slot in which nothing is: its generations begin again, and what is asked next does not fit."""
-        host = self.host
-        del host.entries[place]
-        host.ends.pop(place, None)
+        self.host.forget(place)
         self._forgotten.add(place)
-        host.news = [news for news in host.news if news.key[:2] != place or news.what == "refused"]
-        host.told = [news for news in host.told if news.key[:2] != place]
-        host.words = [(key, word) for key, word in host.words if key[:2] != place]
 
     # -- promises ----------------------------------------------------------------------------------
 
@@ -157,10 +152,13 @@ class World:
 
     def _check_slots(self, arbiter: Arbiter) -> None:
         for place, slot in arbiter.slots.items():
-            waits = slot.phase is Phase.STOPPING or (_has_time(slot) and not _stands_still(slot))
-            early = slot.phase is Phase.STARTING and self.specs[place[0]].ready != "exec"  # it said so before its exec
+            still = slot.frozen and (slot.pid is not None or slot.phase is Phase.BACKOFF)
+            watched = slot.phase is Phase.READY and slot.readiness.period > 0
+            awaited = slot.phase is Phase.STARTING and slot.deadline < inf  # one that has said so may wait for its exec
+            assert not (slot.phase is Phase.STARTING and slot.readiness.awaited and not still) or awaited, f"{slot}"
+            waits = slot.phase is Phase.STOPPING or (not still and (slot.phase is Phase.BACKOFF or watched or awaited))
             assert not (slot.frozen and slot.phase in (Phase.IDLE, Phase.FAILED, Phase.DONE)), f"{slot}"
-            assert (slot.deadline < inf) == waits or early, f"{slot}"
+            assert (slot.deadline < inf) == waits, f"{slot}"
             populated = any(group.populated for key, group in self.host.groups.items() if key[:2] == place)
             entry = self.host.entries.get(place)
             running = entry is not None and entry.state in ("launching", "running")
@@ -169,7 +167,9 @@ class World:
             assert known or not running, f"{slot} does not know {entry}"
             assert slot.wanted == (slot.phase is not Phase.IDLE) or slot.phase is Phase.STOPPING, f"{slot}"
             group = self.host.groups.get((*place, slot.generation))
-            if group is not None and slot.phase is Phase.READY:
+            if slot.phase is Phase.READY and self.specs[place[0]].ready != "exec":
+                assert (*place, slot.generation) in self.host.ready, f"{slot} never said so"
+            if group is not None and (slot.phase is Phase.READY or (slot.phase is Phase.STARTING and slot.pid)):
                 assert group.frozen == slot.frozen, f"{slot} and its group {group}"
             if group is not None and slot.alive and group.frozen:
                 assert slot.frozen, f"{slot} was left in the frozen {group}"
@@ -188,8 +188,8 @@ class World:
         self._calm()
         for place, slot in self._up().slots.items():
             settled = (Phase.READY, Phase.BACKOFF, Phase.FAILED, Phase.DONE) if slot.wanted else (Phase.IDLE,)
-            held = slot.phase is Phase.STARTING and _stands_still(slot)
-            assert slot.phase in settled or held, f"{slot} does not settle"
+            still = slot.frozen and slot.phase is Phase.STARTING and slot.readiness.awaited
+            assert slot.phase in settled or still, f"{slot} does not settle"
             self._check_end(place)
             if slot.phase is Phase.DONE:
                 assert slot.last_exit is not None
@@ -209,12 +209,15 @@ class World:
         for _ in range(20):
             for group in self.host.groups.values():
                 group.wedged = False
-            for key in self.host.living():
-                self.host.says(key, Word(ready=True, alive=True))
-            self._hear_out()
+            while self.host.launching() or self.host.news:
+                for key in self.host.launching():
+                    self.host.launched(key)
+                self.deliver()
+                self.check()
+            self._all_is_well()
             self._look()
             slots = self._up().slots.values()
-            moving = [s for s in slots if s.phase in (Phase.STARTING, Phase.STOPPING) and not _stands_still(s)]
+            moving = [s for s in slots if s.phase is Phase.STOPPING or (s.phase is Phase.STARTING and not s.frozen)]
             if not moving:
                 return
             due = min(slot.deadline for slot in moving)
@@ -222,15 +225,16 @@ class World:
                 self.advance(max(0.0, due - self.now))
             self.check()
 
-    def _hear_out(self) -> None:
-        """No time passes before all that was asked for is done and told."""
-        while self.host.launching() or self.host.news or self.host.words:
-            for key in self.host.launching():
-                self.host.launched(key)
-                self.host.says(key, Word(ready=True, alive=True))
-            self.deliver()
-            self.read_word()
+    def _all_is_well(self) -> None:
+        """Everybody who can says that it is ready and alive, and passes its checks."""
+        for key in self.host.living():
+            self.says(key, Word(ready=True, alive=True))
+        for key in list(self.host.said):
+            self.hears(key)
             self.check()
+        for place, slot in list(self._up().slots.items()):
+            if slot.phase is Phase.READY:
+                self.checked(place, ())
 
     def _check_end(self, place: tuple[str, int]) -> None:
         """Every exit reaches its slot: at rest, the last one known is the last one that happened."""
@@ -266,19 +270,4 @@ class World:
         self.arbiter = None
         self.host.news.clear()
         self.host.told.clear()
-
-
-def _has_time(slot: Slot) -> bool:
-    """It may not take longer: a delay, a start that it is to report, a word that it is alive."""
-    match slot.phase:
-        case Phase.BACKOFF:
-            return True
-        case Phase.STARTING:
-            return slot.readiness.awaited
-        case _:
-            return slot.phase is Phase.READY and slot.readiness.period > 0
-
-
-def _stands_still(slot: Slot) -> bool:
-    """No time passes for it; one whose exec is under way is frozen afterwards."""
-    return slot.frozen and not (slot.phase is Phase.STARTING and slot.pid is None)
+        self.host.drop_sockets()

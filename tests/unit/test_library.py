@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 import pytest
 
 import circus_cg
-from circus_cg import Backoff, ConfigError, Event, Limits, WatcherSpec, get_arbiter
+from circus_cg import Backoff, ConfigError, Event, Limits, WatcherSpec, get_arbiter, get_trainer
 from circus_cg.arbiter.journal import Record
 from circus_cg.library.events import QUEUED, Listeners
 from circus_cg.library.making import WatcherOptions, made
@@ -147,3 +147,20 @@ def test_whatever_a_callback_raises_the_others_are_told(error: type[BaseExceptio
     listeners.add(lambda event: told.append(event.id))
     listeners.tell(Record(1, 0, 0.0, "w", 1, "ready", ""))
     assert told == [1]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"ready": "notify"}, "w.ready: a library's workers have no notify socket; use 'fd'"),
+        ({"watchdog": {"timeout": 5}}, "w.watchdog: a library's workers have no notify socket"),
+        ({"health": {"c": {"exec": "true"}}}, "w.health.c: a library runs no commands beside its workers"),
+    ],
+)
+def test_what_only_a_daemon_can_do_is_refused(options: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        get_trainer("true", name="w", **options)
+
+
+def test_a_library_s_workers_may_tell_that_they_are_ready_and_be_asked_over_the_network() -> None:
+    get_trainer("true", ready="fd", health={"c": {"tcp": 80}})

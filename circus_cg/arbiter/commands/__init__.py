@@ -12,6 +12,7 @@ import msgspec
 
 from circus_cg.arbiter.arbiter import Arbiter
 from circus_cg.arbiter.commands import (
+    asking,
     change,
     count,
     diff,
@@ -19,6 +20,7 @@ from circus_cg.arbiter.commands import (
     exec,
     foreign,
     freezing,
+    history,
     inside,
     lifecycle,
     options,
@@ -28,7 +30,7 @@ from circus_cg.arbiter.commands import (
     stats,
 )
 from circus_cg.arbiter.commands.target import Fields
-from circus_cg.arbiter.feed import Push
+from circus_cg.arbiter.feed import Asker, Push
 from circus_cg.arbiter.view import View
 from circus_cg.core.access import LOCAL, Caller, Role
 from circus_cg.core.choice import nearest
@@ -68,6 +70,7 @@ COMMANDS: dict[str, Command] = {
     "freeze": Command(rpc.Freeze, freezing.freeze, OPERATE),
     "get": Command(rpc.Get, options.options, OPERATE),
     "globaloptions": Command(rpc.GlobalOptions, options.globaloptions, OBSERVE),
+    "history": Command(rpc.History, history.history, OBSERVE),
     "incr": Command(rpc.Count, count.incr, OPERATE),
     "ipython": Command(rpc.Anything, foreign.ipython, OBSERVE),
     "kill": Command(rpc.Kill, lifecycle.kill, OPERATE),
@@ -83,6 +86,7 @@ COMMANDS: dict[str, Command] = {
     "reload": Command(rpc.Reload, reload.reload, OPERATE),
     "reloadconfig": Command(rpc.ReloadConfig, reload.reloadconfig, ADMIN),
     "restart": Command(rpc.Target, lifecycle.restart, OPERATE),
+    "revert": Command(rpc.Revert, change.revert, ADMIN),
     "rm": Command(rpc.Rm, change.rm, ADMIN),
     "set": Command(rpc.Set, change.set_, ADMIN),
     "signal": Command(rpc.Signal, signals.signal, OPERATE),
@@ -91,7 +95,9 @@ COMMANDS: dict[str, Command] = {
     "status": Command(rpc.Which, reports.status, OBSERVE),
     "stop": Command(rpc.Target, lifecycle.stop, OPERATE),
     "thaw": Command(rpc.Freeze, freezing.thaw, OPERATE),
+    "top": Command(rpc.Which, stats.top, OBSERVE),
     "wait": Command(rpc.Wait, lifecycle.wait, OBSERVE),
+    "why": Command(rpc.Why, history.why, OBSERVE),
 }
 
 
@@ -119,12 +125,14 @@ class Commands:
             raise rpc.BadMessage(rpc.Errno.UNKNOWN_COMMAND, f"unknown command: {command[:64]!r}{hint}")
         _permit(command, known, caller)
         asked = rpc.properties(command, known.asks, properties)
-        more = (push,) if known.streams else ()
-        if not caller.watchers:
-            return known.run(self._arbiter, asked, *more)
-        if isinstance(asked, rpc.Add) and not caller.sees(asked.name):
+        more = (None if push is None else Asker(caller, push),) if known.streams else ()
+        if caller.watchers and isinstance(asked, rpc.Add) and not caller.sees(asked.name):
             raise _forbidden(f"cannot add {asked.name[:64]!r}", caller)
-        return known.run(View.of(self._arbiter, caller.sees), asked, *more)
+        seen = View.of(self._arbiter, caller.sees) if caller.watchers else self._arbiter
+        if known.role is OBSERVE:
+            return known.run(seen, asked, *more)
+        told = asking.Asking(seen, command.lower(), asked, caller)
+        return told.begin(lambda: known.run(seen, asked, *more))
 
 
 def _permit(command: str, known: Command, caller: Caller) -> None:

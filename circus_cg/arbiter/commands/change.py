@@ -8,9 +8,11 @@ from typing import Any
 from circus_cg.arbiter import roster
 from circus_cg.arbiter.arbiter import Arbiter
 from circus_cg.arbiter.commands.target import Fields, keep, runner_of, settled, to_start
+from circus_cg.arbiter.lasting import at, configured_alone, put
 from circus_cg.arbiter.runner import WatcherRunner
 from circus_cg.config.options import revised
 from circus_cg.config.words import command_words
+from circus_cg.core import plan
 from circus_cg.core.choice import choose
 from circus_cg.errors import CircusCgError, ConfigError, HostError
 from circus_cg.rpc import messages as rpc
@@ -54,19 +56,68 @@ async def rm(arbiter: Arbiter, asked: rpc.Rm) -> Fields:
 
 async def set_(arbiter: Arbiter, asked: rpc.Set) -> Fields:
     """`changed` names the options that are others now; `action` is circus's: 1 the workers are renewed, 0 the count is
-    seen to, -1 nothing but the options.
+    seen to, -1 nothing but the options. `lasting`: those that are kept beyond the daemon, by name.
     """
     runner = runner_of(arbiter, asked.name)
     to_start(arbiter, [runner])
     doing = f"set {runner.spec.name!r}"
     spec = _revised(runner.current, asked.options, doing)
+    configured = _to_keep(arbiter, spec.name, list(asked.options), doing) if asked.persist else None
+    fields = _become(arbiter, runner, spec, doing, force=asked.force)
+    if configured is not None:
+        _keep_lasting(arbiter, configured, spec, list(asked.options))
+        fields["lasting"] = arbiter.lasting.of(spec.name)
+    return {**fields, **await settled(asked.waiting, [runner], WatcherRunner.is_up)}
+
+
+async def revert(arbiter: Arbiter, asked: rpc.Revert) -> Fields:
+    """As set, to what is configured."""
+    runner = runner_of(arbiter, asked.name)
+    to_start(arbiter, [runner])
+    name = runner.spec.name
+    configured = arbiter.boot.spec.watcher(name)
+    if configured is None or arbiter.intents.of(name).added is not None:
+        text = f"cannot revert {name!r}: it was added at run time, so nothing of it is configured; use set, or rm"
+        raise BadMessage(Errno.COMMAND_ERROR, text)
+    differing = plan.diff(configured, runner.current).changed
+    keys = list(differing) if asked.keys is None else asked.keys
+    chosen = [key for key in differing if any(key == one or key.startswith(f"{one}.") for one in keys)]
+    _revised(configured, dict.fromkeys(asked.keys or ()), f"revert {name!r}")  # an unknown one is told
+    spec = put(runner.current, {key: at(configured, key) for key in chosen})
+    fields = _become(arbiter, runner, spec, f"revert {name!r}", force=asked.force)
+    _keep_lasting(arbiter, configured, configured, [*keys, *(arbiter.lasting.of(name) if asked.keys is None else ())])
+    return {**fields, **await settled(asked.waiting, [runner], WatcherRunner.is_up)}
+
+
+def _become(arbiter: Arbiter, runner: WatcherRunner, spec: WatcherSpec, doing: str, *, force: bool) -> Fields:
     try:
-        decided = roster.change(arbiter, runner, spec, keep=keep)
+        decided = roster.change(arbiter, runner, spec, keep=keep, force=force)
     except CircusCgError as refused:
         raise _refusal(doing, refused) from refused
-    action = 1 if decided.renew else 0 if decided.recount else -1
-    fields = await settled(asked.waiting, [runner], WatcherRunner.is_up)
-    return {"changed": list(decided.changed), "action": action, **fields}
+    return {"changed": list(decided.changed), "action": 1 if decided.renew else 0 if decided.recount else -1}
+
+
+def _to_keep(arbiter: Arbiter, name: str, keys: list[str], doing: str) -> WatcherSpec:
+    """What is configured, if these options can be kept over it. Raises BadMessage."""
+    configured = arbiter.boot.spec.watcher(name)
+    if not arbiter.lasting.is_possible:
+        why = "nothing of these workers lives on disk; the program that runs them keeps what it wants kept"
+    elif configured is None or arbiter.intents.of(name).added is not None:
+        why = "it was added at run time; write it into the configuration"
+    elif alone := configured_alone(keys):
+        why = f"{', '.join(alone)} is for the configuration alone to say; write it there"
+    else:
+        return configured
+    raise BadMessage(Errno.COMMAND_ERROR, f"cannot {doing} to last: {why}")
+
+
+def _keep_lasting(arbiter: Arbiter, configured: WatcherSpec, now: WatcherSpec, keys: list[str]) -> None:
+    try:
+        arbiter.lasting.keep(configured, now, keys)
+    except OSError as failed:
+        raise HostError(
+            f"{now.name!r} is set, but not to last: {failed.strerror}; free the state directory, and set it again"
+        ) from failed
 
 
 def _words(given: str | list[str] | None) -> tuple[str, ...]:

@@ -30,4 +30,5 @@ async def _change(arbiter: Arbiter, asked: rpc.Count, sign: int) -> Fields:
         raise rpc.BadMessage(rpc.Errno.COMMAND_ERROR, text)
     keep(arbiter.intents.count, runner.spec.name, wanted)
     runner.want(runner.wanted, wanted)
+    arbiter.governors.pin(runner.spec.name)
     return {"numprocesses": wanted, **await settled(asked.waiting, [runner], WatcherRunner.is_up)}

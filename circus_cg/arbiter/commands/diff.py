@@ -19,7 +19,7 @@ async def diff(arbiter: Arbiter, asked: rpc.Nothing) -> Fields:
 
     `stopped`, `started`: watchers against their `autostart`. `frozen`: {watcher: wids}.
 
-    All of it ends with the daemon. Values of `env` are left out.
+    All of it ends with the daemon, but `lasting`: {watcher: {option: value}}. Values of `env` are left out.
     """
     configured = {spec.name: spec for spec in arbiter.boot.spec.watchers}
     here = {name: runner for name, runner in arbiter.runners.items() if name not in arbiter.leaving}
@@ -28,6 +28,7 @@ async def diff(arbiter: Arbiter, asked: rpc.Nothing) -> Fields:
         if name in here and (options := _options(spec, here[name].current)):
             changed[name] = options
     return {
+        "lasting": {name: kept for name in configured if (kept := arbiter.lasting.of(name))},
         "added": [name for name in here if name not in configured],
         "removed": [name for name in configured if name not in here],
         "changed": changed,

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from msgspec.structs import replace
 
+from circus_cg.arbiter import because
 from circus_cg.arbiter.arbiter import Arbiter
 from circus_cg.arbiter.commands.target import (
     Fields,
@@ -36,7 +37,7 @@ async def start(arbiter: Arbiter, asked: rpc.Target) -> Fields:
 async def stop(arbiter: Arbiter, asked: rpc.Target) -> Fields:
     runners = runners_of(arbiter, asked.name, asked.match)
     keep(arbiter.intents.want, [runner.spec.name for runner in runners], False)
-    stopped = arbiter.spawn_task(arbiter.ordering.stop(runners))
+    stopped = arbiter.spawn_task(because.carried(arbiter.ordering.stop(runners)))
     await asyncio.shield(stopped) if asked.waiting else await asyncio.sleep(0)
     return await settled(asked.waiting, runners, is_down_or_wanted)
 

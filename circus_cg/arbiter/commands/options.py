@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from circus_cg.arbiter.arbiter import Arbiter
+from circus_cg.arbiter.commands.reports import autoscaling
 from circus_cg.arbiter.commands.target import Fields, runner_of
 from circus_cg.config.options import chosen, plain
 from circus_cg.core.choice import nearest
@@ -17,7 +18,8 @@ def options(arbiter: Arbiter, asked: rpc.Get) -> Fields:
     runner = runner_of(arbiter, asked.name)
     found = plain(runner.current)
     if asked.keys is None:
-        return {"options": found}
+        kept = arbiter.lasting.of(runner.spec.name)
+        return {"options": found, **autoscaling(arbiter, [runner]), **({"lasting": kept} if kept else {})}
     try:
         return {"options": chosen(found, asked.keys)}
     except ConfigError as wrong:

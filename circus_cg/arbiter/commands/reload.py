@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from signal import SIGHUP
 
-from circus_cg.arbiter import reconfigure, rolling
+from circus_cg.arbiter import because, reconfigure, rolling
 from circus_cg.arbiter.arbiter import Arbiter
 from circus_cg.arbiter.commands.target import Fields, keep, runners_of, settled, to_start
 from circus_cg.arbiter.report import status_of
@@ -36,7 +36,7 @@ async def reload(arbiter: Arbiter, asked: rpc.Reload) -> Fields:
     for runner in running:
         arbiter.journal.tell(runner.spec.name, "reload", "one after the other")
         runner.start()
-        tasks.append(arbiter.spawn_task(rolling.roll(arbiter, runner)))
+        tasks.append(arbiter.spawn_task(because.carried(rolling.roll(arbiter, runner))))
     if not asked.waiting:
         return {}
     # Shielded: it goes on though its asker is gone.

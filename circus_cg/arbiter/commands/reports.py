@@ -9,18 +9,26 @@ from circus_cg.arbiter.runner import WatcherRunner
 from circus_cg.rpc import messages as rpc
 
 
-def ps(arbiter: Arbiter, asked: rpc.Which) -> Fields:
+async def ps(arbiter: Arbiter, asked: rpc.Which) -> Fields:
     chosen = runners_of(arbiter, asked.name, asked.match)
-    return {"workers": [row for runner in chosen for row in worker_rows(runner)], **_held(chosen)}
+    rows = [row for runner in chosen for row in await worker_rows(arbiter, runner)]
+    return {"workers": rows, **_beside(arbiter, chosen)}
 
 
 def status(arbiter: Arbiter, asked: rpc.Which) -> Fields:
     """One watcher's own by its name, as circus does; else all that are meant."""
     if isinstance(asked.name, str) and asked.match == "simple":
         runner = runner_of(arbiter, asked.name)
-        return {"status": status_of(runner), "name": runner.spec.name, **_held([runner])}
+        return {"status": status_of(runner), "name": runner.spec.name, **_beside(arbiter, [runner])}
     chosen = runners_of(arbiter, asked.name, asked.match)
-    return {"statuses": {runner.spec.name: status_of(runner) for runner in chosen}, **_held(chosen)}
+    return {"statuses": {runner.spec.name: status_of(runner) for runner in chosen}, **_beside(arbiter, chosen)}
+
+
+def autoscaling(arbiter: Arbiter, chosen: list[WatcherRunner]) -> Fields:
+    """Who counts the workers of those watchers that have an autoscaler, and what it thinks."""
+    names = [runner.spec.name for runner in chosen]
+    found = {name: shown for name in names if (shown := arbiter.governors.shown(name)) is not None}
+    return {"autoscale": found} if found else {}
 
 
 def list_(arbiter: Arbiter, asked: rpc.Which) -> Fields:
@@ -40,6 +48,11 @@ def numprocesses(arbiter: Arbiter, asked: rpc.OneOrAll) -> Fields:
 
 def numwatchers(arbiter: Arbiter, asked: rpc.Nothing) -> Fields:
     return {"numwatchers": len(arbiter.runners)}
+
+
+def _beside(arbiter: Arbiter, chosen: list[WatcherRunner]) -> Fields:
+    """What some watchers have to tell beside their status."""
+    return autoscaling(arbiter, chosen) | _held(chosen)
 
 
 def _held(runners: list[WatcherRunner]) -> Fields:

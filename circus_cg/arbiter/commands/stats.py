@@ -1,4 +1,4 @@
-"""stats, dstats: what workers use, by their groups; and what only /proc tells, for one watcher or process at a time."""
+"""stats, top, dstats: what is used, by groups; and what only /proc tells, for one watcher or process at a time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from circus_cg.arbiter.arbiter import Arbiter
 from circus_cg.arbiter.commands.target import Fields, runners_of
 from circus_cg.arbiter.readings import ctime, info_of, infos_of, total_of
 from circus_cg.arbiter.runner import WatcherRunner
+from circus_cg.arbiter.snapshot import snapshot
 from circus_cg.host import clock, processes
 from circus_cg.rpc import messages as rpc
 from circus_cg.rpc.messages import BadMessage, Errno
@@ -27,13 +28,21 @@ async def stats(arbiter: Arbiter, asked: rpc.Stats) -> Fields:
     if asked.extended and len(chosen) != 1:
         raise BadMessage(Errno.BAD_MSG_DATA, "cannot give extended stats of several watchers: name one")
     infos = {runner.spec.name: await infos_of(arbiter, runner) for runner in chosen}
-    totals = {runner.spec.name: total_of(arbiter, runner) for runner in chosen}
+    totals = {}
+    for runner in chosen:
+        await arbiter.pace.rest()
+        totals[runner.spec.name] = total_of(arbiter, runner)
     if asked.extended:
         await _extend(chosen[0], infos[chosen[0].spec.name])
     if isinstance(asked.name, str) and asked.match == "simple":
         name = chosen[0].spec.name
         return {"name": name, "info": infos[name], "total": totals[name]}
     return {"infos": infos, "totals": totals}
+
+
+async def top(arbiter: Arbiter, asked: rpc.Which) -> Fields:
+    """As snapshot()."""
+    return await snapshot(arbiter, runners_of(arbiter, asked.name, asked.match))
 
 
 async def dstats(arbiter: Arbiter, asked: rpc.Nothing) -> Fields:

@@ -16,7 +16,9 @@ V1 = {
     "memory_swap_max": Support(
         "approximate", "memory and swap are limited in their sum, so that unused memory_max may be swap"
     ),
-    "memory_oom_group": Support("refused", "v1 kills one process at a time; boot with cgroup v2"),
+    "memory_oom_group": Support(
+        "approximate", "v1 kills one process, and the daemon the rest of the worker's group a moment later"
+    ),
 }
 
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import gc
 import sys
+from typing import Any
 
 import click
 
-from circus_cg.cli.ctl.opening import complete_hosts, open_session
+from circus_cg.cli.ctl.opening import open_session, where_options
 from circus_cg.cli.lazy import LazyGroup
 
 _ROOMS = {
     "reports": ("status", "list", "numprocesses", "numwatchers"),
     "usage": ("ps", "stats", "dstats"),
     "events": ("events", "listen"),
+    "past": ("why", "history"),
     "lifecycle": ("start", "stop", "restart", "reload", "kill", "wait", "quit"),
     "freezing": ("freeze", "thaw"),
     "workers": ("incr", "decr", "signal"),
     "exec": ("exec",),
-    "change": ("add", "rm", "set"),
+    "change": ("add", "rm", "set", "revert"),
     "configuration": ("reloadconfig", "diff"),
     "settings": ("options", "get", "globaloptions"),
     "upgrade": ("upgrade",),
@@ -37,20 +39,15 @@ _KEYWORDS = {"list": "list_", "set": "set_", "quit": "quit_", "exec": "exec_"}  
         for verb in verbs
     },
 )
-@click.option("--name", default="default", show_default=True, envvar="CIRCUS_CG_NAME", help="The daemon's name.")
-@click.option("--timeout", default=5.0, show_default=True, help="Seconds to wait for an answer.")
-@click.option("--host", envvar="CIRCUS_CG_HOST", shell_complete=complete_hosts, help="A daemon of hosts.toml.")
-@click.option("--endpoint", metavar="tcp://HOST:PORT", help="A daemon on another host, without hosts.toml.")
-@click.option("--server-key", metavar="KEY|FILE", help="Its public key: `circus-cg keys show --server` there.")
-@click.option("--client-key", metavar="FILE", help="Our own: `circus-cg keys new NAME` made it.")
+@where_options
 @click.pass_context
-def ctl(context: click.Context, /, timeout: float, **where: str | None) -> None:
+def ctl(context: click.Context, /, **where: Any) -> None:
     """Operate a running daemon. Example: circus-cg ctl --name shop ps
 
     On another host: hosts.toml in ~/.config/circus-cg, mode 0600, has a table [NAME] for --host NAME with endpoint,
     server_key (or a file) and client_key (a file). Without a verb, on a terminal, it is `shell`.
     """
-    context.obj = open_session({**where, "timeout": timeout})
+    context.obj = open_session(where)
     if context.invoked_subcommand is None:
         if not sys.stdin.isatty():
             context.fail("no verb; --help lists them")

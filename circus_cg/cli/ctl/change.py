@@ -1,4 +1,4 @@
-"""add, rm, set."""
+"""add, rm, set, revert."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ import click
 from circus_cg.cli.ctl.done import done
 from circus_cg.cli.ctl.parameters import json_option, name_argument, names_argument, wait_option
 from circus_cg.cli.ctl.session import Session
+
+force_option = click.option(
+    "--force", is_flag=True, help="Limits below what is used now, too: the kernel reclaims, or kills."
+)
 
 STDIN = "-"  # a secret's way in: an argument is there for everybody to see
 
@@ -58,23 +62,49 @@ def rm(session: Session, names: tuple[str, ...], nostop: bool, wait: bool, json_
 @click.command("set")
 @name_argument
 @click.argument("words", nargs=-1, required=True, metavar="KEY=VALUE... or KEY VALUE...")
+@click.option("--persist", is_flag=True, help="Beyond the daemon's end, over its configuration; until `revert`.")
+@force_option
 @wait_option
 @json_option
 @click.pass_obj
-def set_(session: Session, name: str, words: tuple[str, ...], wait: bool, json_: bool) -> None:
+def set_(session: Session, /, name: str, words: tuple[str, ...], *, wait: bool, json_: bool, **how: bool) -> None:
     """Change options of a watcher; where a worker must be born with one, its workers are renewed.
 
-    Keys below the top are dotted. VALUE `-` is read from standard input, `null` is the default.
-    Example: circus-cg ctl set web graceful_timeout=5s env.LANG=C
+    Limits are changed where workers run. Keys below the top are dotted. VALUE `-` is read from standard input, `null`
+    is the default. Example: circus-cg ctl set web limits.memory_max=128M watcher_limits.cpu_max=1.5
     """
-    fields = session.call("set", name=name, options=pairs(words))
+    fields = session.call("set", name=name, options=pairs(words), **how)
+    _tell_of_changes(session, name, fields, wait, json_)
+
+
+@click.command()
+@name_argument
+@click.argument("keys", nargs=-1)
+@force_option
+@wait_option
+@json_option
+@click.pass_obj
+def revert(  # noqa: PLR0913 - click's parameters
+    session: Session, name: str, keys: tuple[str, ...], *, force: bool, wait: bool, json_: bool
+) -> None:
+    """Options of a watcher as they are configured again: KEYS, or all; `set --persist` is forgotten.
+
+    Example: circus-cg ctl revert web limits.memory_max
+    """
+    fields = session.call("revert", name=name, keys=list(keys) or None, force=force)
+    _tell_of_changes(session, name, fields, wait, json_)
+
+
+def _tell_of_changes(session: Session, name: str, fields: dict[str, Any], wait: bool, json_: bool) -> None:
     if wait:
         fields |= {"statuses": session.wait([name], "simple", "up")["statuses"]}
-    if json_ or not fields["changed"]:
-        done(fields if json_ else {}, json_, "nothing changed")
-    else:
-        how = "workers renewed" if fields["action"] == 1 else "workers kept"
-        click.echo(f"{name}: {', '.join(fields['changed'])} changed, {how}")
+    if json_:
+        done(fields, json_)
+        return
+    how = "workers renewed" if fields["action"] == 1 else "workers kept"
+    changed = f"{name}: {', '.join(fields['changed'])} changed, {how}" if fields["changed"] else "nothing changed"
+    kept = fields.get("lasting")
+    click.echo(f"{changed}; kept beyond the daemon: {', '.join(kept)}" if kept else changed)
 
 
 def pairs(words: Iterable[str]) -> dict[str, Any]:

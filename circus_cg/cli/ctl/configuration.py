@@ -46,18 +46,21 @@ def reloadconfig(session: Session, wait: bool, json_: bool) -> None:
 @json_option
 @click.pass_obj
 def diff(session: Session, json_: bool) -> None:
-    """What was done at run time and is not configured: lost at the daemon's end. Example: circus-cg ctl diff"""
+    """What was done at run time and is not configured: lost at the daemon's end, unless it lasts (`set --persist`).
+
+    Example: circus-cg ctl diff
+    """
     found = session.call("diff")
     if json_:
         done(found, json_)
         return
     rows = [
-        (name, option, _text(both, "configured"), _text(both, "now"))
+        (name, option, _text(both, "configured"), _text(both, "now"), _lasts(found, name, option))
         for name, options in found["changed"].items()
         for option, both in options.items()
     ]
     if rows:
-        table(("WATCHER", "OPTION", "CONFIGURED", "NOW"), rows)
+        table(("WATCHER", "OPTION", "CONFIGURED", "NOW", "LASTS"), rows)
     words = (("added", "added"), ("removed", "removed"), ("stopped", "stopped"), ("started", "started"))
     lines = [f"{word}: {', '.join(found[key])}" for key, word in words if found[key]]
     lines += [f"frozen: {name}.{wid}" for name, wids in found["frozen"].items() for wid in wids]
@@ -65,6 +68,10 @@ def diff(session: Session, json_: bool) -> None:
         click.echo(line)
     if not rows and not lines:
         click.echo("as configured")
+
+
+def _lasts(found: dict[str, Any], watcher: str, option: str) -> str:
+    return "yes" if option in found["lasting"].get(watcher, {}) else "-"
 
 
 def _lines(fields: dict[str, Any]) -> list[str]:

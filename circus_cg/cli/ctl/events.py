@@ -92,14 +92,20 @@ def _show(found: Document) -> None:
     elif found["lost"]:
         click.echo(coloured(click.style(f"-- {found['lost']} events are lost", fg="yellow")))
     for event in found["events"]:
-        click.echo(coloured(_line(event)))
+        show_event(event)
+
+
+def show_event(event: Document) -> None:
+    """One line."""
+    click.echo(coloured(_line(event)))
 
 
 def _line(event: dict[str, Any]) -> str:
     at = datetime.fromtimestamp(event["at"]).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
     who = event["watcher"] if event["wid"] is None else f"{event['watcher']}.{event['wid']}"
     kind = click.style(f"{event['kind']:<8}", fg=COLOURS.get(event["kind"]))
-    return f"{at}  {event['seq']}  {who:<16}  {kind}  {event['detail']}".rstrip()
+    verdict = f"{event['verdict']}: " if event.get("verdict") else ""
+    return f"{at}  {event['seq']}  {who:<16}  {kind}  {verdict}{event['detail']}".rstrip()
 
 
 def _show_stats(pushed: Document) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from circus_cg.cli.ctl.parameters import json_option, names_argument, optional_name, watch_option
+from circus_cg.cli.ctl.scaling import scaling_lines
 from circus_cg.cli.ctl.session import Session
 from circus_cg.cli.ctl.watching import Document, report
 from circus_cg.cli.output import aligned
@@ -21,9 +22,9 @@ def status(session: Session, names: tuple[str, ...], json_: bool, watch: float |
     def lines(found: Document) -> list[str]:
         held = found.get("held", {})
         if not held:
-            return aligned(("WATCHER", "STATUS"), list(found["statuses"].items()))
+            return aligned(("WATCHER", "STATUS"), list(found["statuses"].items())) + scaling_lines(found)
         rows = [(name, status, held.get(name, "")) for name, status in found["statuses"].items()]
-        return aligned(("WATCHER", "STATUS", "HELD"), rows)
+        return aligned(("WATCHER", "STATUS", "HELD"), rows) + scaling_lines(found)
 
     def ask() -> Document:
         return session.call("status", name=list(names) or None, match="glob")

@@ -37,6 +37,7 @@ class Session:
 
     def refuse_a_dead_daemon(self, doing: str) -> None:
         """Raises NotRunning at once when nobody holds the name: a socket may outlive a killed daemon."""
+        dirs.refuse_anothers(self.dirs.runtime)  # or somebody else's would hear our secrets
         try:
             alive = dirs.is_locked(self.dirs)
         except PermissionError as refused:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from circus_cg.cli.ctl.parameters import json_option, name_argument
+from circus_cg.cli.ctl.scaling import scaling_lines
 from circus_cg.cli.ctl.session import Session
 from circus_cg.cli.ctl.watching import Document, report
 from circus_cg.cli.output import aligned
@@ -19,7 +20,10 @@ from circus_cg.cli.output import aligned
 @json_option
 @click.pass_obj
 def options(session: Session, name: str, json_: bool) -> None:
-    """All options of a watcher as they hold now, `env` with its secrets too. Example: circus-cg ctl options web"""
+    """All options of a watcher as they hold now, `env` with its secrets too. Example: circus-cg ctl options web
+
+    `*` marks what was set to last beyond the daemon.
+    """
     report(lambda: session.call("options", name=name), _lines, json_=json_)
 
 
@@ -43,7 +47,9 @@ def globaloptions(session: Session, option: str | None, json_: bool) -> None:
 
 
 def _lines(found: Document) -> list[str]:
-    return aligned(("OPTION", "VALUE"), list(_flat("", found["options"])))
+    kept = found.get("lasting", {})
+    rows = ((key, f"{value} *" if key in kept else value) for key, value in _flat("", found["options"]))
+    return aligned(("OPTION", "VALUE"), list(rows)) + scaling_lines(found)
 
 
 def _flat(prefix: str, options: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from circus_cg.cli.ctl.parameters import json_option, names_argument, watch_option
+from circus_cg.cli.ctl.scaling import scaling_lines
 from circus_cg.cli.ctl.session import Session
 from circus_cg.cli.ctl.watching import Document, report
 from circus_cg.cli.output import aligned
@@ -33,7 +34,7 @@ def ps(session: Session, names: tuple[str, ...], json_: bool, watch: float | Non
         told = any(row["status"] for row in found["workers"])  # by the workers themselves: most have nothing to tell
         rows = [(*_ps_row(row), *([row["status"] or "-"] if told else [])) for row in found["workers"]]
         held = [f"{name} is held: {why}" for name, why in found.get("held", {}).items()]
-        return aligned((*PS, "STATUS") if told else PS, rows, RIGHT) + held
+        return aligned((*PS, "STATUS") if told else PS, rows, RIGHT) + held + scaling_lines(found)
 
     report(lambda: session.call("ps", name=list(names) or None, match="glob"), lines, json_=json_, watch=watch)
 

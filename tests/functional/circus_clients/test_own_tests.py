@@ -25,7 +25,6 @@ FILES = (
 )
 CAN_NOT = {
     "TestClient::test_client": "a number as a variable's value is taken as its text",
-    "TestTrainer::test_add_watcher7": "send_hup does not act yet",
     "TestTrainer::test_plugins": "no plugins are run",
     "TestTrainer::test_reload_wid_1_worker": "a new life has the number of the one it replaces",
     "TestTrainer::test_reload_wid_4_workers": "a new life has the number of the one it replaces",

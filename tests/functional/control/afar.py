@@ -86,18 +86,17 @@ class Afar:
             self.keys("authorize", pair.public, "--name", name, "--role", role, *more)
         return pair
 
-    def own_key(self, name: str, role: str | None = None) -> str:
+    def own_key(self, name: str, role: str | None = None, watchers: str | None = None) -> str:
         """A file of `keys new`, as --client-key takes it."""
         public = self.keys("new", name).stdout.strip()
         if role is not None:
-            self.keys("authorize", public, "--name", name, "--role", role)
+            more = ["--watchers", watchers] if watchers else []
+            self.keys("authorize", public, "--name", name, "--role", role, *more)
         return f"{name}.key"
 
     def ctl(self, client_key: str, *arguments: str, stdin: str = "", **over: str) -> Done:
         """`circus-cg ctl` from afar; `over`: endpoint, server_key."""
-        there = {"endpoint": self.endpoint, "server_key": self.server_key, **over}
-        where = ["--endpoint", there["endpoint"], "--server-key", there["server_key"], "--client-key", client_key]
-        command = [PROGRAM, "ctl", *where, *arguments]
+        command = [PROGRAM, "ctl", *self.where(client_key, **over), *arguments]
         return subprocess.run(
             command,
             env=self.daemon.environment,
@@ -107,6 +106,11 @@ class Afar:
             timeout=60 * SLOWNESS,
             check=False,
         )
+
+    def where(self, client_key: str, **over: str) -> list[str]:
+        """Options of `ctl`."""
+        there = {"endpoint": self.endpoint, "server_key": self.server_key, **over}
+        return ["--endpoint", there["endpoint"], "--server-key", there["server_key"], "--client-key", client_key]
 
     @contextmanager
     def client(self, pair: KeyPair | None, **options: Any) -> Iterator[Peer]:

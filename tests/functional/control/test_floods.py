@@ -14,8 +14,8 @@ from tests.functional.control.afar import open_fds, rss_mb
 from tests.functional.control.conftest import StartAfar
 
 
-def half_open(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port))
+def half_open(port: int, origin: str = "127.0.0.1") -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), source_address=(origin, 0))
 
 
 def is_over(one: socket.socket) -> bool:
@@ -56,6 +56,15 @@ def test_the_oldest_half_open_connection_makes_room(afar: StartAfar) -> None:
         with running.client(pair) as peer:
             assert peer.ask("list")["status"] == "ok"
         assert not is_over(silent[-1])
+
+
+def test_who_floods_from_one_address_ends_no_connection_from_another(afar: StartAfar) -> None:
+    running = afar(connections=10, handshake_timeout="30s")
+    with ExitStack() as held:
+        slow = [held.enter_context(half_open(running.port, "127.0.0.3")) for _ in range(3)]
+        flood = [held.enter_context(half_open(running.port, "127.0.0.2")) for _ in range(60)]
+        until(lambda: all(map(is_over, flood[:50])), 10, "the flood's oldest to be ended")
+        assert not any(map(is_over, slow)) and not any(map(is_over, flood[-5:]))
 
 
 def test_no_key_has_more_than_half_of_the_connections(afar: StartAfar) -> None:
@@ -128,11 +137,10 @@ def test_who_reads_no_answers_is_disconnected_and_fills_no_memory(afar: StartAfa
     slow, other = running.key("slow", "observe"), running.key("other", "observe")
     with running.client(other) as quiet:
         assert quiet.ask("list")["status"] == "ok"
-        assert quiet.ask("stats")["status"] == "ok"  # it keeps the groups' files open
         before, fds = rss_mb(arbiter), open_fds(arbiter)
         with running.client(slow, RCVHWM=1, RCVBUF=4096, RECONNECT_IVL=-1, SNDHWM=100_000) as peer:
             for number in range(20_000):
-                peer.send("stats")
+                peer.send("globaloptions")  # a long answer to a short question
                 if number % 500 == 0:
                     assert quiet.ask("list", seconds=5)["status"] == "ok"
                     if "reads no answers" in [line["result"] for line in running.audit]:
@@ -140,6 +148,28 @@ def test_who_reads_no_answers_is_disconnected_and_fills_no_memory(afar: StartAfa
             until(lambda: open_fds(arbiter) <= fds, why="its connection to end")
             assert rss_mb(arbiter) < before + 50
     assert [line["key"] for line in running.audit if line["result"] == "reads no answers"] == [slow.public]
+
+
+def test_one_key_can_not_take_all_subscriptions(afar: StartAfar) -> None:
+    running = afar()
+    greedy, other = running.key("greedy", "observe"), running.key("other", "observe")
+    with running.client(greedy) as first, running.client(greedy) as second, running.client(other) as quiet:
+        replies = [peer.ask("events", follow=True, credit=1) for _ in range(20) for peer in (first, second)]
+        assert [reply["status"] for reply in replies] == ["ok"] * 32 + ["error"] * 8
+        assert "holds 32 subscriptions already" in replies[-1]["reason"]
+        assert quiet.ask("events", follow=True, credit=1)["status"] == "ok"
+        assert first.ask("events", subscription=replies[0]["subscription"], end=True)["status"] == "ok"
+        assert first.ask("events", follow=True, credit=1)["status"] == "ok"
+
+
+def test_no_expression_holds_up_the_arbiter(afar: StartAfar) -> None:
+    running = afar()
+    running.daemon.ctl("add", "a" * 60 + "-b", "sleep 1000")
+    with running.client(running.key("looks", "observe")) as peer:
+        for pattern in ("(a+)+$", "(a|a)*$", "(a*)*-c"):
+            assert "not found" in peer.ask("list", name=[pattern], match="regex", seconds=5)["reason"]
+            assert peer.ask("events", name=pattern, match="regex", seconds=5)["events"] == []
+        assert "over 16 patterns" in peer.ask("status", name=["a.*"] * 20_000, match="regex")["reason"]
 
 
 def test_who_goes_away_leaves_nothing_running(afar: StartAfar) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -78,6 +79,9 @@ def test_secrets_are_read_by_who_may_operate_and_written_nowhere(afar: StartAfar
         assert peer.ask("set", name="db", options={"env.TOKEN": "n3w", "nice": "n3w"})["status"] == "error"
         assert peer.ask("set", name="db", options={"env.TOKEN": "n3w"}, waiting=True)["status"] == "ok"
         assert peer.ask("add", name="new", cmd="echo n3w", options={"env": {"A": "n3w"}})["status"] == "ok"
+    with running.client(running.pairs["looks"]) as peer:
+        told = json.dumps(peer.ask("events"))
+        assert '"refused"' in told and "s3cret" not in told and "n3w" not in told
     audit = running.directory / "state" / running.daemon.name / "audit.log"
     assert audit.stat().st_mode & 0o777 == 0o600
     for text in (audit.read_text(), running.daemon.output):

@@ -351,3 +351,11 @@ def test_the_interpreters_debug_mode_is_not_for_our_loop(prefix: str, monkeypatc
     monkeypatch.setenv("PYTHONASYNCIODEBUG", "1")
     with get_trainer(SLEEP, 1, name=prefix) as trainer:
         assert not trainer._session().submit(debugged).result()
+
+
+def test_it_is_started_when_its_worker_tells_that_it_is_ready(prefix: str, tmp_path: Path) -> None:
+    about = tmp_path / "about"
+    cmd = sh(f"sleep 0.5; touch {quoted(about)}; echo >&4; exec 4>&-; exec sleep 1000")
+    with get_trainer(cmd, 1, name=prefix, ready="fd", notification_fd=4) as trainer:
+        assert about.exists()
+        assert trainer.status == "active"

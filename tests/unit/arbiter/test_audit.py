@@ -12,9 +12,14 @@ import pytest
 
 from circus_cg.arbiter.audit import Audit
 from circus_cg.core.access import Caller, Role
+from circus_cg.keeper.audit import UNAUDITED, opened
 from circus_cg.rpc.server import Peer
 
 PEER = Peer(Caller("alice", Role.OPERATE), "192.0.2.7", "a" * 64)
+
+
+def audit_of(path: Path) -> Audit:
+    return Audit(opened(str(path)), str(path))
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -23,7 +28,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 def test_a_command_is_a_line_that_says_who_and_what(tmp_path: Path) -> None:
     path = tmp_path / "audit.log"
-    Audit(str(path)).command(PEER, "set", {"name": "web", "options": {"env.TOKEN": "s3cret"}}, "refused", 5)
+    audit_of(path).command(PEER, "set", {"name": "web", "options": {"env.TOKEN": "s3cret"}}, "refused", 5)
     (line,) = lines(path)
     assert line.pop("time").endswith("+00:00")
     assert line == {
@@ -49,13 +54,13 @@ def test_a_command_is_a_line_that_says_who_and_what(tmp_path: Path) -> None:
 )
 def test_no_value_is_written(tmp_path: Path, properties: dict[str, Any]) -> None:
     path = tmp_path / "audit.log"
-    Audit(str(path)).command(PEER, "add", properties, "ok", None)
+    audit_of(path).command(PEER, "add", properties, "ok", None)
     assert len(lines(path)) == 1 and "s3cret" not in path.read_text()
 
 
 def test_a_client_can_not_write_lines_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / "audit.log"
-    Audit(str(path)).command(PEER, 'x\n{"key":"root"}', {"name": ["a\nb"] * 1000}, "ok", None)
+    audit_of(path).command(PEER, 'x\n{"key":"root"}', {"name": ["a\nb"] * 1000}, "ok", None)
     (line,) = lines(path)
     assert len(line["names"]) == 20
 
@@ -64,9 +69,23 @@ def test_the_file_is_ours_alone_and_goes_on_where_it_ended(tmp_path: Path) -> No
     path = tmp_path / "audit.log"
     path.write_text('{"before": 1}\n')
     path.chmod(0o644)
-    Audit(str(path)).command(PEER, "ps", {}, "ok", None)
+    audit_of(path).command(PEER, "ps", {}, "ok", None)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [next(iter(line)) for line in lines(path)] == ["before", "time"]
+
+
+def test_what_only_looked_is_written_with_what_follows_in_the_order_of_both(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    audit = audit_of(path)
+    audit.look(PEER, "list", {}, "ok", None)
+    audit.look(PEER, "ps", {}, "ok", None)
+    assert lines(path) == []
+    audit.command(PEER, "stop", {}, "ok", None)
+    audit.look(PEER, "stats", {}, "ok", None)
+    audit.turned_away("b" * 64, "192.0.2.66", "unknown key")
+    assert [line["command"] for line in lines(path)] == ["list", "ps", "stop", "stats", None]
+    times = [line["time"] for line in lines(path)]
+    assert times == sorted(times)
 
 
 @pytest.mark.parametrize("kind", ["link", "fifo", "directory"])
@@ -80,13 +99,14 @@ def test_what_is_no_plain_file_is_not_written_to(tmp_path: Path, kind: str) -> N
             os.mkfifo(path)
         case _:
             path.mkdir()
-    Audit(str(path)).command(PEER, "ps", {}, "ok", None)
+    assert opened(str(path)) == UNAUDITED
+    audit_of(path).command(PEER, "ps", {}, "ok", None)
     assert elsewhere.read_text() == ""
 
 
 def test_who_knocks_without_a_key_can_not_fill_the_disk(tmp_path: Path) -> None:
     path = tmp_path / "audit.log"
-    audit = Audit(str(path))
+    audit = audit_of(path)
     for _ in range(10_000):
         audit.turned_away("b" * 64, "192.0.2.66", "unknown key")
     assert 20 <= len(lines(path)) < 40

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from circus_cg.arbiter.intent import Intent, Intents
+from circus_cg.arbiter.intent import Intent, Intents, Scaling
+from circus_cg.core import autoscale
 from circus_cg.host.identity import Identity
-from circus_cg.spec import Limits, WatcherSpec
+from circus_cg.spec import Limits, ScalePolicy, WatcherSpec
 
 WEB = WatcherSpec(name="web", cmd=("serve",), env={"A": "1"})
 NEW = WatcherSpec(name="new", cmd=("x",), limits=Limits(memory_max=1 << 20))
@@ -42,6 +43,21 @@ def test_what_is_said_is_there_for_the_next_arbiter(path: Path) -> None:
     assert not after.wanted(WEB) and after.numprocesses(WEB) == 7
     assert after.specs([WEB]) == [WEB, NEW]
     assert after.of("new") == Intent(added=NEW, identity=WHO, wanted=True)
+
+
+def test_what_the_autoscaler_came_to_is_there_for_the_next_arbiter_until_the_operator_speaks(path: Path) -> None:
+    scaled = replace(WEB, autoscale=ScalePolicy(max=8, min=2))
+    assert again(path).numprocesses(scaled) == 2, "the configuration's number within its bounds"
+    state = autoscale.State(peaks=(autoscale.Work(5.0, 1.5),), penalty=2, changed=7.0)
+    again(path).scale("web", 5, state)
+    assert again(path).numprocesses(scaled) == 5 and again(path).of("web").scaling == Scaling(count=5, state=state)
+    assert again(path).numprocesses(WEB) == 1, "without a policy it is nobody's number"
+    said = again(path)
+    said.count("web", 12)
+    said.scale("web", None, autoscale.pin(ScalePolicy(max=8), state, 9.0))
+    assert again(path).numprocesses(scaled) == 12, "the operator's number goes before the bounds"
+    scaling = again(path).of("web").scaling
+    assert scaling is not None and scaling.state.pinned_until == 309.0
 
 
 def test_another_daemons_file_is_not_ours(path: Path) -> None:

@@ -72,9 +72,12 @@ def test_v1_warns_that_swap_is_limited_only_in_the_sum(v1: Layout) -> None:
     assert "limited in their sum" in text_of(v1, swapless)
 
 
+def test_v1_warns_that_the_daemon_ends_the_rest_of_a_group_itself(v1: Layout) -> None:
+    assert told(v1, Limits(memory_oom_group=True)) == [("warning", "memory_oom_group")]
+
+
 def test_v1_refuses_what_it_does_not_have(v1: Layout) -> None:
-    limits = Limits(memory_high=MIB, memory_oom_group=True)
-    assert told(v1, limits) == [("error", "memory_high"), ("error", "memory_oom_group")]
+    assert told(v1, Limits(memory_high=MIB)) == [("error", "memory_high")]
     assert text_of(v1, Limits(memory_high=MIB)).startswith("cannot enforce memory_high: v1 has no throttling")
 
 

@@ -86,10 +86,7 @@ def test_zero_is_a_limit() -> None:
 
 def test_v1_support_is_stated_for_every_limit_there_is() -> None:
     assert set(V1_SUPPORT) == set(Limits.__struct_fields__)
-    assert {name for name, support in V1_SUPPORT.items() if support.grade == "refused"} == {
-        "memory_high",
-        "memory_oom_group",
-    }
+    assert {name for name, support in V1_SUPPORT.items() if support.grade == "refused"} == {"memory_high"}
     assert all(support.why for support in V1_SUPPORT.values() if support.grade != "exact")
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from circus_cg.cgroup.files import Kept
 from circus_cg.cgroup.hierarchy import Hierarchy
-from circus_cg.cgroup.usage import Meter, Usage
+from circus_cg.cgroup.usage import Meter, Usage, Work
 
 MIB = 1 << 20
 HYBRID_CPU_STAT = "usage_usec 565442\nuser_usec 500000\nsystem_usec 65442\nnice_usec 0\n"
@@ -138,3 +138,45 @@ def test_a_kept_file_is_read_anew_each_time_and_opened_again_after_close(tmp_pat
     kept.close()
     assert kept.read("pids.current") == "22\n"
     kept.close()
+
+
+def test_a_quick_look_reads_cpu_time_and_throttling_only_where_a_quota_is(groups: Groups) -> None:
+    groups.add("unified", {"cpu.stat": HYBRID_CPU_STAT})
+    groups.add("cpu", {"cpu.stat": V1_CPU_STAT})
+    groups.add("memory", V1_MEMORY)
+    meter = Meter({"": groups.at(2, "unified"), "cpu": groups.at(1, "cpu"), "memory": groups.at(1, "memory")})
+    for _ in range(2):  # at first the files are opened
+        assert meter.work(throttling=False) == Work(0.565442, None)
+        assert meter.work(throttling=True) == Work(0.565442, 29)
+        assert meter.memory_current() == MIB
+
+
+def test_a_quick_look_on_v2_and_on_v1_and_at_a_group_that_is_gone(groups: Groups) -> None:
+    groups.add("g", {**V2_MEMORY, "cpu.stat": V2_CPU_STAT})
+    meter = Meter(dict.fromkeys(("", "cpu", "memory"), groups.at(2, "g")))
+    assert (meter.work(throttling=True), meter.memory_current()) == (Work(0.565442, 29), MIB)
+    groups.add("cpuacct", {"cpuacct.usage": "2000000000\n"})
+    meter = Meter({"cpuacct": groups.at(1, "cpuacct")})
+    assert (meter.work(throttling=False), meter.memory_current()) == (Work(2.0, None), None)
+    meter = Meter({"": groups.at(2, "gone"), "memory": groups.at(2, "gone")})
+    assert (meter.work(throttling=False), meter.memory_current()) == (Work(None, None), None)
+
+
+def test_what_memory_is_made_of_is_told_in_v2_s_words(groups: Groups) -> None:
+    groups.add("g", {"memory.stat": "anon 100\nfile 50\nkernel 7\nshmem 30\npgfault 9\n"})
+    assert Meter({"memory": groups.at(2, "g")}).composition() == {"anon": 100, "file": 50, "shmem": 30, "kernel": 7}
+    groups.add("m", {"memory.stat": "cache 1\nrss 2\ntotal_cache 50\ntotal_rss 100\ntotal_shmem 30\n"})
+    assert Meter({"memory": groups.at(1, "m")}).composition() == {"anon": 100, "file": 50, "shmem": 30}
+    assert Meter({"memory": groups.at(1, "gone")}).composition() == {} == Meter({}).composition()
+
+
+def test_one_resources_pressure_is_read_alone(groups: Groups) -> None:
+    groups.add("g", {"memory.pressure": PRESSURE})
+    meter = Meter({"": groups.at(2, "g")})
+    assert meter.pressure("memory") == {"some": {"avg10": 1.5, "avg60": 0, "avg300": 0, "total": 7}}
+    assert meter.pressure("cpu") is None
+
+
+def test_whose_kills_v1_counts(groups: Groups, v1_memory: Meter) -> None:
+    assert v1_memory.counts_by_v1
+    assert not Meter({"memory": groups.at(2, "g")}).counts_by_v1 and not Meter({}).counts_by_v1

@@ -175,6 +175,10 @@ def test_each_key_of_the_daemon_acts_or_is_told(pairs: list[Pair]) -> None:
                 assert pair.loaded.spec.warmup_delay == value, pair.file
             elif key == "pidfile":
                 assert pair.loaded.spec.pidfile == os.path.join(asking.DIRECTORY, value), pair.file
+            elif key == "loglevel":
+                assert pair.loaded.spec.loglevel == value.lower(), pair.file
+            elif key == "logoutput" and value not in ("-", "stdout"):
+                assert pair.loaded.spec.logoutput == os.path.join(asking.DIRECTORY, value), pair.file
             else:
                 assert is_told(key, pair.loaded.notices) or derived(key, pair), (pair.file, key)
 
@@ -200,7 +204,11 @@ def test_each_socket_and_plugin_acts_or_is_told(pairs: list[Pair]) -> None:
         for socket in pair.circus["config"]["sockets"]:
             assert f"[socket:{socket['name']}]: not yet" in told, pair.file
         for plugin in pair.circus["config"]["plugins"]:
-            if plugin["use"] != ini_keys.FLAPPING_PLUGIN:
+            if plugin["use"] == ini_keys.WATCHDOG_PLUGIN:
+                ours = pair.loaded.spec.udp_watchdog
+                assert ours is not None, pair.file
+                assert ours.loop_rate == float(plugin.get("loop_rate", 60)), pair.file
+            elif plugin["use"] != ini_keys.FLAPPING_PLUGIN:
                 assert f"[{plugin['name']}]: not yet" in told, pair.file
 
 

@@ -10,8 +10,18 @@ from hypothesis import strategies as st
 
 from circus_cg import linux
 from circus_cg.config import export, native, schema, validate
-from circus_cg.spec import ArbiterSpec, Backoff, Flapping, IoMax, Limits, Rlimit, WatcherSpec
-from tests.unit.config.test_native import WHOLE
+from circus_cg.spec import (
+    ArbiterSpec,
+    Backoff,
+    Flapping,
+    IoMax,
+    Limits,
+    MemoryPolicy,
+    Rlimit,
+    ScalePolicy,
+    WatcherSpec,
+)
+from tests.unit.config.whole import WHOLE
 
 T = TypeVar("T")
 
@@ -101,6 +111,15 @@ def scheduling(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @st.composite
+def scaling(draw: st.DrawFn, most: int) -> ScalePolicy:
+    largest = draw(st.integers(1, most))
+    return ScalePolicy(
+        max=largest, min=draw(st.integers(1, largest)), grow_at=draw(st.sampled_from([0.9, 1])), warmup=draw(SECONDS),
+        backlog=draw(st.none() | st.integers(1, 99)), dry_run=draw(st.booleans()),
+    )  # fmt: skip
+
+
+@st.composite
 def watchers(draw: st.DrawFn, name: str) -> WatcherSpec:
     initial = draw(st.sampled_from([0.0, 0.25, 1.5, 60.0]))
     singleton = draw(st.booleans())
@@ -134,6 +153,8 @@ def watchers(draw: st.DrawFn, name: str) -> WatcherSpec:
         flapping=Flapping(attempts=draw(st.integers(0, 9)), window=draw(SECONDS), retry_in=draw(SECONDS)),
         limits=draw(limits()),
         watcher_limits=draw(limits()),
+        autoscale=draw(st.none() | scaling(1 if singleton else 50)),
+        memory_policy=MemoryPolicy(restart_above=draw(st.none() | SIZES), restart_after=draw(SECONDS)),
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from circus_cg.config.ini_surroundings import Surroundings
 from circus_cg.errors import ConfigError
 from circus_cg.spec import ArbiterSpec
 from tests.unit.config import asking
-from tests.unit.config.test_native import WHOLE
+from tests.unit.config.whole import WHOLE
 
 EXAMPLES = int(os.environ.get("CIRCUS_CG_FUZZ", "100"))
 SECONDS = 5.0  # a text of a few kB takes milliseconds; a slow host may take more

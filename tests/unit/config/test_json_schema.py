@@ -19,8 +19,8 @@ from circus_cg.errors import ConfigError
 from circus_cg.spec import Limits, WatcherSpec
 from examples.demo.run import CONFIG
 from tests.unit.config import yaml_core
-from tests.unit.config.test_native import WHOLE
 from tests.unit.config.test_native_fuzz import VALUES
+from tests.unit.config.whole import WHOLE
 from tests.unit.test_docs import PAGES
 
 VALIDATOR = Draft202012Validator(json_schema.document())

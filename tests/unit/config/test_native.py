@@ -2,98 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 import time
 
 import pytest
 
 from circus_cg.config import native, schema
 from circus_cg.errors import ConfigError
-from circus_cg.spec import ArbiterSpec, Backoff, Control, Flapping, IoMax, Limits, Rlimit, StopStep, WatcherSpec
-
-WHOLE = """\
-name: shop
-cgroup_root: /apps
-on_missing: warn
-events_kept: 500
-warmup_delay: 250ms
-exit_with: web
-pidfile: /run/shop.pid
-include: []
-control:
-  tcp: tcp://[::]:7777
-  keys: /srv/keys
-  audit: /var/log/audit.log
-  rate: 50
-  burst: 10
-  queue: 5
-  connections: 20
-  handshake_timeout: 2s
-watchers:
-  web:
-    cmd: serve --title 'My Shop' $HOME
-    numprocesses: 2
-    singleton: false
-    autostart: no
-    priority: 3
-    after: db
-    requires: [log, db]
-    warmup_delay: 1.5
-    env: {PORT: 8080, DEBUG: yes, EMPTY: ""}
-    env_file: /etc/web.env
-    copy_env: true
-    copy_path: true
-    virtualenv: /srv/venv
-    virtualenv_py_ver: 3.10
-    working_dir: /srv
-    uid: 1000
-    gid: www
-    groups: [44, video]
-    umask: 022
-    nice: -5
-    sched_policy: rr
-    sched_priority: 7
-    ionice_class: best-effort
-    ionice_level: 6
-    cpu_affinity: 0-1,3
-    rlimits: {nofile: 1024, core: [0, infinity], stack: infinity, as: {soft: 1G, hard: 2G}}
-    oom_score_adj: 100
-    ambient_capabilities: [net_bind_service, CAP_CHOWN]
-    bounding_capabilities: net_bind_service, cap_chown kill
-    no_new_privs: true
-    stdout: null
-    stderr: /var/log/web.log
-    stop_signal: SIGINT
-    graceful_timeout: 1m30s
-    stop: [TERM 10s, SIGRTMIN+2 500ms]
-    stop_children: true
-    send_hup: true
-    restart: on-failure
-    success_exit_status: 75, HUP
-    restart_prevent_exit_status: [3, SIGABRT]
-    max_age: 2h
-    max_age_variance: 5m
-    min_uptime: 500ms
-    max_retry: -1
-    backoff: {initial: 1, max: 10s, jitter: 0.2}
-    flapping: {attempts: 3, window: 30s, retry_in: 5, max_retry: 2}
-    limits:
-      cpu_max: 150%
-      cpu_weight: 200
-      cpuset_cpus: 0-1
-      cpuset_mems: "0"
-      memory_max: 512M
-      memory_high: 400M
-      memory_low: 0
-      memory_swap_max: max
-      memory_oom_group: true
-      pids_max: 64
-      io_max: {"8:0": {rbps: 1M, wiops: max}, /dev/sdb: {wbps: 2M}}
-      io_weight: 50
-    watcher_limits: {memory_max: 1G}
-  db: {cmd: db}
-  log: {cmd: log}
-"""
+from circus_cg.spec import ArbiterSpec, WatcherSpec
+from tests.unit.config.whole import SPEC, WHOLE
 
 
 def read(text: str) -> ArbiterSpec:
@@ -117,97 +33,7 @@ def problem(options: str) -> str:
 
 
 def test_every_option_arrives_as_plain_numbers() -> None:
-    assert read(WHOLE) == ArbiterSpec(
-        name="shop",
-        cgroup_root="/apps",
-        on_missing="warn",
-        events_kept=500,
-        warmup_delay=0.25,
-        exit_with="web",
-        pidfile="/run/shop.pid",
-        control=Control(
-            tcp="tcp://[::]:7777",
-            keys="/srv/keys",
-            audit="/var/log/audit.log",
-            rate=50.0,
-            burst=10,
-            queue=5,
-            connections=20,
-            handshake_timeout=2.0,
-        ),
-        watchers=(
-            WatcherSpec(
-                name="web",
-                cmd=("serve", "--title", "My Shop", "$HOME"),
-                numprocesses=2,
-                autostart=False,
-                priority=3,
-                after=("db",),
-                requires=("log", "db"),
-                warmup_delay=1.5,
-                env={"PORT": "8080", "DEBUG": "yes", "EMPTY": ""},
-                env_file=("/etc/web.env",),
-                copy_env=True,
-                copy_path=True,
-                virtualenv="/srv/venv",
-                virtualenv_py_ver="3.10",
-                working_dir="/srv",
-                uid=1000,
-                gid="www",
-                groups=(44, "video"),
-                umask=0o22,
-                nice=-5,
-                sched_policy="rr",
-                sched_priority=7,
-                ionice_class="best-effort",
-                ionice_level=6,
-                cpu_affinity="0-1,3",
-                rlimits={
-                    "nofile": Rlimit(soft=1024, hard=1024),
-                    "core": Rlimit(soft=0, hard=None),
-                    "stack": Rlimit(),
-                    "as": Rlimit(soft=1 << 30, hard=2 << 30),
-                },
-                oom_score_adj=100,
-                ambient_capabilities=("net_bind_service", "CAP_CHOWN"),
-                bounding_capabilities=("net_bind_service", "cap_chown", "kill"),
-                no_new_privs=True,
-                stdout="null",
-                stderr="/var/log/web.log",
-                stop_signal=signal.SIGINT,
-                graceful_timeout=90.0,
-                stop=(StopStep(signal.SIGTERM, 10.0), StopStep(signal.SIGRTMIN + 2, 0.5)),
-                stop_children=True,
-                send_hup=True,
-                restart="on-failure",
-                success_exit_status=(75, "HUP"),
-                restart_prevent_exit_status=(3, "SIGABRT"),
-                max_age=7200.0,
-                max_age_variance=300.0,
-                min_uptime=0.5,
-                max_retry=-1,
-                backoff=Backoff(initial=1.0, max=10.0, jitter=0.2),
-                flapping=Flapping(attempts=3, window=30.0, retry_in=5.0, max_retry=2),
-                limits=Limits(
-                    cpu_max=1.5,
-                    cpu_weight=200,
-                    cpuset_cpus="0-1",
-                    cpuset_mems="0",
-                    memory_max=512 << 20,
-                    memory_high=400 << 20,
-                    memory_low=0,
-                    memory_swap_max=None,
-                    memory_oom_group=True,
-                    pids_max=64,
-                    io_max=(IoMax(device="8:0", rbps=1 << 20), IoMax(device="/dev/sdb", wbps=2 << 20)),
-                    io_weight=50,
-                ),
-                watcher_limits=Limits(memory_max=1 << 30),
-            ),
-            WatcherSpec(name="db", cmd=("db",)),
-            WatcherSpec(name="log", cmd=("log",)),
-        ),
-    )
+    assert read(WHOLE) == SPEC
 
 
 def test_the_example_of_every_option_names_every_option() -> None:

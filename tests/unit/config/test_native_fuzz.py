@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from circus_cg.config import schema
 from circus_cg.errors import ConfigError
 from circus_cg.spec import ArbiterSpec, Limits, WatcherSpec
-from tests.unit.config.test_native import WHOLE, read
+from tests.unit.config.test_native import read
+from tests.unit.config.whole import WHOLE
 
 TOKENS = st.sampled_from(
     [

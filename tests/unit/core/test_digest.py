@@ -23,7 +23,7 @@ CHANGES: list[dict[str, Any]] = [
     {"nice": 0},
     {"limits": Limits()},
     {"limits": Limits(memory_max=1 << 27)},
-    {"watcher_limits": Limits(pids_max=9)},  # the sum needs a controller that no life is in yet
+    {"watcher_limits": Limits(pids_max=9)},
     {"watcher_limits": Limits(memory_max=1 << 28)},
     {"numprocesses": 4},
     {"graceful_timeout": 1.0},
@@ -43,6 +43,12 @@ def test_it_is_the_same_for_the_same_spec_however_that_came_about() -> None:
     merged = msgspec.convert({**msgspec.to_builtins(SPEC), "graceful_timeout": 30}, WatcherSpec)
     by_hand = replace(SPEC, env={"A": "1"}, nice=None)
     assert {plan.digest(SPEC)} == {plan.digest(spec) for spec in (sent, merged, by_hand)}
+
+
+def test_lives_of_the_version_before_are_known_by_its_digest() -> None:
+    """It took the limits for a part of the birth. The value is what it wrote for this spec."""
+    assert plan.former_digest(SPEC) == "5c48cced9d59e2e7"
+    assert plan.former_digest(replace(SPEC, limits=Limits())) != plan.former_digest(SPEC)
 
 
 def test_one_more_option_with_a_default_outdates_nobody() -> None:

@@ -1,13 +1,15 @@
 """Lives that end for a reason of ours: asked as in a stop, and told by that reason; what follows is the policy's."""
 
+from math import inf
 from signal import SIGABRT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM
 
 from circus_cg.core.adoption import Held, from_note, rebuild, to_note
+from circus_cg.core.backoff import HOST_LEAST
 from circus_cg.core.effects import KillGroup, RemoveGroup, Signal, Spawn, ThawGroup
 from circus_cg.core.ending import patience
 from circus_cg.core.slot import Phase
-from circus_cg.core.state import Ending
-from circus_cg.spec import StopStep
+from circus_cg.core.state import Ending, Reason
+from circus_cg.spec import Backoff, StopStep
 from tests.unit.core.lives import Life
 
 
@@ -38,6 +40,18 @@ def test_its_own_signal_goes_first_and_a_kill_follows() -> None:
     life.exited(None, signal=SIGKILL)
     assert life.slot.last_exit is not None
     assert life.slot.last_exit.reason == "watchdog"
+
+
+def test_after_an_end_for_the_hosts_sake_the_next_life_never_begins_at_once() -> None:
+    """So that whoever watches the host can put it off; after a leak of its own it may."""
+    cases: tuple[tuple[Reason, bool], ...] = (("pressure", True), ("memory", False))
+    for reason, waits in cases:
+        life = ready(backoff=Backoff(initial=0))
+        life.now += 2
+        life.end(reason)
+        life.exited(None, signal=SIGTERM)
+        assert (life.slot.phase is Phase.BACKOFF) is waits
+        assert life.slot.deadline == (life.now + HOST_LEAST if waits else inf)
 
 
 def test_it_counts_as_a_life_that_ended_by_itself() -> None:

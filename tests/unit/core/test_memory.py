@@ -30,8 +30,8 @@ def watched(
 
 def test_who_stays_above_is_replaced_alone_and_once_with_the_new_one_first() -> None:
     _, asked = watched((worker(1, 150), worker(2, 50)), 300)
-    assert [(one.wid, one.generation, one.new_first, one.rule) for one in asked] == [(1, 1, True, "memory_restart")]
-    assert "150 bytes, more than memory_restart 100, for 30 s" in asked[0].reason
+    assert [(one.wid, one.generation, one.new_first, one.rule) for one in asked] == [(1, 1, True, "restart_above")]
+    assert "150 bytes, more than restart_above 100, for 30 s" in asked[0].reason
 
 
 def test_a_peak_shorter_than_the_time_is_forgiven() -> None:

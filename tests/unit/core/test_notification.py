@@ -24,6 +24,9 @@ from circus_cg.core.notification import MAX_SECONDS, MAX_STATUS, NOTHING, Word, 
         (b"STATUS=", Word(status="")),
         (b"STATUS=a=b", Word(status="a=b")),
         (b"STATUS=one\nSTATUS=two", Word(status="two")),
+        (b"X_BUSY=0.7\nX_BACKLOG=12", Word(busy=0.7, backlog=12)),
+        (b"X_BUSY=1.5", Word(busy=1.0)),
+        (b"X_BUSY=.5", Word(busy=0.5)),
         (b"BARRIER=1", NOTHING),
         (b"FDSTORE=1\nFDNAME=x\nX_OURS=1", NOTHING),
     ],
@@ -38,6 +41,8 @@ def test_what_is_said_is_understood(datagram: bytes, word: Word) -> None:
         b"", b"\n\n", b"READY", b"READY=yes", b"READY=0", b"ready=1", b" READY=1", b"MAINPID=-1", b"MAINPID=0",
         b"MAINPID=99999999", b"MAINPID=one", "MAINPID=\u0663".encode(), b"WATCHDOG=0", b"WATCHDOG_USEC=1e6",
         b"WATCHDOG_USEC=-1", b"WATCHDOG_USEC=99999999999999999999999", b"EXTEND_TIMEOUT_USEC=", b"ERRNO=0",
+        b"X_BUSY=nan", b"X_BUSY=-1", b"X_BUSY=1e3", b"X_BUSY=", b"X_BACKLOG=-1", b"X_BACKLOG=1.5",
+        b"X_BACKLOG=99999999999999999999999",
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_says_nothing(datagram: bytes) -> None:

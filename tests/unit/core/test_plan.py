@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from circus_cg.core.plan import LIVE, Plan, diff, lifted
+from circus_cg.core.plan import LIVE, Plan, diff
 from circus_cg.spec import Backoff, Flapping, Limits, Rlimit, WatcherSpec
 
 OLD = WatcherSpec(name="w", cmd=("serve",), env={"A": "1"}, limits=Limits(memory_max=64), numprocesses=2)
@@ -63,8 +63,8 @@ def test_what_a_worker_is_born_with_needs_a_new_life(changes: dict[str, Any], na
     assert plan(**changes) == Plan(changed=(named,), regroup=False, recount=False, renew=True)
 
 
-def test_limits_of_each_worker_are_written_into_new_groups() -> None:
-    assert plan(limits=Limits(memory_max=32)) == Plan(("limits.memory_max",), regroup=True, recount=False, renew=True)
+def test_a_limit_of_each_worker_binds_those_that_live() -> None:
+    assert plan(limits=Limits(memory_max=32)) == Plan(("limits.memory_max",), regroup=True, recount=False, renew=False)
 
 
 def test_a_limit_of_the_sum_binds_the_workers_that_live() -> None:
@@ -72,16 +72,10 @@ def test_a_limit_of_the_sum_binds_the_workers_that_live() -> None:
     assert decided == Plan(("watcher_limits.memory_max",), regroup=True, recount=False, renew=False)
 
 
-def test_a_controller_that_no_worker_is_in_yet_needs_new_lives() -> None:
-    assert plan(watcher_limits=Limits(pids_max=10)).renew
-    already = replace(OLD, limits=Limits(pids_max=5))
-    assert not diff(already, replace(already, watcher_limits=Limits(pids_max=10))).renew
+def test_a_controller_that_no_worker_is_in_yet_needs_no_new_lives_either() -> None:
+    assert plan(limits=Limits(pids_max=10)) == Plan(("limits.memory_max", "limits.pids_max"), True, False, False)
+    assert not plan(watcher_limits=Limits(cpu_max=1.0)).renew
 
 
 def test_every_live_option_exists() -> None:
     assert set(WatcherSpec.__struct_fields__) >= LIVE
-
-
-def test_a_limit_that_is_no_longer_named_is_lifted() -> None:
-    assert lifted(Limits(memory_max=1, pids_max=2), Limits(pids_max=3)) == ("memory_max",)
-    assert lifted(Limits(), Limits(pids_max=3)) == ()

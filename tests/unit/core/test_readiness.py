@@ -244,3 +244,11 @@ def test_a_frozen_one_is_frozen_again_by_the_next_arbiter_and_keeps_its_time() -
     assert life.deadline() == (FreezeGroup(1, cause=life.id),)
     life.thaw()
     assert life.slot.deadline == life.now + 5.0
+
+
+def test_one_that_was_ready_before_its_exec_was_heard_of_has_no_deadline_under_the_next_arbiter() -> None:
+    life = Life(ready="notify")
+    life.start()
+    life.told(ready=True)
+    adopted(life)
+    assert (life.slot.phase, life.slot.deadline) == (Phase.READY, inf)

@@ -7,7 +7,7 @@ import pytest
 from circus_cg.core import replacement
 from circus_cg.core.replacement import Begin, Drop, InPlace, Queue, Take, Use, Wish, lack_of_room, wish
 from circus_cg.core.slot import Phase
-from circus_cg.core.state import Exit, Instead, Slot
+from circus_cg.core.state import Exit, Instead, Readiness, Slot
 from circus_cg.core.watcher import reconcile
 from circus_cg.spec import WatcherSpec
 
@@ -46,6 +46,11 @@ def test_a_place_that_was_given_up_is_used_again_but_not_one_on_its_way_out() ->
 def test_it_takes_over_once_it_is_ready(phase: Phase, frozen: bool, move: replacement.Move | None) -> None:
     new = Slot(wid=2, wanted=True, phase=phase, generation=1, alive=True, frozen=frozen, instead=FOR_OLD)
     assert advance([ready(1, 4), new]) == (Queue(), move)
+
+
+def test_it_does_not_take_over_as_long_as_it_does_not_pass_its_checks() -> None:
+    new = ready(2, 1, instead=FOR_OLD, readiness=Readiness(unwell=("db",)))
+    assert advance([ready(1, 4), new]) == (Queue(), None)
 
 
 @pytest.mark.parametrize("phase", [Phase.BACKOFF, Phase.FAILED, Phase.STOPPING])

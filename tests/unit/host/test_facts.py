@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from circus_cg.host import totals
 from circus_cg.host.facts import host_warnings
-from circus_cg.spec import ArbiterSpec, Limits, WatcherSpec
+from circus_cg.spec import ArbiterSpec, Limits, PressurePolicy, WatcherSpec
 
 
 def told(**options: Any) -> list[str]:
@@ -62,3 +63,28 @@ def test_a_limited_worker_that_can_lift_its_limits_is_told(uid: int | None, warn
     lines = told(uid=uid, limits=Limits(pids_max=5))
     assert [line.partition(",")[0] for line in lines] == ["watcher web: runs as root"] * warns
     assert told(uid=uid) == []
+
+
+def test_a_rule_that_needs_memory_pressure_is_told_where_the_kernel_tells_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = ArbiterSpec(
+        pressure=PressurePolicy(),
+        watchers=(WatcherSpec(name="web", cmd=("sh",), limits=Limits(memory_high=1 << 26), uid=1),),
+    )
+    monkeypatch.setattr(totals, "PRESSURE", tmp_path / "none")
+    assert any(
+        "pressure, memory_policy of web: this kernel tells no memory pressure" in one for one in host_warnings(spec)
+    )
+    (tmp_path / "there").write_text("some avg10=0.00 total=1\nfull avg10=12.50 avg60=0.00 total=1\n")
+    monkeypatch.setattr(totals, "PRESSURE", tmp_path / "there")
+    assert not any("pressure" in one for one in host_warnings(spec))
+    assert totals.memory_full() == 12.5
+
+
+def test_what_reclaim_has_scanned_is_summed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "vmstat").write_text("pgscan_kswapd 3\npgscan_direct 4\npgscan_direct_throttle 9\npgscan_file 9\n")
+    monkeypatch.setattr(totals, "VMSTAT", tmp_path / "vmstat")
+    assert totals.pages_scanned() == 7
+    monkeypatch.setattr(totals, "VMSTAT", tmp_path / "none")
+    assert totals.pages_scanned() is None

@@ -38,7 +38,8 @@ def left(state: dict[str, Any]) -> int:
 
 
 def test_the_state_of_version_1_is_understood() -> None:
-    fd = left(STATE_1)
+    """Whose wire was one step away from ours in its time."""
+    fd = left({**STATE_1, "wire": VERSION - 1})
     assert succession.rehearsal(fd) == "understood 4"
     ledger = Ledger.load(succession.read(fd)["ledger"])
     os.close(fd)

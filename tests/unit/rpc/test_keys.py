@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from circus_cg.core.access import Caller, Role
+from circus_cg.core.access import LOCAL, Caller, Role
 from circus_cg.rpc.keys import (
     HEADER,
     KeyPair,
@@ -39,7 +39,15 @@ def test_each_line_is_a_caller() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        *(f"root eve {C}", f"admin {C}", "admin eve", f"admin eve {C} web db", f"admin ../eve {C}", f"admin -eve {C}"),
+        *(
+            f"root eve {C}",
+            f"admin {C}",
+            "admin eve",
+            f"admin eve {C} web db",
+            f"admin ../eve {C}",
+            f"admin -eve {C}",
+            f"admin local {C}",
+        ),
         *(
             f"admin eve {C[1:]}",
             f"admin eve {C}0",
@@ -90,7 +98,7 @@ def test_a_line_taken_out_leaves_comments_and_mistakes_where_they_are() -> None:
         without(broken, "nobody")
 
 
-NAMES = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,20}", fullmatch=True)
+NAMES = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,20}", fullmatch=True).filter(lambda name: name != LOCAL.name)
 KEYS = st.text("0123456789abcdef", min_size=64, max_size=64)
 CALLERS = st.builds(
     Caller, NAMES, st.sampled_from(list(Role)), st.lists(st.sampled_from(["web-*", "db", "[!a]?"])).map(tuple)

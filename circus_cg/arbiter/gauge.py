@@ -1,0 +1,113 @@
+"""What the laws look at: one watcher's counters as the kernel has them now, over kept descriptors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from circus_cg.arbiter.runner import WatcherRunner
+from circus_cg.core.load import OwnLoad, Sample, WorkerSample
+from circus_cg.core.memory import WorkerMemory
+from circus_cg.core.slot import Phase, Slot
+from circus_cg.host.totals import Totals, totals
+from circus_cg.spec import Limits
+
+FRESH = 0.2  # seconds for which what was read of the host is as good as new, for all watchers
+
+Pressure = dict[str, dict[str, float]]
+
+
+class Host:
+    """The host's totals, read once for all who ask at about the same time."""
+
+    def __init__(self) -> None:
+        self._at = float("-inf")
+        self._totals: Totals | None = None
+
+    def totals(self, now: float) -> Totals:
+        if self._totals is None or now - self._at > FRESH:
+            self._totals, self._at = totals(), now
+        return self._totals
+
+
+def sample(runner: WatcherRunner, host: Host, fresh: float, now: float) -> Sample:
+    """`fresh`: a worker's own word older than so many seconds no longer counts."""
+    spec, group = runner.spec, runner.group
+    words = {wid: told for wid, told in runner.own_load.items() if now - told.at <= fresh}
+    usage, cpu, memory = group.usage(pressure=False), group.pressure("cpu"), group.pressure("memory")
+    left = host.totals(now)
+    return Sample(
+        at=now,
+        workers=tuple(_workers(runner, words)),
+        worker_cpu_max=spec.limits.cpu_max,
+        watcher_cpu_max=spec.watcher_limits.cpu_max,
+        nr_periods=None if spec.watcher_limits.cpu_max is None else usage.nr_periods,
+        nr_throttled=None if spec.watcher_limits.cpu_max is None else usage.nr_throttled,
+        cpu_some=_avg10(cpu, "some"),
+        memory_some=_avg10(memory, "some"),
+        memory_full=_avg10(memory, "full"),
+        memory_current=usage.memory_current,
+        memory_limit=memory_limit(spec.watcher_limits),
+        pids_current=usage.pids,
+        pids_max=spec.watcher_limits.pids_max,
+        last_oom=last_oom(runner.slots.values()),
+        backlog=_backlog(runner, words),
+        host_idle_seconds=left.idle_seconds,
+        host_memory=left.memory,
+    )
+
+
+def memories(runner: WatcherRunner) -> tuple[WorkerMemory, ...]:
+    """Every life of the watcher; the pressure only where a memory_high makes it matter."""
+    high, of = runner.spec.limits.memory_high, runner.group_of
+    found = []
+    for slot in runner.slots.values():
+        if slot.alive and slot.generation:
+            group = of(slot.wid, slot.generation)
+            full = None if high is None else _avg10(group.pressure("memory"), "full")
+            found.append(WorkerMemory(slot.wid, slot.generation, slot.phase, group.memory_current(), full, high))
+    return tuple(found)
+
+
+def room(runner: WatcherRunner, host: Host, now: float) -> int:
+    """Bytes that one more worker could have."""
+    free = [host.totals(now).memory]
+    limit, current = memory_limit(runner.spec.watcher_limits), runner.group.memory_current()
+    if limit is not None and current is not None:
+        free.append(limit - current)
+    return min(free)
+
+
+def memory_limit(limits: Limits) -> int | None:
+    """From where on the kernel stops or slows down: the lower of both."""
+    return min((one for one in (limits.memory_high, limits.memory_max) if one is not None), default=None)
+
+
+def last_oom(slots: Iterable[Slot]) -> float | None:
+    ends = (slot.last_exit for slot in slots if slot.last_exit is not None)
+    return max((end.at for end in ends if end.reason in ("oom", "oom-host")), default=None)
+
+
+def _workers(runner: WatcherRunner, words: dict[int, OwnLoad]) -> Iterator[WorkerSample]:
+    for slot in runner.slots.values():
+        if not slot.wanted or slot.instead is not None:  # one more beside the count, until it takes another's place
+            continue
+        word = words.get(slot.wid) if words else None
+        if word is not None and word.generation != slot.generation:
+            word = None
+        seconds = throttled = None
+        if slot.alive and slot.pid is not None:
+            seconds, throttled = runner.group_of(slot.wid, slot.generation).work()
+        ready_at = slot.since if slot.phase is Phase.READY and not slot.readiness.unwell else None
+        busy = None if word is None else word.busy
+        yield WorkerSample(slot.wid, slot.generation, slot.phase, ready_at, seconds, throttled, busy)
+
+
+def _backlog(runner: WatcherRunner, words: dict[int, OwnLoad]) -> int | None:
+    """All that waits for any of its workers; None: nobody said anything."""
+    lives = runner.lives()
+    said = [word.backlog for wid, word in words.items() if lives.get(wid) == word.generation]
+    return sum(one for one in said if one is not None) if any(one is not None for one in said) else None
+
+
+def _avg10(told: Pressure | None, kind: str) -> float | None:
+    return None if told is None else told.get(kind, {}).get("avg10")

@@ -1,0 +1,46 @@
+"""What is below the present use is said, with who uses most."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from circus_cg.core.tight import Used, too_tight
+from circus_cg.spec import Limits, WatcherSpec
+
+MB = 1 << 20
+WORKERS = [Used("web.1", 10 * MB, 2), Used("web.2", 70 * MB, 5), Used("web.3")]
+TOGETHER = Used("web", 80 * MB, 7)
+
+
+def told(old: dict[str, Any], new: dict[str, Any], which: str = "limits") -> list[str]:
+    given: list[dict[str, Any]] = [{which: Limits(**one)} for one in (old, new)]
+    specs = [WatcherSpec(name="web", cmd=("x",), **one) for one in given]
+    return too_tight(specs[0], specs[1], WORKERS, TOGETHER)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "which", "text"),
+    [
+        ({}, {"memory_max": 64 * MB}, "limits", ["limits.memory_max of 64M is below the 70M that web.2 uses"]),
+        ({"memory_max": 90 * MB}, {"memory_max": 70 * MB}, "limits", []),
+        ({"memory_max": 32 * MB}, {"memory_max": 64 * MB}, "limits", []),
+        ({"memory_max": 32 * MB}, {}, "limits", []),
+        ({}, {"memory_high": MB}, "limits", ["limits.memory_high of 1M is below the 70M that web.2 uses"]),
+        ({}, {"pids_max": 4}, "limits", ["limits.pids_max of 4 is below the 5 that web.2 uses"]),
+        ({}, {"memory_max": 75 * MB}, "watcher_limits",
+         ["watcher_limits.memory_max of 75M is below the 80M that web uses"]),
+        ({}, {"pids_max": 7}, "watcher_limits", []),
+        ({}, {"cpu_max": 0.01}, "limits", []),
+    ],
+)  # fmt: skip
+def test_a_limit_that_shrinks_below_the_use_is_told(
+    old: dict[str, Any], new: dict[str, Any], which: str, text: list[str]
+) -> None:
+    assert told(old, new, which) == text
+
+
+def test_a_watcher_without_workers_takes_any_limit() -> None:
+    old, new = (WatcherSpec(name="web", cmd=("x",), limits=one) for one in (Limits(), Limits(memory_max=MB)))
+    assert too_tight(old, new, [], Used("web", None, None)) == []

@@ -1,0 +1,52 @@
+"""A directory that others could put their own in the place of is not used."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from circus_cg.host.dirs import anothers
+
+UID, GID = os.geteuid(), os.getegid()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Two levels that are not there yet, below one that is ours alone."""
+    base = tmp_path / "base"
+    base.mkdir(mode=0o755)
+    return base / "circus-cg" / "shop"
+
+
+def test_what_only_this_user_and_root_can_change_is_safe(place: Path) -> None:
+    assert anothers(place, UID, GID) is None
+    place.mkdir(parents=True)
+    assert anothers(place, UID, GID) is None
+
+
+def test_what_was_there_first_of_somebody_else_is_not(place: Path) -> None:
+    """Whose the nearest parent is: as root, somebody who isn't; else this user, for another one."""
+    place.parent.mkdir()
+    who = UID + 1
+    if UID == 0:
+        os.chown(place.parent, who + 1, GID)
+    told = str(anothers(place, who, GID))
+    assert told.endswith(f"belongs to user {who + 1 if UID == 0 else UID}")
+
+
+@pytest.mark.parametrize(("mode", "safe"), [(0o777, False), (0o1777, True), (0o775, True), (0o757, False)])
+def test_a_directory_that_others_can_write_is_not_unless_each_keeps_his_own(place: Path, mode: int, safe: bool) -> None:
+    base = place.parents[1]
+    base.chmod(mode)
+    found = anothers(place, UID, GID)
+    assert found is None if safe else found == f"others can write {base}"
+
+
+def test_where_a_link_leads_counts_too(place: Path, tmp_path: Path) -> None:
+    open_to_all = tmp_path / "open"
+    open_to_all.mkdir()
+    open_to_all.chmod(0o777)
+    place.parent.symlink_to(open_to_all)
+    assert anothers(place, UID, GID) == f"others can write {open_to_all}"

@@ -1,16 +1,16 @@
 """A slot after one event, whole: nothing of what was before is left over, and nothing that counts is lost."""
 
 from math import inf
-from signal import SIGTERM
+from signal import SIGINT, SIGTERM
 from typing import Any
 
 import pytest
 
 from circus_cg.core.effects import KillGroup, RemoveGroup, Signal, Spawn
 from circus_cg.core.events import Stop
-from circus_cg.core.slot import Exit, Phase, Slot
+from circus_cg.core.slot import Exit, Held, Phase, Slot, rebuild
 from circus_cg.core.state import Ending, Instead, Readiness
-from circus_cg.spec import Backoff, Flapping, Watchdog
+from circus_cg.spec import Backoff, Flapping, StopStep, Watchdog
 from tests.unit.core.lives import Life
 
 LAST = Exit(1, None, "exited", "", 0.3, 50.0)
@@ -244,3 +244,30 @@ def test_a_worker_born_after_an_end_for_a_reason_is_asked_and_still_nobody_wishe
     assert not life.slot.asked
     life.exited(0)
     assert (life.slot.phase, life.published) == (Phase.BACKOFF, ["exit", "backoff"])
+
+
+TWO_STEPS = (StopStep(SIGTERM, 2.0), StopStep(SIGINT, 3.0))
+
+
+def test_a_life_is_asked_from_the_first_signal_on_whatever_was_sent_before() -> None:
+    life = Life(stop=TWO_STEPS)
+    life.slot = worn(Phase.READY, alive=True, kills=0, stuck=False, frozen=False, ending=None).slot
+    assert life.stop() == (Signal(3, SIGTERM, cause=life.id),)
+    assert life.deadline() == (Signal(3, SIGINT, cause=life.id),)
+    assert life.slot.stage == 2
+
+
+def test_a_launch_in_flight_cannot_be_asked_a_second_time() -> None:
+    life = Life(stop=TWO_STEPS)
+    life.start()
+    life.stop()
+    assert life.deadline() == (KillGroup(1, cause=life.id),)
+
+
+def test_an_end_for_a_reason_that_the_next_arbiter_asks_for_is_still_nobodys_wish() -> None:
+    life = Life()
+    life.start()
+    life.end("health", "bad")
+    life.slot = rebuild(life.slot, 1, Held(1, "running", 7), life.now)
+    assert life.deadline() == (Signal(1, SIGTERM, cause=life.id),)
+    assert (life.slot.signalled, life.slot.asked) == (True, False)

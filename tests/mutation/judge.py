@@ -33,6 +33,7 @@ LEFT_OUT = (  # what takes seconds from each mutant that survives, and finds nex
 SEEDS = 12  # of the simulation's; more of them kill next to nothing more
 PATIENCE = 10  # times what the tests take when all is well, and two seconds: what runs on is a kill
 MEMORY = 1 << 30  # bytes a fork may have; a change that makes a loop collect without an end is a kill
+EVERY = 100  # mutants, a sign of life
 
 
 class Verdict(StrEnum):
@@ -119,6 +120,8 @@ class Judge:
         self.verdicts[mutant] = _verdict(status)
         if self.verdicts[mutant] is Verdict.SURVIVED:
             print(f"{len(self.verdicts)} of {len(self.mutants)}: {mutant.change()}", file=sys.stderr, flush=True)
+        elif len(self.verdicts) % EVERY == 0:
+            print(f"{len(self.verdicts)} of {len(self.mutants)}", file=sys.stderr, flush=True)
 
 
 def judge(mutants: list[Mutant], jobs: int) -> dict[Mutant, Verdict]:

@@ -218,6 +218,14 @@ def test_a_refused_spawn_has_no_life_whose_end_could_be_judged() -> None:
     assert life.slot.exits == ()
 
 
+def test_of_a_refused_spawn_that_is_not_wanted_any_more_nothing_is_left() -> None:
+    life = Life()
+    life.start()
+    life.stop()
+    life.refused(generation=4, pid=None)
+    assert (life.slot.phase, life.slot.generation, life.slot.alive) == (Phase.IDLE, 4, False)
+
+
 def test_after_a_refusal_a_tenth_of_a_second_is_waited() -> None:
     life = Life(backoff=Backoff(initial=0.0, jitter=0.0))
     life.start()

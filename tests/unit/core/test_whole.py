@@ -279,3 +279,22 @@ def test_an_end_for_a_reason_that_the_next_arbiter_asks_for_is_still_nobodys_wis
     life.slot = rebuild(life.slot, 1, Held(1, "running", 7), life.now)
     assert life.deadline() == (Signal(1, SIGTERM, cause=life.id),)
     assert (life.slot.signalled, life.slot.asked) == (True, False)
+
+
+def test_a_life_of_exactly_min_uptime_is_not_a_short_one() -> None:
+    life = Life(min_uptime=2.0, flapping=Flapping(attempts=1, max_retry=0))
+    life.start()
+    life.lives(2.0)
+    assert (life.slot.phase, life.slot.exits) == (Phase.STARTING, ())
+
+
+def test_a_life_shorter_than_twice_the_delay_before_it_gives_no_flapping_wait_back() -> None:
+    life = Life(flapping=Flapping(attempts=5))
+    life.slot = Slot(1, True, Phase.READY, 3, pid=7, alive=True, started=100.0, delay=16.0, retries=1)
+    life.now += 31.0
+    life.exited(1)
+    assert life.slot.retries == 1
+    life.slot = Slot(1, True, Phase.READY, 3, pid=7, alive=True, started=100.0, delay=16.0, retries=1)
+    life.now += 1.0
+    life.exited(1)
+    assert life.slot.retries == 0

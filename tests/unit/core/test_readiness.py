@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from circus_cg.core.effects import FreezeGroup, RemoveGroup, Signal, Spawn, ThawGroup
+from circus_cg.core.events import Checked
 from circus_cg.core.slot import Held, Phase, from_note, rebuild, to_note
 from circus_cg.spec import Backoff, Flapping, HealthCheck, Watchdog
 from tests.unit.core.lives import Life
@@ -321,3 +322,14 @@ def test_what_it_said_once_stays_until_it_says_something_else() -> None:
     assert (life.slot.readiness.main_pid, life.slot.readiness.status) == (9, "errno 5 (EIO)")
     life.told(main_pid=8, status="")
     assert (life.slot.readiness.main_pid, life.slot.readiness.status) == (8, "")
+
+
+def test_an_answer_about_an_earlier_life_or_one_that_is_not_ready_counts_for_nothing() -> None:
+    life = ready(health=(CHECK,))
+    before = life.slot
+    assert life.feed(Checked(99, life.slot.generation - 1, ())) == ()
+    assert life.slot is before
+    life.stop()
+    before = life.slot
+    assert life.checked() == ()
+    assert life.slot is before

@@ -94,9 +94,10 @@ def test_a_stop_of_what_waits_leaves_nothing_to_wait_for(phase: Phase) -> None:
     assert slot.instead is None
 
 
+@pytest.mark.parametrize("ready", ["exec", "notify"])
 @pytest.mark.parametrize(("restart", "phase"), [("never", Phase.DONE), ("always", Phase.FAILED)])
-def test_a_frozen_slot_that_gives_up_stands_still_no_more(restart: str, phase: Phase) -> None:
-    life = Life(restart=restart, flapping=Flapping(attempts=1, max_retry=0))
+def test_a_frozen_slot_that_gives_up_stands_still_no_more(restart: str, phase: Phase, ready: str) -> None:
+    life = Life(ready=ready, restart=restart, flapping=Flapping(attempts=1, max_retry=0))
     life.start()
     life.spawned()
     life.freeze()

@@ -14,8 +14,10 @@ from circus_cg.arbiter.runner import WatcherRunner
 from circus_cg.core import order
 from circus_cg.core.ending import patience
 from circus_cg.core.order import Obstacle
+from circus_cg.errors import HostError
 from circus_cg.host import clock
 from circus_cg.keeper.log import say
+from circus_cg.spec import WatcherSpec
 
 if TYPE_CHECKING:  # the arbiter is built on this
     from circus_cg.arbiter.arbiter import Arbiter
@@ -64,6 +66,14 @@ class Ordering:
             return order.TURN
         self._next = now + delay
         return None
+
+    def refuse(self, spec: WatcherSpec) -> None:
+        """A watcher that is to be so beside the others, if it could never begin. Raises HostError."""
+        others = {name: runner.spec for name, runner in self._arbiter.runners.items() if name != spec.name}
+        if unknown := sorted(order.before(spec) - others.keys() - {spec.name}):
+            raise HostError(f"cannot let {spec.name!r} wait for {unknown[0]!r}: there is no such watcher; add it first")
+        if spec.name in (around := order.cycle([spec, *others.values()])):
+            raise HostError(f"cannot let {spec.name!r} wait: none could begin first of {' -> '.join(around)}")
 
     def changed(self) -> None:
         """Somewhere a worker has come or gone."""

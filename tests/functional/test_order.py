@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import until
 from tests.functional.conftest import StartDaemon
-from tests.functional.daemon import Daemon
+from tests.functional.daemon import Daemon, Refused
 from tests.functional.evidence import arbiter_of, lines_of, quoted, sh
 
 
@@ -191,3 +191,23 @@ def test_a_start_does_not_wait_for_what_is_not_on_its_way(daemon: StartDaemon) -
     assert found["held"] == {"web": "requires db, which is not running", "page": "requires web, which is not running"}
     running.ctl("start")
     assert running.ctl("wait")["statuses"] == dict.fromkeys(watchers, "active")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("set", "db", "requires=web"), "cannot let 'db' wait: none could begin first of db -> web -> db"),
+        (("set", "db", 'after=["nobody"]'), "cannot let 'db' wait for 'nobody'"),
+        (("set", "db", "after=db"), "none could begin first of db -> db"),
+    ],
+)
+def test_what_could_never_begin_is_refused_at_run_time_too(
+    daemon: StartDaemon, change: tuple[str, ...], told: str
+) -> None:
+    watchers = {"db": {"cmd": ["sleep", "1000"]}, "web": {"cmd": ["sleep", "1000"], "requires": ["db"]}}
+    running = daemon(watchers=watchers)
+    with pytest.raises(Refused, match=told.replace("[", r"\[")):
+        running.ctl(*change)
+    assert running.ctl("get", "db", "after", "requires")["options"] == {"after": [], "requires": []}
+    running.ctl("set", "web", "after=db", "requires=null")
+    assert running.ctl("get", "web", "after", "requires")["options"] == {"after": ["db"], "requires": []}

@@ -20,7 +20,6 @@ ENDS: dict[str, What] = {
 }  # a slot's chain is over -> what it was
 ROOTS = {"decision", "asked", "refused", "replace"}  # what may begin a chain of others
 ASIDE = {"frozen", "thawed"}  # neither begins nor ends a life
-PLAIN = {None, "exited", "signal", "exec", "unknown"}  # reasons of an exit that its words tell
 SHOWN = 12  # workers of one chain, and inputs of one decision
 
 
@@ -186,12 +185,9 @@ def _text(event: Event) -> str:
 
 
 def _exit(event: Event) -> str:
-    """The reason in front, where the words alone don't tell it: whose limit, whose wish."""
-    end = event.get("exit") or {}
-    reason = end.get("reason")
-    return (
-        event["detail"] if reason in (None, "exited", "signal", "exec", "unknown") else f"{event['detail']} ({reason})"
-    )
+    """Whose signal it was is all that its words don't tell."""
+    ours = (event.get("exit") or {}).get("reason") == "killed"
+    return f"{event['detail']} (by us: it did not leave in time)" if ours else str(event["detail"])
 
 
 def _inputs(inputs: Mapping[str, Any]) -> str:

@@ -60,10 +60,11 @@ def chains(events: Iterable[Event], wid: int | None = None) -> list[Chain]:
                 found.append((episode, None))
         else:
             rooted.setdefault(root, []).append(episode)
+    linked = _linked(known)
     for event in known:
         own = event["kind"] in ROOTS and (wid is None or event["wid"] == wid)
         if (own and _above(event, by_id) is None) or event["id"] in rooted:
-            found.append((_with_root(event, known, rooted.get(event["id"], []), wid), event["id"]))
+            found.append((_with_root(event, linked, rooted.get(event["id"], []), wid), event["id"]))
     told = [_chain(sorted(_unique(each), key=_place), by_id, root) for each, root in found]
     return sorted(told, key=lambda chain: chain.at)
 
@@ -110,17 +111,27 @@ def _above(event: Event, by_id: Mapping[int, Event]) -> int | None:
         event, found = above, above["id"]
 
 
-def _with_root(root: Event, events: list[Event], episodes: list[list[Event]], wid: int | None) -> list[Event]:
-    """The root, what else of the watcher itself came of it, and its workers' episodes."""
-    own = {root["id"]}
-    beside = []
+def _linked(events: list[Event]) -> dict[int, list[Event]]:
+    """What else than the steps of a life came of an id at once."""
+    found: dict[int, list[Event]] = {}
     for event in events:
-        if event is root or (event["wid"] and event["kind"] != "decision"):
-            continue
-        if own & {event.get("root"), event["cause"]} and (wid is None or event["wid"] in (None, wid)):
-            beside.append(event)
-            own |= {event["id"]}
-    return [root, *beside, *(event for episode in episodes for event in episode)]
+        if event["wid"] is None or event["kind"] == "decision":
+            for link in {event.get("root") or 0, event["cause"]} - {0}:
+                found.setdefault(link, []).append(event)
+    return found
+
+
+def _with_root(
+    root: Event, linked: Mapping[int, list[Event]], episodes: list[list[Event]], wid: int | None
+) -> list[Event]:
+    """The root, what else of the watcher itself came of it, and its workers' episodes."""
+    found, todo = {root["id"]: root}, [root]
+    while todo:
+        for event in linked.get(todo.pop()["id"], ()):
+            if event["id"] not in found and (wid is None or event["wid"] in (None, wid)):
+                found[event["id"]] = event
+                todo.append(event)
+    return [*found.values(), *(event for episode in episodes for event in episode)]
 
 
 def _is_plain_start(episode: list[Event]) -> bool:

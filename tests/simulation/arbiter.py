@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
@@ -18,6 +19,8 @@ from circus_cg.core.state import Reason
 from circus_cg.core.watcher import Decisions, reconcile, stilled
 from circus_cg.spec import WatcherSpec
 from tests.simulation.host import Host, Key, News, Place
+from tests.simulation.pairs import IMPOSSIBLE, Met
+from tests.simulation.story import Happened, Story
 
 
 class ArbiterDied(Exception):
@@ -43,7 +46,8 @@ class Arbiter:
     draw: Callable[[], float]
     fuse: int | None = None  # effects until it dies
     slots: dict[Place, Slot] = field(default_factory=dict)
-    story: list[str] = field(default_factory=list)
+    story: Story = field(default_factory=Story)
+    met: Met = field(default_factory=Counter)
     queues: dict[str, Queue] = field(default_factory=dict)  # of the replacements that wait
     asked: dict[tuple[str, int, int], float] = field(default_factory=dict)  # for whose replacement, and when
     _watched: set[Key] = field(default_factory=set)
@@ -122,8 +126,8 @@ class Arbiter:
             words.pop(0)
         self.replace_on(key[0])
 
-    def checked(self, place: Place, failing: tuple[str, ...]) -> None:
-        self.deliver(place, ev.Checked(next(self._ids), self.slots[place].generation, failing))
+    def checked(self, place: Place, failing: tuple[str, ...], late: bool = False) -> None:
+        self.deliver(place, ev.Checked(next(self._ids), self.slots[place].generation - late, failing))
         self.replace_on(place[0])
 
     def replace_the_old(self) -> None:
@@ -136,8 +140,8 @@ class Arbiter:
 
     def fire_deadlines(self) -> None:
         self.replace_the_old()
-        for place, slot in list(self.slots.items()):
-            if slot.deadline <= self.clock():
+        for place in list(self.slots):
+            if self.slots[place].deadline <= self.clock():
                 self.deliver(place, ev.DeadlineReached(next(self._ids)))
                 self.replace_on(place[0])
         self.look()
@@ -174,7 +178,10 @@ class Arbiter:
         assert (after, effects) == step(self.specs[place[0]], before, event, now, draw), "step must be pure"
         assert all(effect.cause == event.id for effect in effects)
         assert after is not before or effects == ()
-        self.story.append(f"{now:9.2f} {place} {before.phase} -> {after.phase}: {event} {effects}")
+        self.story.append(Happened(now, place, before.phase, after.phase, event, effects))
+        pair = before.phase, type(event)
+        self.met[pair] += 1
+        assert pair not in IMPOSSIBLE, f"{pair}: {IMPOSSIBLE[pair]}"
         self.slots[place] = after
         spawned = False
         for effect in effects:

@@ -67,6 +67,7 @@ class Host:
     entries: dict[Place, Entry] = field(default_factory=dict)
     groups: dict[Key, Group] = field(default_factory=dict)
     news: list[News] = field(default_factory=list)  # to the present arbiter
+    told: list[News] = field(default_factory=list)  # lately, to it: each may be told again
     said: dict[Key, list[Word]] = field(default_factory=dict)  # by workers, and in their sockets still
     ready: set[Key] = field(default_factory=set)  # who has ever said so, for the checks
     ends: dict[Place, tuple[int, End]] = field(default_factory=dict)  # of each slot's last life to end, for the checks
@@ -160,6 +161,15 @@ class Host:
             entry = self.entries[key[:2]]
             if entry.generation != key[2] or entry.state not in ("launching", "running"):
                 del self.said[key]
+
+    def forget(self, place: Place) -> None:
+        """All of it but an answer under way."""
+        del self.entries[place]
+        self.ends.pop(place, None)
+        self.news = [news for news in self.news if news.key[:2] != place or news.what == "refused"]
+        self.told = [news for news in self.told if news.key[:2] != place]
+        self.said = {key: words for key, words in self.said.items() if key[:2] != place}
+        self.ready = {key for key in self.ready if key[:2] != place}
 
     def launching(self) -> list[Key]:
         return [(*place, e.generation) for place, e in self.entries.items() if e.state == "launching"]

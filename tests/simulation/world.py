@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from math import inf
-from random import Random
-from signal import SIGINT, SIGKILL, SIGSEGV, SIGTERM
-from typing import get_args
+from signal import SIGKILL, SIGSEGV
 
 from circus_cg.core.events import Freeze, Thaw
 from circus_cg.core.notification import Word
@@ -14,12 +13,14 @@ from circus_cg.core.restart import follows
 from circus_cg.core.slot import Phase
 from circus_cg.core.state import Reason
 from circus_cg.core.watcher import can_freeze, reconcile, restart, start
-from circus_cg.spec import Backoff, Flapping, HealthCheck, StopStep, Watchdog, WatcherSpec
+from circus_cg.spec import WatcherSpec
 from tests.simulation.arbiter import Arbiter, ArbiterDied, Intent
 from tests.simulation.host import End, Host, Key, Place
+from tests.simulation.pairs import Met
+from tests.simulation.story import Story
 
 NOTHING_LEFT = (Phase.IDLE, Phase.BACKOFF, Phase.FAILED, Phase.DONE)
-STOPS = ((), (), (StopStep(SIGTERM, 2.0), StopStep(SIGINT, 0.0), StopStep(SIGTERM, 1.0)))
+REMEMBERED = 20  # news that may be told a second time
 ENDS = (
     End(code=0),
     End(code=1),
@@ -30,21 +31,6 @@ ENDS = (
 )
 
 
-CHECK = HealthCheck(name="db", kind="readiness", tcp="1")
-WORDS = (
-    Word(ready=True),
-    Word(ready=True),
-    Word(alive=True),
-    Word(reloading=True, status="reading"),
-    Word(stopping=True),
-    Word(trigger=True),
-    Word(watchdog=0.0),
-    Word(watchdog=2.0),
-    Word(extend=60.0),
-    Word(ready=True, alive=True, main_pid=7),
-)
-
-
 class World:
     def __init__(self, specs: tuple[WatcherSpec, ...], draw: Callable[[], float] = lambda: 0.5) -> None:
         self.now = 0.0
@@ -52,14 +38,18 @@ class World:
         self.specs = {spec.name: spec for spec in specs}
         self.intents = {spec.name: Intent(spec.autostart, spec.numprocesses) for spec in specs}
         self.arbiter: Arbiter | None = None
-        self.story: list[str] = []
+        self.story = Story()
+        self.met: Met = Counter()
+        self._forgotten: set[Place] = set()  # generations that the operator named there may be others now
         self._draw = draw
         self.arbiter_boots()
 
     # -- the arbiter -------------------------------------------------------------------------------
 
     def arbiter_boots(self) -> None:
-        self.arbiter = Arbiter(self.specs, self.intents, self.host, lambda: self.now, self._draw, story=self.story)
+        self.arbiter = Arbiter(
+            self.specs, self.intents, self.host, lambda: self.now, self._draw, story=self.story, met=self.met
+        )
         self._try(self.arbiter.boot)
 
     def arbiter_dies(self, fuse: int = 0) -> None:
@@ -74,6 +64,7 @@ class World:
         """The oldest news; a dead arbiter's are lost."""
         if self.host.news and self.arbiter is not None:
             news = self.host.news.pop(0)
+            self.host.told = [*self.host.told[-REMEMBERED:], news]
             self._try(lambda: self._up().hear(news))
         self._look()
 
@@ -122,8 +113,9 @@ class World:
         self._try(lambda: self._up().read(key))
         self._look()
 
-    def checked(self, place: Place, failing: tuple[str, ...]) -> None:
-        self._try(lambda: self._up().checked(place, failing))
+    def checked(self, place: Place, failing: tuple[str, ...], late: bool = False) -> None:
+        """`late`: the answer is about the life before."""
+        self._try(lambda: self._up().checked(place, failing, late))
 
     def resize(self, name: str, numprocesses: int) -> None:
         self.intents[name].numprocesses = numprocesses
@@ -140,6 +132,11 @@ class World:
 
     def wedge(self, key: Key, wedged: bool) -> None:
         self.host.groups[key].wedged = wedged
+
+    def keeper_forgets(self, place: Place) -> None:
+        """All of a slot in which nothing is: its generations begin again, and what is asked next does not fit."""
+        self.host.forget(place)
+        self._forgotten.add(place)
 
     # -- promises ----------------------------------------------------------------------------------
 
@@ -198,7 +195,7 @@ class World:
                 assert slot.last_exit is not None
                 assert not follows(self.specs[place[0]], slot.last_exit), f"{slot} should have been restarted"
             renewed = self.intents[place[0]].renew.get(place[1]) == slot.generation
-            assert not (renewed and slot.alive), f"{slot} was to be renewed"
+            assert not (renewed and slot.alive) or place in self._forgotten, f"{slot} was to be renewed"
             assert slot.instead is None or slot.frozen, f"{slot} neither takes over nor goes"
         for name in self.specs:
             self.stop(name)
@@ -272,110 +269,5 @@ class World:
         self.story.append(f"{self.now:9.2f} the arbiter dies")
         self.arbiter = None
         self.host.news.clear()
+        self.host.told.clear()
         self.host.drop_sockets()
-
-
-def random_specs(chance: Random) -> tuple[WatcherSpec, ...]:
-    return tuple(
-        WatcherSpec(
-            name=f"w{number}",
-            cmd=("true",),
-            numprocesses=chance.randint(0, 4),
-            autostart=chance.random() < 0.7,
-            graceful_timeout=chance.choice((0.0, 1.0, 30.0)),
-            stop=chance.choice(STOPS),
-            restart=chance.choice(("always", "always", "on-failure", "on-abnormal", "never")),
-            restart_prevent_exit_status=chance.choice(((), (), ("SEGV",))),
-            max_age=chance.choice((0.0, 0.0, 5.0, 60.0)),
-            singleton=chance.random() < 0.1,
-            ready=chance.choice(("exec", "exec", "notify", "fd")),
-            start_timeout=chance.choice((0.1, 5.0, 90.0)),
-            watchdog=Watchdog(timeout=chance.choice((None, None, 0.5, 30.0))),
-            health=chance.choice(((), (CHECK,))),
-            max_retry=chance.choice((-1, 0, 2)),
-            backoff=Backoff(initial=chance.choice((0.0, 0.5)), jitter=chance.choice((0.0, 0.1))),
-            flapping=Flapping(
-                attempts=chance.choice((0, 1, 3)),
-                retry_in=chance.choice((0.0, 7.0)),
-                max_retry=chance.choice((-1, 0, 2)),
-            ),
-        )
-        for number in range(chance.randint(1, 4))
-    )
-
-
-def _hearings(world: World, chance: Random) -> list[tuple[int, Callable[[], None]]]:
-    found: list[tuple[int, Callable[[], None]]] = []
-    if waiting := [key for key, words in world.host.said.items() if words]:
-        key = chance.choice(waiting)
-        found.append((25, lambda: world.hears(key)))
-    if world.arbiter is not None and world.arbiter.slots:
-        place = chance.choice(list(world.arbiter.slots))
-        failing = chance.choice(((), (CHECK.name,)))
-        found.append((3, lambda: world.checked(place, failing)))
-    return found
-
-
-def play(seed: int, steps: int) -> World:
-    """The world after `steps` moves and its end. Raises AssertionError, with the story so far, for a broken promise."""
-    chance = Random(seed)
-    world = World(random_specs(chance), chance.random)
-    try:
-        for _ in range(steps):
-            move(world, chance)
-            world.check()
-        world.settle()
-    except AssertionError as broken:
-        broken.add_note(f"seed {seed}; the last of its story:\n" + "\n".join(world.story[-40:]))
-        raise
-    return world
-
-
-def move(world: World, chance: Random) -> None:
-    """One thing that can happen now."""
-    host = world.host
-    moves: list[tuple[int, Callable[[], None]]] = [(10, lambda: world.advance(chance.choice((0.01, 0.2, 1.0, 40.0))))]
-    if launching := host.launching():
-        key = chance.choice(launching)
-        stubborn = chance.random() < 0.3
-        moves += [(20, lambda: host.launched(key, stubborn=stubborn)), (4, lambda: host.launch_fails(key))]
-    if living := host.living():
-        worker = chance.choice(living)
-        end = chance.choice(ENDS)
-        word = chance.choice(WORDS)
-        moves += [(12, lambda: host.dies(worker, end)), (4, lambda: world.forks(worker))]
-        moves.append((12, lambda: world.says(worker, word)))
-    if host.groups:
-        group = chance.choice(list(host.groups))
-        if host.groups[group].others:
-            moves.append((3, lambda: world.other_dies(group)))
-        wedged = not host.groups[group].wedged
-        moves.append((6 if not wedged else 1, lambda: world.wedge(group, wedged)))
-    if world.arbiter is None:
-        moves.append((15, world.arbiter_boots))
-    else:
-        name = chance.choice(list(world.specs))
-        moves += [
-            (4, lambda: world.start(name)),
-            (4, lambda: world.stop(name)),
-            (3, lambda: world.restart(name)),
-            (3, lambda: world.freeze(name)),
-            (3, lambda: world.thaw(name)),
-            (4, lambda: world.resize(name, chance.randint(0, 5))),
-            *_endings(world, chance),
-            *_hearings(world, chance),
-            (3, lambda: world.arbiter_dies(chance.randint(0, 6))),
-        ]
-        if host.news:
-            moves.append((60, world.deliver))
-    weights = [weight for weight, _ in moves]
-    chance.choices([action for _, action in moves], weights)[0]()
-
-
-def _endings(world: World, chance: Random) -> list[tuple[int, Callable[[], None]]]:
-    assert world.arbiter is not None
-    if not world.arbiter.slots:
-        return []
-    place = chance.choice(list(world.arbiter.slots))
-    reason: Reason = chance.choice(get_args(Reason))
-    return [(3, lambda: world.end(place, reason)), (4, lambda: world.replace(place, reason))]

@@ -23,6 +23,11 @@ def test_another_word_is_no_role(word: str) -> None:
         role_of(word)
 
 
+def test_of_what_is_no_role_no_more_than_a_word_is_told() -> None:
+    with pytest.raises(ValueError, match=f"'{'x' * 20}' is no role; expected one of observe, operate, admin"):
+        role_of("x" * 1000)
+
+
 @pytest.mark.parametrize(
     ("globs", "name", "seen"),
     [

@@ -3,12 +3,15 @@
 import json
 from math import inf
 from signal import SIGTERM
+from typing import Any
 
 import msgspec
 import pytest
 
-from circus_cg.core.effects import KillGroup, RemoveGroup, Signal, Spawn
-from circus_cg.core.slot import Held, Phase, Slot, from_note, rebuild, to_note
+from circus_cg.core.effects import FreezeGroup, KillGroup, RemoveGroup, Signal, Spawn
+from circus_cg.core.slot import Exit, Held, Phase, Slot, from_note, rebuild, to_note
+from circus_cg.core.state import Ending, Readiness
+from circus_cg.spec import Watchdog
 from tests.unit.core.lives import Life
 
 
@@ -54,12 +57,31 @@ def test_a_running_worker_stays_as_it_was() -> None:
     assert adopted(life, Held(1, "running", 7)).slot == before
 
 
+def test_its_uptime_goes_on_while_no_arbiter_lives() -> None:
+    life = ready()
+    started = life.slot.started
+    life.now += 30
+    assert adopted(life, Held(1, "running", 7)).slot.started == started
+
+
+def test_the_place_is_the_keepers_whatever_the_note_says() -> None:
+    assert rebuild(Slot(wid=3), 1, Held(0, "empty", None), 50.0) == Slot(wid=1)
+
+
 def test_a_worker_that_came_up_meanwhile_is_ready() -> None:
     life = Life()
     life.start()
     life.now += 3
     slot = adopted(life, Held(1, "running", 7)).slot
     assert (slot.phase, slot.pid, slot.started) == (Phase.READY, 7, life.now)
+
+
+def test_one_that_said_it_was_ready_before_its_exec_was_reported_waits_for_nothing_more() -> None:
+    life = Life(ready="notify", start_timeout=90.0)
+    life.start()
+    life.told(ready=True)
+    slot = adopted(life, Held(1, "running", 7)).slot
+    assert (slot.phase, slot.deadline) == (Phase.READY, inf)
 
 
 def test_a_spawn_still_in_flight_is_waited_for() -> None:
@@ -83,6 +105,85 @@ def test_an_exit_the_note_knows_of_is_not_counted_again() -> None:
     adopted(life, Held(1, "exited", None))
     assert life.exited() == ()
     assert life.slot == before
+
+
+def test_what_is_left_of_an_exit_the_note_knows_of_is_looked_at_at_once() -> None:
+    life = ready()
+    life.exited(populated=True)
+    life.now += 0.1
+    adopted(life, Held(1, "exited", None))
+    assert (life.slot.phase, life.slot.alive, life.slot.deadline) == (Phase.STOPPING, False, life.now)
+
+
+def test_one_that_was_to_be_frozen_while_its_exec_was_under_way_is_frozen_at_once_and_keeps_its_time_to_start() -> None:
+    life = Life(ready="notify", start_timeout=90.0)
+    life.start()
+    life.freeze()
+    life.now += 50
+    assert adopted(life, Held(1, "running", 7)).slot.deadline == life.now
+    assert life.deadline() == (FreezeGroup(1, cause=life.id),)
+    life.now += 1000
+    life.thaw()
+    assert (life.slot.phase, life.slot.deadline) == (Phase.STARTING, life.now + 40)
+
+
+def test_of_a_time_to_start_that_is_nearly_over_enough_is_left_to_read_what_was_said_meanwhile() -> None:
+    life = Life(ready="notify", start_timeout=90.0)
+    life.start()
+    life.freeze()
+    life.now += 89
+    adopted(life, Held(1, "running", 7)).deadline()
+    life.thaw()
+    assert life.slot.deadline == life.now + 5
+
+
+def test_silence_does_not_count_while_no_arbiter_listens() -> None:
+    life = Life(watchdog=Watchdog(timeout=10.0))
+    life.start()
+    life.spawned()
+    life.now += 100
+    slot = adopted(life, Held(1, "running", 7)).slot
+    assert (slot.phase, slot.readiness.heard, slot.deadline) == (Phase.READY, life.now, life.now + 10)
+
+
+@pytest.mark.parametrize(
+    ("ending", "asked"), [(None, False), (None, True), (Ending("health", ""), False), (Ending("health", ""), True)]
+)
+def test_only_an_end_for_a_reason_that_nobody_asked_for_is_left_to_the_restart_policy(
+    ending: Ending | None, asked: bool
+) -> None:
+    noted = Slot(1, True, Phase.STOPPING, 1, 60.0, 7, True, asked, signalled=True, started=1.0, ending=ending)
+    slot = rebuild(noted, 1, Held(1, "running", 7), 50.0)
+    assert (slot.phase, slot.asked, slot.deadline) == (Phase.STOPPING, asked or ending is None, 60.0)
+
+
+def test_a_life_the_note_does_not_know_has_nothing_of_the_one_before() -> None:
+    history: dict[str, Any] = {"since": 20.0, "restarts": 4, "exits": (3.0,), "delay": 2.0, "retries": 1}
+    of_the_life_before = Slot(
+        wid=1,
+        wanted=True,
+        phase=Phase.STOPPING,
+        generation=1,
+        deadline=33.0,
+        pid=7,
+        alive=True,
+        asked=True,
+        signalled=True,
+        started=2.0,
+        kills=3,
+        stuck=True,
+        frozen=True,
+        left=4.0,
+        ending=Ending("memory", "much"),
+        readiness=Readiness(awaited=True, status="busy"),
+        **history,
+    )
+    running = rebuild(of_the_life_before, 1, Held(2, "running", 9), 50.0)
+    assert running == Slot(
+        wid=1, wanted=True, phase=Phase.READY, generation=2, pid=9, alive=True, started=50.0, **history
+    )
+    launching = rebuild(of_the_life_before, 1, Held(2, "launching", None), 50.0)
+    assert launching == Slot(wid=1, wanted=True, phase=Phase.STARTING, generation=2, alive=True, **history)
 
 
 def test_a_backoff_that_ended_meanwhile_ends_at_once() -> None:
@@ -132,6 +233,7 @@ def test_a_worker_whose_end_is_nowhere_on_record_is_cleared_away_and_replaced() 
     life.emptied()
     assert life.slot.phase is Phase.BACKOFF
     assert str(life.slot.last_exit) == "ended while no arbiter watched"
+    assert life.slot.last_exit == Exit(None, None, "unknown", "", 0.0, life.now)
 
 
 @pytest.mark.parametrize("state", ["launching", "running", "exited"])

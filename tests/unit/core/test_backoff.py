@@ -44,6 +44,11 @@ def test_an_initial_delay_of_zero_means_always_at_once(uptime: float) -> None:
     assert next_delay(Backoff(initial=0.0), 0.0, uptime, MIN_UPTIME) == 0.0
 
 
+@pytest.mark.parametrize("initial", [0.1, 1.0, 7.0])
+def test_any_other_initial_delay_is_waited_for_after_a_crash(initial: float) -> None:
+    assert next_delay(Backoff(initial=initial), None, 0.0, MIN_UPTIME) == initial
+
+
 def test_crashes_in_a_row_wait_longer_and_longer() -> None:
     delays: list[float] = []
     last: float | None = None
@@ -79,6 +84,7 @@ def test_jitter_only_lengthens(draw: float, delay: float) -> None:
         (3, (1.0, 2.0), 2.0, (1.0, 2.0), False),
         (3, (1.0, 2.0, 3.0), 3.0, (1.0, 2.0, 3.0), True),
         (3, (1.0, 50.0, 61.5), 61.5, (50.0, 61.5), False),  # the first left the window
+        (2, (1.0, 61.0), 61.0, (1.0, 61.0), True),  # at its very end it is inside
         (3, (1.0, 2.0, 3.0, 4.0), 4.0, (2.0, 3.0, 4.0), True),  # no more are kept than needed
         (1, (5.0,), 5.0, (5.0,), True),
         (0, (1.0, 2.0, 3.0), 3.0, (), False),  # off

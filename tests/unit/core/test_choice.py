@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from circus_cg.core.choice import LONGEST, MOST, Choice, choose, meaning, nearest
+from circus_cg.core.choice import COMPARED, LONGEST, MOST, Choice, choose, meaning, nearest
 
 KNOWN = ["web", "worker-1", "worker-2", "Mail"]
 
@@ -38,6 +38,11 @@ def test_a_name_in_its_own_case_is_meant_before_another() -> None:
 def test_a_broken_expression_is_an_error_that_says_so() -> None:
     with pytest.raises(ValueError, match="no regular expression"):
         choose(KNOWN, ["("], "regex")
+
+
+def test_of_a_broken_expression_no_more_than_its_beginning_is_told() -> None:
+    with pytest.raises(ValueError, match=f"'{'x' * 60}' is no regular expression"):
+        choose(KNOWN, ["x" * 100 + "("], "regex")
 
 
 @pytest.mark.parametrize(
@@ -84,3 +89,36 @@ def test_a_slip_has_a_nearest_name() -> None:
     assert nearest(KNOWN, "MAILS") == "Mail"
     assert nearest(KNOWN, "zzz") is None
     assert nearest([f"x{number}" for number in range(1000)] + KNOWN, "wbe") == "web"
+
+
+def test_of_no_names_at_all_everybody_is_meant() -> None:
+    assert meaning(None, "glob")("any") is True
+    assert meaning([], "glob")("any") is False
+
+
+@pytest.mark.parametrize("match", ["glob", "regex"])
+def test_a_request_may_have_so_many_patterns_of_such_a_length(match: str) -> None:
+    longest = "w" + "b" * (LONGEST - 3) + ".*"
+    assert choose(KNOWN, ["w.*" if match == "regex" else "w*"] * MOST, match).missing == []
+    assert choose(KNOWN, [longest], match).missing == [longest]
+    assert meaning(["w.*" if match == "regex" else "w*"] * MOST, match)("web")
+    assert not meaning([longest], match)("web")
+
+
+@pytest.mark.parametrize(("written", "match"), [("MA*", "glob"), ("ma*", "glob"), ("MA.*", "regex"), ("ma.*", "regex")])
+def test_case_is_no_obstacle_to_a_pattern(written: str, match: str) -> None:
+    assert choose(KNOWN, [written], match).names == ["Mail"]
+    assert meaning([written], match)("Mail")
+
+
+def test_a_broken_expression_is_told_in_words() -> None:
+    with pytest.raises(ValueError, match=r"^'\(' is no regular expression: missing \): \($"):
+        choose(KNOWN, ["("], "regex")
+
+
+def test_among_very_many_names_only_those_that_begin_alike_are_near() -> None:
+    many = [f"a{number:03}" for number in range(COMPARED)]
+    assert nearest([*many[1:], "q-worker"], "x-worker") == "q-worker"
+    assert nearest([*many, "q-worker"], "x-worker") is None
+    assert nearest([*many, "q-worker"], "q-workr") == "q-worker"
+    assert nearest([*many, "a-worker"], "a-workr") is None  # it is not among the first so many

@@ -12,7 +12,7 @@ from circus_cg.core import effects as do
 from circus_cg.core import events as ev
 from circus_cg.core.slot import Phase, Slot, step
 from circus_cg.core.watcher import stilled
-from circus_cg.spec import Backoff
+from circus_cg.spec import Backoff, Watchdog
 from tests.unit.core.lives import Life
 
 
@@ -80,6 +80,45 @@ def test_a_start_of_a_frozen_slot_that_waits_takes_effect_with_the_thaw() -> Non
     assert life.start() == () and life.slot.frozen
     life.thaw()
     assert life.slot.deadline == life.now
+
+
+@pytest.mark.parametrize("timeout", [None, 10.0])
+def test_one_that_is_ready_has_no_time_that_could_be_left(timeout: float | None) -> None:
+    life = frozen(watchdog=Watchdog(timeout=timeout))
+    assert (life.slot.left, life.slot.deadline) == (0.0, inf)
+
+
+def test_a_launch_that_is_to_be_frozen_and_then_is_not_goes_on_as_if_nothing_had_been() -> None:
+    life = Life(ready="notify", start_timeout=90.0)
+    life.start()
+    deadline = life.slot.deadline
+    life.freeze()
+    life.now += 10
+    assert (life.thaw(), life.published) == ((), [])
+    assert (life.slot.frozen, life.slot.left, life.slot.deadline) == (False, 0.0, deadline)
+
+
+def test_what_is_left_of_a_frozen_worker_is_not_thawed_for_its_own_sake() -> None:
+    life = frozen()
+    life.exited(1, populated=True)
+    assert (life.thaw(), life.published, life.slot.frozen) == ((), [], False)
+
+
+@pytest.mark.parametrize("ready", ["exec", "notify"])
+def test_a_thaw_leaves_no_time_over(ready: str) -> None:
+    life = frozen(ready=ready, start_timeout=90.0)
+    life.thaw()
+    assert (life.slot.frozen, life.slot.left) == (False, 0.0)
+
+
+def test_a_delay_that_is_over_when_its_slot_is_frozen_is_over_at_the_thaw() -> None:
+    life = ready(backoff=Backoff(initial=4.0, jitter=0.0))
+    life.exited()
+    life.now += 100
+    life.freeze()
+    assert life.slot.left == 0.0
+    life.thaw()
+    assert (life.slot.left, life.slot.deadline) == (0.0, life.now)
 
 
 def test_what_is_on_its_way_out_or_at_rest_is_not_frozen() -> None:

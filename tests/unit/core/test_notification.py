@@ -62,3 +62,27 @@ def test_whatever_comes_is_read_without_a_fault(datagram: bytes) -> None:
     word = parse(datagram)
     assert word.main_pid is None or word.main_pid > 0
     assert word.extend is None or 0 <= word.extend <= MAX_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("said", "word"),
+    [
+        ("MAINPID=1", Word(main_pid=1)),
+        (f"MAINPID={1 << 22}", Word(main_pid=1 << 22)),
+        (f"MAINPID={(1 << 22) + 1}", NOTHING),
+        ("MAINPID=0", NOTHING),
+        (f"WATCHDOG_USEC={2**64}", Word(watchdog=1e9)),  # for ever
+        (f"WATCHDOG_USEC={2**64 + 1}", NOTHING),
+        ("WATCHDOG_USEC=" + "1".zfill(20), Word(watchdog=1e-6)),
+        ("WATCHDOG_USEC=" + "1".zfill(21), NOTHING),
+        ("X_BACKLOG=0", Word(backlog=0)),
+        (f"X_BACKLOG={2**31}", Word(backlog=2**31)),
+        (f"X_BACKLOG={2**31 + 1}", NOTHING),
+        ("ERRNO=1", Word(error="errno 1 (EPERM)")),
+        ("ERRNO=4095", Word(error="errno 4095 (unknown)")),
+        ("ERRNO=0", NOTHING),
+        ("ERRNO=4096", NOTHING),
+    ],
+)
+def test_a_number_out_of_its_range_is_not_said(said: str, word: Word) -> None:
+    assert parse(said.encode()) == word

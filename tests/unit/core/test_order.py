@@ -34,6 +34,11 @@ def test_who_is_waited_for_begins_first_whatever_the_priority() -> None:
     assert sorted(found) == ["db", "disk", "log", "web"]
 
 
+def test_of_those_waited_for_the_higher_priority_begins_first() -> None:
+    specs = [watcher("web", after=("a", "b", "c"), priority=9), watcher("a"), watcher("b", priority=5), watcher("c")]
+    assert sequence(specs) == ["b", "a", "c", "web"]
+
+
 def test_names_that_nobody_has_are_left_alone() -> None:
     assert sequence([watcher("web", after=("gone",))]) == ["web"]
     assert cycle([watcher("web", after=("gone",))]) == []

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from circus_cg.core.effects import FreezeGroup, RemoveGroup, Signal, Spawn, ThawGroup
+from circus_cg.core.events import Checked
 from circus_cg.core.slot import Held, Phase, from_note, rebuild, to_note
 from circus_cg.spec import Backoff, Flapping, HealthCheck, Watchdog
 from tests.unit.core.lives import Life
@@ -252,3 +253,83 @@ def test_one_that_was_ready_before_its_exec_was_heard_of_has_no_deadline_under_t
     life.told(ready=True)
     adopted(life)
     assert (life.slot.phase, life.slot.deadline) == (Phase.READY, inf)
+
+
+@pytest.mark.parametrize("end", ["stop", "crash", "fail", "done"])
+def test_nobody_says_anything_of_a_life_that_is_over(end: str) -> None:
+    life = Life(
+        restart="never" if end == "done" else "always",
+        flapping=Flapping(attempts=1 if end == "fail" else 0, max_retry=0),
+    )
+    life.start()
+    life.spawned()
+    if end == "stop":
+        life.stop()
+    life.exited(1)
+    before = life.slot
+    assert before.phase is {"stop": Phase.IDLE, "crash": Phase.BACKOFF, "fail": Phase.FAILED, "done": Phase.DONE}[end]
+    assert life.told(ready=True, status="still here") == life.told(trigger=True) == life.told(extend=9.0) == ()
+    assert life.slot is before
+
+
+def test_a_start_of_which_nothing_new_is_said_is_as_it_was() -> None:
+    life = Life(ready="notify")
+    life.start()
+    life.spawned()
+    before = life.slot
+    assert life.told(alive=True) == ()
+    assert life.slot is before
+
+
+def test_a_watchdog_may_be_quick() -> None:
+    life = Life(watchdog=Watchdog(timeout=0.5))
+    life.start()
+    life.spawned()
+    assert life.slot.deadline == life.now + 0.5
+    life.told(watchdog=0.25)
+    assert life.slot.deadline == life.now + 0.25
+
+
+def test_one_that_is_frozen_on_its_way_and_had_said_that_it_is_ready_has_no_time_left_to_keep() -> None:
+    life = Life(ready="notify", start_timeout=90.0)
+    life.start()
+    life.spawned()
+    life.freeze()
+    assert life.slot.left == 90.0
+    life.told(ready=True)
+    assert (life.slot.phase, life.slot.frozen, life.slot.left, life.slot.deadline) == (Phase.READY, True, 0.0, inf)
+
+
+def test_only_a_sign_of_life_is_one() -> None:
+    life = Life(watchdog=WATCHED)
+    life.start()
+    life.spawned()
+    deadline = life.slot.deadline
+    life.now += 5
+    life.told(status="at work")
+    life.told(main_pid=9)
+    assert (life.slot.readiness.heard, life.slot.deadline) == (100.0, deadline)
+    life.told(alive=True)
+    assert (life.slot.readiness.heard, life.slot.deadline) == (105.0, 115.0)
+
+
+def test_what_it_said_once_stays_until_it_says_something_else() -> None:
+    life = ready()
+    life.told(main_pid=9, status="at work")
+    life.told(alive=True)
+    assert (life.slot.readiness.main_pid, life.slot.readiness.status) == (9, "at work")
+    life.told(error="errno 5 (EIO)")
+    assert (life.slot.readiness.main_pid, life.slot.readiness.status) == (9, "errno 5 (EIO)")
+    life.told(main_pid=8, status="")
+    assert (life.slot.readiness.main_pid, life.slot.readiness.status) == (8, "")
+
+
+def test_an_answer_about_an_earlier_life_or_one_that_is_not_ready_counts_for_nothing() -> None:
+    life = ready(health=(CHECK,))
+    before = life.slot
+    assert life.feed(Checked(99, life.slot.generation - 1, ())) == ()
+    assert life.slot is before
+    life.stop()
+    before = life.slot
+    assert life.checked() == ()
+    assert life.slot is before

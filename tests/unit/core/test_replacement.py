@@ -1,11 +1,13 @@
 """New before old: which worker begins, which goes, and when neither does."""
 
+from typing import Any
+
 import pytest
 
 from circus_cg.core import replacement
 from circus_cg.core.replacement import Begin, Drop, InPlace, Queue, Take, Use, Wish, lack_of_room, wish
 from circus_cg.core.slot import Phase
-from circus_cg.core.state import Instead, Readiness, Slot
+from circus_cg.core.state import Exit, Instead, Readiness, Slot
 from circus_cg.core.watcher import reconcile
 from circus_cg.spec import WatcherSpec
 
@@ -82,6 +84,44 @@ def test_the_next_one_waits_for_its_turn_and_a_life_is_asked_for_once() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("left", "why"),
+    [
+        ({"phase": Phase.BACKOFF}, "it did not become ready: backoff"),
+        (
+            {"phase": Phase.FAILED, "last_exit": Exit(3, None, "exited", "", 0.5, 9.0)},
+            "it did not become ready: exited with status 3 after 0.50 s",
+        ),
+    ],
+)
+def test_it_is_told_why_it_goes_again(left: dict[str, Any], why: str) -> None:
+    new = Slot(wid=2, wanted=True, generation=1, instead=FOR_OLD, **left)
+    assert advance([ready(1, 4), new])[1] == Drop(2, FOR_OLD, why)
+
+
+def test_a_wish_for_a_life_that_is_over_holds_up_nobody() -> None:
+    other = Wish(2, 1, "memory", "")
+    begin = Begin(3, Instead(wid=2, generation=1, reason="memory", detail=""))
+    assert advance([ready(1, 5), ready(2, 1)], OLD, other) == (Queue(), begin)
+
+
+def test_a_wish_waits_for_the_end_in_place_that_is_under_way() -> None:
+    other = Wish(2, 1, "memory", "")
+    assert wish(Queue((), in_place=OLD), other) == Queue((other,), in_place=OLD)
+
+
+@pytest.mark.parametrize("ended", [None, Slot(wid=1), Slot(wid=1, phase=Phase.STOPPING, generation=4, alive=True)])
+def test_nobody_waits_for_an_end_in_place_in_a_slot_that_is_given_up(ended: Slot | None) -> None:
+    there = [ready(2, 1)] if ended is None else [ended, ready(2, 1)]
+    _, move = advance(there, Wish(2, 1, "memory", ""), in_place=OLD)
+    assert isinstance(move, Begin)
+
+
+def test_where_nothing_is_restarted_the_life_ends_in_place() -> None:
+    never = WatcherSpec(name="w", cmd=("true",), restart="never")
+    assert advance([ready(1, 4)], OLD, spec=never)[1] == InPlace(OLD, "nothing is restarted here")
+
+
 def test_wishes_about_lives_that_are_over_are_forgotten() -> None:
     assert advance([ready(1, 5)], OLD) == (Queue(), None)
     assert advance([], OLD) == (Queue(), None)
@@ -112,6 +152,7 @@ def test_room_is_what_the_sum_leaves() -> None:
     assert lack_of_room(whole, Use(memory_current=41)) == "one more would not fit into watcher_limits.memory_max 100"
     assert lack_of_room(whole, Use(pids=3)) == "one more would not fit into watcher_limits.pids_max 10"
     assert lack_of_room(Use(memory_current=60), Use(memory_current=41)) is None
+    assert lack_of_room(Use(memory_current=100, memory_max=100), Use()) is None  # of one that is not known to use any
 
 
 def test_who_is_to_replace_another_counts_only_once_it_has() -> None:

@@ -27,6 +27,7 @@ from tests.mutation.mutants import CORE, Mutant
 SUITE = ("tests/unit/core", "tests/simulation")
 LEFT_OUT = (  # what takes seconds from each mutant that survives, and finds next to nothing that the others don't
     "tests/unit/core/test_phases.py",  # explores the whole machine
+    "tests/unit/core/test_autoscale_promises.py",  # hypothesis over whole lives of the law
     "tests/unit/core/test_slot_world.py",  # hypothesis in the world that the seeds play in
     "tests/simulation/test_simulation.py::test_every_event_that_can_meet_a_phase_meets_it",
 )

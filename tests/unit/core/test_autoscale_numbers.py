@@ -349,3 +349,40 @@ def test_a_dry_run_leaves_everything_as_it_is_but_for_what_was_seen() -> None:
     _, decision = decided(0.1, 6, policy=policy)
     assert (decision.verdict, decision.wanted, decision.proposed, decision.leaving) == (Verdict.SHRINK, 6, 3, ())
     assert decide(policy, State(), (), NOW)[1].dry_run
+
+
+def test_of_peaks_that_are_alike_the_newest_counts() -> None:
+    state, _ = decided(0.5, state=replace(LONG_AGO, peaks=(Work(NOW - 20, 1.5), Work(NOW - 10, 1.0))))
+    assert state.peaks == (Work(NOW - 20, 1.5), Work(NOW, 1.0))
+
+
+def test_it_is_watched_since_the_sample_before_where_nothing_else_is_known() -> None:
+    assert decided(0.8, state=State())[0].watched == NOW - 2
+    assert decided(0.8, state=State(watched=7.0))[0].watched == 7.0
+
+
+def test_one_that_is_not_ready_yet_may_still_show_that_they_are_too_few() -> None:
+    new = WorkerSample(9, 1, Phase.STARTING)
+    before, now = sample(NOW - 2, 0.0, 2), sample(NOW, 1.0, 2)
+    now = replace(now, workers=(*now.workers, new))
+    state, _ = decide(POLICY, replace(LONG_AGO, last=before, too_few=True), (now,), NOW)
+    assert state.too_few
+
+
+def test_too_many_waiting_requests_call_for_no_more_than_one_before_the_window_is_over() -> None:
+    policy = ScalePolicy(max=20, backlog=5)
+    assert decided(0.2, 4, policy=policy, backlog=20)[1].wanted == 5
+    runs = (saturated(NOW - 6, 8), saturated(NOW - 4, 8))
+    assert decided(0.2, 4, policy=policy, state=replace(LONG_AGO, busy=runs), backlog=20)[1].wanted == 6
+
+
+def test_who_calls_for_more_gets_one_even_where_the_target_asks_for_none() -> None:
+    policy = ScalePolicy(max=8, grow_at=0.5, target=0.9, shrink_at=0.1)
+    runs = (Busy(NOW - 8, 2, False), Busy(NOW - 4, 2, False))
+    assert decided(0.6, policy=policy, state=replace(LONG_AGO, busy=runs))[1].wanted == 3
+
+
+def test_room_for_exactly_so_many_is_room_enough() -> None:
+    state = replace(LONG_AGO, busy=(saturated(NOW - 6, 8), saturated(NOW - 4, 8)))
+    _, decision = decided(1.0, 4, policy=ScalePolicy(max=20), state=state, memory_current=400, host_memory=200)
+    assert (decision.wanted, decision.veto) == (6, None)

@@ -35,8 +35,9 @@ def test_who_is_waited_for_begins_first_whatever_the_priority() -> None:
 
 
 def test_of_those_waited_for_the_higher_priority_begins_first() -> None:
-    specs = [watcher("web", after=("a", "b", "c"), priority=9), watcher("a"), watcher("b", priority=5), watcher("c")]
-    assert sequence(specs) == ["b", "a", "c", "web"]
+    names = "fbhdagce"
+    others = [watcher(name, priority=-place) for place, name in enumerate(names)]
+    assert sequence([*others[::-1], watcher("web", after=tuple("abcdefgh"), priority=9)]) == [*names, "web"]
 
 
 def test_names_that_nobody_has_are_left_alone() -> None:

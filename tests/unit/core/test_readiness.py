@@ -7,6 +7,7 @@ from signal import SIGABRT, SIGTERM
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from circus_cg.core.effects import FreezeGroup, RemoveGroup, Signal, Spawn, ThawGroup
 from circus_cg.core.events import Checked
@@ -332,4 +333,28 @@ def test_an_answer_about_an_earlier_life_or_one_that_is_not_ready_counts_for_not
     life.stop()
     before = life.slot
     assert life.checked() == ()
+    assert life.slot is before
+
+
+def test_the_time_to_start_says_nothing_to_one_that_only_waits_for_the_news_of_its_exec() -> None:
+    life = Life(ready="notify", start_timeout=20.0)
+    life.start()
+    life.told(ready=True)
+    before = life.slot
+    assert (life.deadline(), life.published) == ((), [])
+    assert life.slot == replace(before, deadline=inf, cause=life.id)
+
+
+def test_one_that_is_woken_too_early_is_not_ended() -> None:
+    life = ready(watchdog=WATCHED)
+    heard = life.slot.readiness.heard
+    life.slot = replace(life.slot, deadline=heard + 3)
+    assert (life.deadline(), life.published) == ((), [])
+    assert (life.now, life.slot.phase, life.slot.deadline) == (heard + 3, Phase.READY, heard + 10)
+
+
+def test_a_time_that_is_asked_for_and_that_it_has_already_changes_nothing() -> None:
+    life = starting()
+    before = life.slot
+    assert life.told(extend=20.0) == ()
     assert life.slot is before

@@ -326,7 +326,9 @@ class WatcherRunner:
             case do.KillGroup():
                 self._lives.kill(slot.wid, effect.generation)
             case do.RemoveGroup():
-                self._lives.remove_soon(slot.wid, effect.generation)
+                # Of a worker that is not replaced nothing is left when its stop is told.
+                remove = self._lives.remove_soon if slot.phase is Phase.STARTING else self._lives.remove
+                remove(slot.wid, effect.generation)
             case do.Publish():
                 self._journal.publish(self.spec.name, slot.wid, effect)
             case do.FreezeGroup():

@@ -20,7 +20,7 @@ BUSY_WINDOWS = 2.0  # workers that are busy, but not saturated, are no emergency
 SHORT = 0.25  # of a sample: a shorter interval measures nothing
 FLAP = 5.0  # shrink windows: growth so soon after a shrink means the shrink was a mistake
 QUIET = 20.0  # shrink windows without such a mistake halve the penalty
-MOST_PENALTY = 8
+MOST_PENALTY = 2  # more patience than this kept idle workers for longer than it spared changes (measured)
 ROUNDING = 1e-9
 MEMORY_STALL, MEMORY_STALL_LASTS = 20.0, 10.0  # percent (PSI full avg10), seconds: then one worker less
 

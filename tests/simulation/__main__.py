@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from tests.simulation.chance import play
 from tests.simulation.pairs import IMPOSSIBLE, POSSIBLE, Met, table
+from tests.simulation.story import LINES
 
 STEPS = 500  # moves of one seed, without its end
 EVENTS = 200_000
@@ -44,7 +45,7 @@ def main() -> int:
 
 
 def _replay(seed: int, steps: int, story: bool) -> int:
-    world = play(seed, steps)
+    world = play(seed, steps, lines=LINES if story else 40)
     if story:
         print(*world.story, sep="\n")
     lives = sum(entry.generation for entry in world.host.entries.values())

@@ -45,6 +45,7 @@ class Arbiter:
     clock: Callable[[], float]
     draw: Callable[[], float]
     fuse: int | None = None  # effects until it dies
+    ageing: bool = True  # an age shorter than a stop takes is a rotation without an end
     slots: dict[Place, Slot] = field(default_factory=dict)
     story: Story = field(default_factory=Story)
     met: Met = field(default_factory=Counter)
@@ -139,7 +140,8 @@ class Arbiter:
                 self.replace((name, wid), "max-age")
 
     def fire_deadlines(self) -> None:
-        self.replace_the_old()
+        if self.ageing:
+            self.replace_the_old()
         for place in list(self.slots):
             if self.slots[place].deadline <= self.clock():
                 self.deliver(place, ev.DeadlineReached(next(self._ids)))

@@ -57,8 +57,11 @@ def random_specs(chance: Random) -> tuple[WatcherSpec, ...]:
     )
 
 
-def play(seed: int, steps: int) -> World:
-    """The world after `steps` moves and its end. Raises AssertionError, with the story so far, for a broken promise."""
+def play(seed: int, steps: int, lines: int = 40) -> World:
+    """The world after `steps` moves and its end.
+
+    Raises AssertionError, with the last `lines` of the story so far, for a broken promise.
+    """
     chance = Random(seed)
     world = World(random_specs(chance), chance.random)
     try:
@@ -67,7 +70,7 @@ def play(seed: int, steps: int) -> World:
             world.check()
         world.settle()
     except AssertionError as broken:
-        broken.add_note(f"seed {seed}; the last of its story:\n" + "\n".join(world.story.last(40)))
+        broken.add_note(f"seed {seed}; the last of its story:\n" + "\n".join(world.story.last(lines)))
         raise
     return world
 

@@ -185,6 +185,7 @@ class World:
         if self.arbiter is None:
             self.arbiter_boots()
         self._up().fuse = None
+        self._up().ageing = False
         self._calm()
         for place, slot in self._up().slots.items():
             settled = (Phase.READY, Phase.BACKOFF, Phase.FAILED, Phase.DONE) if slot.wanted else (Phase.IDLE,)

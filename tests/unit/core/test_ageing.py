@@ -35,6 +35,10 @@ def test_the_rule_of_the_day_holds_for_those_that_live() -> None:
     assert due(WatcherSpec(name="w", cmd=("true",)), ready(1, 0.0)) == inf
 
 
+def test_an_age_may_be_short() -> None:
+    assert due(WatcherSpec(name="w", cmd=("true",), max_age=0.5, max_age_variance=0.0), ready(1, 7.0)) == 7.5
+
+
 def test_who_stands_still_or_has_not_taken_over_yet_is_not_old() -> None:
     assert due(SPEC, ready(1, 0.0, frozen=True)) == inf
     assert due(SPEC, ready(1, 0.0, instead=Instead(wid=2, generation=1, reason="max-age", detail=""))) == inf

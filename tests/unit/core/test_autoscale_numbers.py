@@ -247,11 +247,11 @@ def test_workers_are_bored_below_shrink_at(busy: float, veto: Veto | None) -> No
 
 
 def test_the_busiest_of_the_window_counts() -> None:
-    peaks = (Work(NOW - 59.9, 3.0), Work(NOW - 10, 1.0))
+    peaks = (Work(NOW - 59.9, 4.5), Work(NOW - 10, 1.0))
     state, decision = decided(0.1, 6, state=replace(LONG_AGO, peaks=peaks))
-    assert (decision.veto, decision.peak) == (Veto.SHRINK_WINDOW, 3.0)
-    assert decision.reason == "6 ready workers are 10 % busy, but 50 % within 60 s"
-    assert [(one.at, round(one.work, 9)) for one in state.peaks] == [(NOW - 59.9, 3.0), (NOW - 10, 1.0), (NOW, 0.6)]
+    assert (decision.veto, decision.peak) == (Veto.SHRINK_WINDOW, 4.5)
+    assert decision.reason == "6 ready workers are 10 % busy, but 75 % within 60 s"
+    assert [(one.at, round(one.work, 9)) for one in state.peaks] == [(NOW - 59.9, 4.5), (NOW - 10, 1.0), (NOW, 0.6)]
     state, _ = decided(0.1, 6, state=replace(LONG_AGO, peaks=(Work(NOW - 60.0, 3.0), Work(NOW - 10, 0.6))))
     assert NOW - 60.0 not in [one.at for one in state.peaks]
     _, decision = decided(0.1, 6, state=replace(LONG_AGO, penalty=2, flapped=NOW - 90, peaks=(Work(NOW - 100, 3.0),)))
@@ -268,6 +268,7 @@ def test_what_lasts_no_grow_window_is_no_peak() -> None:
 def test_nobody_leaves_before_a_window_is_over(since: str) -> None:
     _, decision = decided(0.1, 6, state=replace(LONG_AGO, **{since: NOW - 58.0}))
     assert (decision.veto, decision.reason) == (Veto.SHRINK_WINDOW, "6 ready workers are 10 % busy; 2 s more of it")
+    assert decided(0.1, 6, state=replace(LONG_AGO, **{since: NOW - 59.5}))[1].veto is Veto.SHRINK_WINDOW
     assert decided(0.1, 6, state=replace(LONG_AGO, **{since: NOW - 60.0}))[1].verdict is Verdict.SHRINK
 
 

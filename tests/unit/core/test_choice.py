@@ -121,4 +121,5 @@ def test_among_very_many_names_only_those_that_begin_alike_are_near() -> None:
     assert nearest([*many[1:], "q-worker"], "x-worker") == "q-worker"
     assert nearest([*many, "q-worker"], "x-worker") is None
     assert nearest([*many, "q-worker"], "q-workr") == "q-worker"
+    assert nearest([*many, "Q-Worker"], "q-workr") == "Q-Worker"
     assert nearest([*many, "a-worker"], "a-workr") is None  # it is not among the first so many

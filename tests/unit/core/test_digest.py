@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from circus_cg.core import plan
-from circus_cg.spec import Backoff, Limits, Rlimit, WatcherSpec
+from circus_cg.spec import Backoff, Limits, Rlimit, ScalePolicy, Watchdog, WatcherSpec
 
 SPEC = WatcherSpec(name="w", cmd=("sleep", "9"), env={"A": "1"}, limits=Limits(memory_max=1 << 26))
 CHANGES: list[dict[str, Any]] = [
@@ -49,6 +49,22 @@ def test_lives_of_the_version_before_are_known_by_its_digest() -> None:
     """It took the limits for a part of the birth. The value is what it wrote for this spec."""
     assert plan.former_digest(SPEC) == "5c48cced9d59e2e7"
     assert plan.former_digest(replace(SPEC, limits=Limits())) != plan.former_digest(SPEC)
+
+
+def test_the_version_before_named_each_limits_controller_and_memory_always() -> None:
+    """The values are what it wrote."""
+    plain = WatcherSpec(name="w", cmd=("sleep", "9"))
+    assert plan.former_digest(plain) == "e34bb0ce79372832"
+    swap = Limits(memory_swap_max=5, pids_max=9)
+    assert plan.former_digest(replace(plain, limits=swap, watcher_limits=Limits(cpu_max=1.0))) == "738d52f7f98eaad6"
+
+
+def test_of_a_group_of_options_only_those_that_are_given_count() -> None:
+    plain = WatcherSpec(name="w", cmd=("x",))
+    said = plan._said(replace(plain, watchdog=Watchdog(timeout=5.0)), plain)
+    assert said == {"watchdog": {"timeout": 5.0}}
+    said = plan._said(replace(plain, autoscale=ScalePolicy(max=3)), plain)
+    assert said == {"autoscale": {"max": 3}}
 
 
 def test_one_more_option_with_a_default_outdates_nobody() -> None:

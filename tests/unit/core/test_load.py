@@ -172,6 +172,16 @@ def test_so_many_waiting_requests_a_worker_are_too_many(backlog: int | None, wor
     assert not measured(before, after, then={"backlog": 1000}).overrun
 
 
+def test_what_nobody_told_is_no_backlog() -> None:
+    assert not measured([worker(1)], [worker(1, 1.0)], ScalePolicy(max=8, backlog=1)).overrun
+    assert not measured([], [], ScalePolicy(max=8, backlog=1)).overrun
+
+
+def test_one_fully_busy_worker_is_overrun_by_its_own_word() -> None:
+    assert measured([], [worker(1, busy=1.0)]).overrun
+    assert not measured([], []).overrun
+
+
 @pytest.mark.parametrize(("busy", "overrun"), [((1.0, 1.0), True), ((1.0, 0.9), False), ((1.0, None), False)])
 def test_all_of_them_fully_busy_by_their_own_word_are_overrun(
     busy: tuple[float | None, float | None], overrun: bool
@@ -195,3 +205,14 @@ def test_who_leaves_first() -> None:
     load = measured(before, after)
     assert leaving(load, 7) == (6, 5, 4, 3, 1, 2, 7)
     assert leaving(load, 2) == (6, 5)
+
+
+def test_who_is_not_ready_leaves_before_who_has_nothing_to_do() -> None:
+    starting = worker(1, None, ready=None, phase=Phase.STARTING)
+    load = measured([worker(2)], [starting, worker(2, 0.0, ready=5.0)])
+    assert (load.shares, leaving(load, 2)) == ({2: 0.0}, (1, 2))
+
+
+def test_of_whom_nothing_is_known_counts_as_busy_as_the_busiest() -> None:
+    load = measured([worker(1), worker(2)], [worker(1, 10.0), worker(2, None, ready=50.0), worker(3, None, ready=60.0)])
+    assert leaving(load, 3) == (3, 2, 1)

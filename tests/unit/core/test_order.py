@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from circus_cg.core.order import Standing, before, cycle, dependants, ended_for_good, obstacle, sequence, standing
 from circus_cg.core.slot import Phase
-from circus_cg.core.state import Exit, Readiness, Slot
+from circus_cg.core.state import Exit, Instead, Readiness, Slot
 from circus_cg.spec import WatcherSpec
 
 
@@ -126,6 +126,23 @@ def test_a_watcher_has_ended_for_good_with_its_last_workers_code() -> None:
     assert ended_for_good(True, 2, [done[0], slot(2, Phase.BACKOFF, last_exit=WELL)]) is None
     assert ended_for_good(False, 2, done) is None
     assert ended_for_good(True, 0, []) is None
+
+
+def test_of_several_circles_the_one_through_the_first_name_is_told() -> None:
+    specs = [watcher("a", after=("c", "b")), watcher("b", after=("a",)), watcher("c", after=("a",))]
+    assert cycle(specs) == ["a", "b", "a"]
+
+
+def test_a_slot_that_is_not_wanted_or_is_yet_to_take_over_says_nothing_of_its_watcher() -> None:
+    well = Slot(wid=1, wanted=True, phase=Phase.READY, generation=1)
+    taking = Instead(wid=1, generation=1, reason="max-age", detail="")
+    others = [Slot(wid=2), Slot(wid=3, wanted=True, phase=Phase.STARTING, generation=1, instead=taking)]
+    assert standing(watcher("w"), True, 1, [well, *others]) is Standing.READY
+
+
+def test_one_that_gave_up_before_it_ever_ended_has_failed() -> None:
+    assert ended_for_good(True, 1, [Slot(wid=1, wanted=True, phase=Phase.FAILED)]) == 1
+    assert ended_for_good(True, 1, [Slot(wid=1, wanted=True, phase=Phase.DONE)]) == 0
 
 
 # --- Whatever the configuration.

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from circus_cg.core.plan import LIVE, Plan, diff
-from circus_cg.spec import Backoff, Flapping, Limits, Rlimit, WatcherSpec
+from circus_cg.spec import Backoff, Flapping, Limits, Rlimit, ScalePolicy, WatcherSpec
 
 OLD = WatcherSpec(name="w", cmd=("serve",), env={"A": "1"}, limits=Limits(memory_max=64), numprocesses=2)
 
@@ -36,6 +36,20 @@ def test_the_same_spec_needs_nothing() -> None:
 )
 def test_what_is_read_afresh_leaves_the_workers_alone(changes: dict[str, Any], named: str) -> None:
     assert plan(**changes) == Plan(changed=(named,), regroup=False, recount=False, renew=False)
+
+
+def test_all_that_changed_is_named() -> None:
+    found = plan(
+        backoff=Backoff(initial=9.0),
+        flapping=Flapping(attempts=0),
+        env={"B": "1"},
+        cmd=("x",),
+        autoscale=ScalePolicy(max=3),
+    ).changed
+    assert sorted(found) == ["autoscale", "backoff.initial", "cmd", "env.A", "env.B", "flapping.attempts"]
+    scaled = replace(OLD, autoscale=ScalePolicy(max=3))
+    assert diff(scaled, OLD).changed == ("autoscale",)
+    assert diff(scaled, replace(OLD, autoscale=ScalePolicy(max=4))).changed == ("autoscale.max",)
 
 
 def test_a_count_only_counts() -> None:

@@ -161,3 +161,9 @@ def test_who_is_to_replace_another_counts_only_once_it_has() -> None:
     assert [(wid, kind.__name__) for wid, kind in reconcile(True, 2, slots)] == [(3, "Start")]
     assert [(wid, kind.__name__) for wid, kind in reconcile(True, 0, slots)] == [(1, "Stop")]
     assert [(wid, kind.__name__) for wid, kind in reconcile(False, 1, slots)] == [(1, "Stop"), (2, "Stop")]
+
+
+def test_a_queue_is_empty_when_nobody_waits_and_no_end_is_awaited() -> None:
+    assert [bool(Queue(wishes, in_place)) for wishes in ((), (OLD,)) for in_place in (None, OLD)] == [
+        False, True, True, True,
+    ]  # fmt: skip

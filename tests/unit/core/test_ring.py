@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from circus_cg.core.record import Record, document
 from circus_cg.core.ring import Ring, Start
 from circus_cg.core.state import Exit
-from circus_cg.core.subscription import BATCH, MOST_CREDIT, SCAN, Subscription
+from circus_cg.core.subscription import BATCH, MOST_CREDIT, SCAN, Batch, Subscription
 
 
 def record(number: int, watcher: str = "w") -> Record:
@@ -37,6 +37,7 @@ def test_what_was_lost_is_counted_and_what_another_ring_had_is_unknown() -> None
     assert ring.after(106) == Start(107, 0)
     assert ring.after(103) == Start(107, 3)
     assert ring.after(99) == Start(107, 7)
+    assert ring.after(98) == Start(107, None)
     assert ring.after(50) == Start(107, None)
     assert ring.after(112) == Start(107, None)
 
@@ -52,6 +53,27 @@ def test_no_credit_no_events_and_a_grant_goes_on_where_it_stopped() -> None:
     batch = listener.take(ring)
     assert batch is not None and [one.id for one in batch.records] == list(range(103, 110))
     assert listener.take(ring) is None and listener.credit == 93
+
+
+def test_the_last_credit_is_one() -> None:
+    batch = Subscription(lambda _: True, 100, credit=1).take(filled(100, 3))
+    assert batch is not None and [one.id for one in batch.records] == [100]
+
+
+def test_a_turn_in_which_nothing_was_wanted_says_that_there_is_more() -> None:
+    ring = filled(SCAN + 10, SCAN + 1)
+    listener = Subscription(lambda _: False, 100, credit=1)
+    assert listener.take(ring) == Batch([], 0, 100 + SCAN - 1, True)
+    assert (listener.take(ring), listener.credit) == (None, 1)
+
+
+def test_a_batch_costs_its_records_and_says_whether_there_are_more() -> None:
+    ring = filled(100, 3)
+    listener = Subscription(lambda one: one.id == 101, 100, credit=5)
+    batch = listener.take(ring)
+    assert batch == Batch([record(101)], 0, 102, False)
+    assert listener.credit == 4
+    assert Subscription(lambda _: True, 100, credit=2).take(ring) == Batch([record(100), record(101)], 0, 101, True)
 
 
 def test_credit_has_a_ceiling() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from circus_cg.core.tight import Used, too_tight
 from circus_cg.spec import Limits, WatcherSpec
@@ -44,3 +45,13 @@ def test_a_limit_that_shrinks_below_the_use_is_told(
 def test_a_watcher_without_workers_takes_any_limit() -> None:
     old, new = (WatcherSpec(name="web", cmd=("x",), limits=one) for one in (Limits(), Limits(memory_max=MB)))
     assert too_tight(old, new, [], Used("web", None, None)) == []
+
+
+def test_a_limit_that_stays_is_not_told_even_where_more_is_used() -> None:
+    assert told({"memory_max": MB}, {"memory_max": MB}) == []
+
+
+def test_nobody_is_named_where_nobody_is_known_to_use_anything() -> None:
+    spec = WatcherSpec(name="web", cmd=("x",))
+    none = replace(spec, limits=Limits(pids_max=0))
+    assert too_tight(spec, none, [Used("web.1")], Used("web")) == []

@@ -199,3 +199,18 @@ def test_of_many_inputs_the_first_dozen_are_told(count: int, end: str) -> None:
     world.tell("decision", None, "", verdict="hold", inputs=inputs | {"veto": "max"})
     (text,) = texts(world.chains()[0])
     assert text.startswith("decided hold [veto max, k0 0, k1 1") and text.endswith(end)
+
+
+def test_a_circle_of_causes_above_an_event_has_an_end() -> None:
+    world = World()
+    world.tell("exit", 3, "died", root=1002)
+    world.tell("decision", None, "a", verdict="hold", cause=1003)
+    world.tell("decision", None, "b", verdict="hold", cause=1002)
+    assert [event["id"] for event in world.chains()[0].events][-1] == 1003
+
+
+def test_standing_still_is_not_in_the_chain_of_the_command_for_it() -> None:
+    world = World()
+    asked = world.tell("asked", None, "freeze by ops")
+    world.tell("frozen", 1, root=asked, cause=asked)
+    assert [texts(chain) for chain in world.chains()] == [["asked: freeze by ops"]]

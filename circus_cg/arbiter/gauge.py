@@ -23,8 +23,8 @@ class Host:
         self._at = float("-inf")
         self._totals: Totals | None = None
 
-    def totals(self, now: float) -> Totals:
-        if self._totals is None or now - self._at > FRESH:
+    def totals(self, now: float) -> Totals | None:
+        if now - self._at > FRESH:
             self._totals, self._at = totals(), now
         return self._totals
 
@@ -51,8 +51,8 @@ def sample(runner: WatcherRunner, host: Host, fresh: float, now: float) -> Sampl
         pids_max=spec.watcher_limits.pids_max,
         last_oom=last_oom(runner.slots.values()),
         backlog=_backlog(runner, words),
-        host_idle_seconds=left.idle_seconds,
-        host_memory=left.memory,
+        host_idle_seconds=None if left is None else left.idle_seconds,
+        host_memory=None if left is None else left.memory,
     )
 
 
@@ -68,13 +68,14 @@ def memories(runner: WatcherRunner) -> tuple[WorkerMemory, ...]:
     return tuple(found)
 
 
-def room(runner: WatcherRunner, host: Host, now: float) -> int:
-    """Bytes that one more worker could have."""
-    free = [host.totals(now).memory]
+def room(runner: WatcherRunner, host: Host, now: float) -> int | None:
+    """Bytes that one more worker could have; None: nobody knows of a bound."""
+    left = host.totals(now)
+    free = [] if left is None else [left.memory]
     limit, current = memory_limit(runner.spec.watcher_limits), runner.group.memory_current()
     if limit is not None and current is not None:
         free.append(limit - current)
-    return min(free)
+    return min(free, default=None)
 
 
 def memory_limit(limits: Limits) -> int | None:

@@ -79,18 +79,23 @@ def configured_alone(keys: Iterable[str]) -> list[str]:
 
 
 def at(spec: WatcherSpec, key: str) -> Any:
-    """The value of an option, as JSON has it."""
+    """The value of an option, as JSON has it; None for what a mapping has not."""
     head, _, rest = key.partition(".")
     value = getattr(spec, head)
-    return msgspec.to_builtins(getattr(value, rest) if rest else value)
+    if rest:
+        value = value.get(rest) if isinstance(value, Mapping) else getattr(value, rest)
+    return msgspec.to_builtins(value)
 
 
 def put(spec: WatcherSpec, options: Mapping[str, Any]) -> WatcherSpec:
-    """`spec` with these. Raises msgspec.ValidationError."""
+    """`spec` with these; None takes an item from a mapping. Raises msgspec.ValidationError."""
     said = {name: msgspec.to_builtins(getattr(spec, name)) for name in spec.__struct_fields__}
     for key, value in options.items():
         head, _, rest = key.partition(".")
-        said[head] = {**said[head], rest: value} if rest else value
+        if rest and value is None and isinstance(getattr(spec, head), Mapping):
+            said[head] = {name: one for name, one in said[head].items() if name != rest}
+        else:
+            said[head] = {**said[head], rest: value} if rest else value
     return msgspec.convert(said, WatcherSpec)
 
 

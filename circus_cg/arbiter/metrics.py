@@ -40,6 +40,7 @@ class Metrics:
         self._loop = asyncio.get_running_loop()
         self._tally = Tally()
         self._closed = threading.Event()
+        self._lock = threading.Lock()  # over the two: shutdown() waits for ever for a server that will not serve
         self._server: _Server | None = None
         self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
 
@@ -50,9 +51,11 @@ class Metrics:
     def close(self) -> None:
         with suppress(ValueError):
             self._arbiter.journal.listeners.remove(self._tally.add)
-        self._closed.set()
-        if self._server is not None:
-            self._server.shutdown()
+        with self._lock:
+            self._closed.set()
+            server = self._server
+        if server is not None:  # it serves, or is about to: then it ends at once
+            server.shutdown()
         self._thread.join(1.0)
 
     # -- in threads ------------------------------------------------------------------------------
@@ -71,9 +74,11 @@ class Metrics:
                 self._closed.wait(LISTEN_AGAIN)
                 continue
             with server:
-                self._server = server
-                if not self._closed.is_set():
-                    server.serve_forever(poll_interval=0.2)
+                with self._lock:
+                    if self._closed.is_set():
+                        return
+                    self._server = server
+                server.serve_forever(poll_interval=0.05)
             return
 
     def ask(self) -> tuple[Document, Tally, Document]:

@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING
 from circus_cg.arbiter.runner import WatcherRunner
 from circus_cg.core import order
 from circus_cg.core.ending import patience
+from circus_cg.core.order import Obstacle
+from circus_cg.errors import HostError
 from circus_cg.host import clock
 from circus_cg.keeper.log import say
+from circus_cg.spec import WatcherSpec
 
 if TYPE_CHECKING:  # the arbiter is built on this
     from circus_cg.arbiter.arbiter import Arbiter
@@ -38,7 +41,7 @@ class Ordering:
         by_name = {runner.spec.name: runner for runner in runners}
         return [by_name[name] for name in order.sequence(runner.spec for runner in by_name.values())]
 
-    def admit(self, runner: WatcherRunner) -> str | None:
+    def admit(self, runner: WatcherRunner) -> Obstacle | None:
         """None: it may begin, and does. Else why not yet; it is asked to take up again whenever it might."""
         why = self._obstacle(runner)
         if why is None:
@@ -47,7 +50,7 @@ class Ordering:
             self._waiting.add(runner.spec.name)
         return why
 
-    def _obstacle(self, runner: WatcherRunner) -> str | None:
+    def _obstacle(self, runner: WatcherRunner) -> Obstacle | None:
         spec, others = runner.spec, self._arbiter.runners
         if spec.after or spec.requires:
             standings = {name: _standing(others[name]) for name in order.before(spec) if name in others}
@@ -60,9 +63,17 @@ class Ordering:
         if now < self._next:
             if self._timer is None:
                 self._timer = asyncio.get_running_loop().call_at(self._next, self._on_time)
-            return "its turn comes after warmup_delay"
+            return order.TURN
         self._next = now + delay
         return None
+
+    def refuse(self, spec: WatcherSpec) -> None:
+        """A watcher that is to be so beside the others, if it could never begin. Raises HostError."""
+        others = {name: runner.spec for name, runner in self._arbiter.runners.items() if name != spec.name}
+        if unknown := sorted(order.before(spec) - others.keys() - {spec.name}):
+            raise HostError(f"cannot let {spec.name!r} wait for {unknown[0]!r}: there is no such watcher; add it first")
+        if spec.name in (around := order.cycle([spec, *others.values()])):
+            raise HostError(f"cannot let {spec.name!r} wait: none could begin first of {' -> '.join(around)}")
 
     def changed(self) -> None:
         """Somewhere a worker has come or gone."""
@@ -129,5 +140,6 @@ class Ordering:
 
 
 def _standing(runner: WatcherRunner) -> order.Standing:
-    held = runner.held is not None or runner.is_warming
-    return order.standing(runner.spec, runner.wanted, held, runner.numprocesses, runner.slots.values())
+    if runner.held is not None:
+        return order.Standing.COMING if runner.held.moving else order.Standing.AWAY
+    return order.standing(runner.spec, runner.wanted, runner.numprocesses, runner.slots.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from circus_cg.arbiter.arbiter import Arbiter
@@ -15,6 +16,12 @@ from circus_cg.host import clock
 
 def status_of(runner: WatcherRunner) -> str:
     return "starting" if runner.held is not None or runner.is_warming else status(runner.wanted, runner.phases)
+
+
+def held(runners: Iterable[WatcherRunner]) -> dict[str, dict[str, str]]:
+    """Why some of them do not begin, though they are wanted; nothing where none is held."""
+    found = {runner.spec.name: runner.held.text for runner in runners if runner.held is not None}
+    return {"held": found} if found else {}
 
 
 async def worker_rows(arbiter: Arbiter, runner: WatcherRunner) -> list[dict[str, Any]]:

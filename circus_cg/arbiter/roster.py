@@ -93,6 +93,7 @@ def take_up(arbiter: Arbiter, runner: WatcherRunner) -> None:
 
 def add(arbiter: Arbiter, spec: WatcherSpec, *, start: bool, keep: Callable[..., None]) -> WatcherRunner:
     """A watcher of the running daemon. Raises HostError, CgroupError: then there is none."""
+    arbiter.ordering.refuse(spec)
     who = resolve(spec)
     refuse_what_the_host_lacks(arbiter, spec)
     group = _group(arbiter, spec)
@@ -136,6 +137,8 @@ def change(
     decided = plan.diff(old, spec)
     if not decided.changed:
         return decided
+    if {"after", "requires"} & set(decided.changed):
+        arbiter.ordering.refuse(spec)
     who = resolve(spec) if decided.renew else runner.identity
     if decided.regroup or decided.renew:
         refuse_what_the_host_lacks(arbiter, spec)

@@ -33,6 +33,7 @@ from circus_cg.core import events as ev
 from circus_cg.core import watcher
 from circus_cg.core.load import OwnLoad
 from circus_cg.core.notification import Word
+from circus_cg.core.order import Obstacle
 from circus_cg.core.slot import Exit, Phase, Slot, step, to_note
 from circus_cg.core.state import Reason
 from circus_cg.host import clock
@@ -52,7 +53,7 @@ class Shared(NamedTuple):
     keeper: KeeperClient
     hub: EventHub
     journal: Journal
-    admit: Callable[[WatcherRunner], str | None]  # None: a watcher may begin; else why not yet
+    admit: Callable[[WatcherRunner], Obstacle | None]  # None: a watcher may begin; else why not yet
     changed: Callable[[], None]  # told whenever a worker has come or gone
     checking: Callable[[WatcherRunner], Health]  # of the health of its workers
     holds: Callable[[Exit], bool]  # a worker that ended so must not live again yet
@@ -62,7 +63,7 @@ class WatcherRunner:
     def __init__(self, spec: WatcherSpec, identity: Identity, group: WatcherGroup, shared: Shared) -> None:
         self.spec, self.identity = spec, identity
         self.wanted = False
-        self.held: str | None = None  # why it does not begin, though it is wanted
+        self.held: Obstacle | None = None  # why it does not begin, though it is wanted
         self.numprocesses = spec.numprocesses
         self.slots: dict[int, Slot] = {}
         self.phases: Counter[Phase] = Counter()
@@ -93,23 +94,19 @@ class WatcherRunner:
 
     def take_up(self, cause: int | None = None) -> None:
         """What is wanted, as far as it may be now."""
-        if self._may_begin():
-            self._tell(watcher.reconcile(self.wanted, self.numprocesses, self.slots), cause)
-        self._waiters.look()
+        self._carry_on(watcher.reconcile(self.wanted, self.numprocesses, self.slots), cause)
 
     def start(self) -> None:
         self._say_wish(True)
         self.wanted = True
-        if self._may_begin():
-            self._tell(watcher.start(self.numprocesses, self.slots))
+        self._carry_on(watcher.start(self.numprocesses, self.slots))
 
     def restart(self, numprocesses: int | None = None) -> None:
         self._say_wish(True)
         self.wanted = True
         if numprocesses is not None:
             self.numprocesses = numprocesses
-        if self._may_begin():
-            self._tell(watcher.restart(self.numprocesses, self.slots))
+        self._carry_on(watcher.restart(self.numprocesses, self.slots))
 
     def revise(self, spec: WatcherSpec, identity: Identity, group: WatcherGroup) -> None:
         """What holds from now on; lives that have begun keep what they began with."""
@@ -184,11 +181,11 @@ class WatcherRunner:
         return self._waiters.add(condition)
 
     def is_down(self) -> bool:
-        return not self.busy
+        return not self.busy and self.held is None and not self.is_warming
 
     def is_up(self) -> bool:
         moving = any(self.phases[p] for p in (Phase.STARTING, Phase.STOPPING))
-        return not moving and self.held is None and not self.is_warming
+        return not (moving or self.is_warming or (self.held is not None and self.held.moving))
 
     @property
     def is_warming(self) -> bool:
@@ -349,18 +346,19 @@ class WatcherRunner:
 
     # -- bookkeeping ---------------------------------------------------------------------------------
 
-    def _may_begin(self) -> bool:
-        """What is stopped is held back by nobody, nor what has begun."""
-        if self.wanted and (self.held is not None or not self.busy):
-            before, self.held = self.held, self._admit(self)
-            if self.held not in (None, before):
-                self._journal.tell(self.spec.name, "held", self.held)
-            return self.held is None
-        self.held = None
-        return True
+    def _carry_on(self, decided: watcher.Decisions, cause: int | None = None) -> None:
+        """What was decided for the whole set, as far as it may be now. What has begun is held back by nobody."""
+        before, self.held = self.held, None
+        if self.wanted and watcher.begins(decided) and (before is not None or not self.busy):
+            self.held = self._admit(self)
+        if self.held is None:
+            self._tell(self._warming.pace(self.spec.warmup_delay, decided, self.slots), cause)
+        elif self.held != before:
+            self._journal.tell(self.spec.name, "held", self.held.text)
+        self._waiters.look()
 
     def _tell(self, decisions: watcher.Decisions, cause: int | None = None) -> None:
-        for wid, kind in self._warming.pace(self.spec.warmup_delay, decisions, self.slots):
+        for wid, kind in decisions:
             self.deliver(wid, kind(id=cause or self._journal.next_id()))
 
     def _put(self, slot: Slot) -> None:

@@ -95,5 +95,5 @@ class Heartbeats(asyncio.DatagramProtocol):
         event = ev.End(number, slot.generation, "watchdog", why, spec.stop_signal)
         patience: WatcherSpec = runner.spec
         if spec.graceful_timeout is not None:
-            patience = replace(patience, graceful_timeout=spec.graceful_timeout)
+            patience = replace(patience, graceful_timeout=spec.graceful_timeout, stop=())
         runner.deliver(slot.wid, event, spec=patience)

@@ -26,6 +26,7 @@ class Warming:
 
     def pace(self, delay: float, decided: watcher.Decisions, slots: Mapping[int, Slot]) -> watcher.Decisions:
         """What of `decided` is for now."""
+        self.close()
         if delay <= 0:
             return decided
         now = clock.now()
@@ -33,7 +34,6 @@ class Warming:
         paced, more = watcher.paced(decided, slots, int(may))
         if may and len(paced) > len(watcher.paced(decided, slots, 0)[0]):
             self._next = now + delay
-        self.close()
         if more:
             self._timer = self._loop.call_at(self._next, self._on_time)
         return paced

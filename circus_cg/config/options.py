@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, inspect
 from msgspec.structs import replace
 
+from circus_cg import units
 from circus_cg.config import validate
 from circus_cg.config.defaults import spelled
 from circus_cg.config.problems import Path, shown
@@ -36,6 +37,7 @@ def revised(spec: WatcherSpec, options: Mapping[str, Any]) -> WatcherSpec:
     replaces. None takes the default, and takes one variable or rlimit away.
     """
     reading = _Reading()
+    options = {key: value for one in options.items() for key, value in _our_words(*one)}
     changed: WatcherSpec = reading.struct(spec, options, ())
     problems = list(reading.problems)
     for found in validate.alone(changed):
@@ -211,6 +213,17 @@ def _held(kind: inspect.Type) -> inspect.Type:
             return inner
         case _:
             return kind
+
+
+def _our_words(key: str, value: Any) -> list[tuple[str, Any]]:
+    """circus's `respawn` is our `restart`."""
+    if key != "respawn":
+        return [(key, value)]
+    try:
+        respawn = value if value is None else units.parse_bool(_text(value))
+    except ValueError:
+        return [(key, value)]
+    return [("restart", None if respawn is None else "always" if respawn else "never")]
 
 
 def _split(key: str) -> list[str]:

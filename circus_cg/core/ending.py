@@ -15,6 +15,7 @@ from circus_cg.spec import StopStep, WatcherSpec
 
 KILL_AGAIN = 1.0  # seconds between two kills of a group that will not empty
 STUCK_AFTER = 5  # such kills
+LAST = 1_000_000  # the stage after which nothing but the kill follows
 
 
 def on_end(at: Moment, slot: Slot, event: End) -> Step:
@@ -46,12 +47,15 @@ def ask(at: Moment, slot: Slot, *, asked: bool = True) -> Step:
 
     `asked`: it was somebody's wish, so the end is no failure.
     """
-    first = escalation(at.spec)[0]
+    steps = escalation(at.spec)
+    first = steps[0]
     if slot.ending is not None and slot.ending.signum is not None and not asked:
         first = first._replace(signal=slot.ending.signum)
     there, deadline = slot.pid is not None, at.now + first.wait
+    # What it was asked by may hold for this once (`kill`), and then no step of the watcher's own follows.
+    stage = 0 if not there else 1 if len(steps) > 1 else LAST
     asking = replace(
-        slot, phase=Phase.STOPPING, asked=asked, signalled=there, stage=int(there), deadline=deadline, frozen=False
+        slot, phase=Phase.STOPPING, asked=asked, signalled=there, stage=stage, deadline=deadline, frozen=False
     )
     if not there:
         return asking, ()

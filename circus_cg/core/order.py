@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from circus_cg.core.restart import exit_code, is_success
 from circus_cg.core.state import Phase, Slot
@@ -82,26 +83,37 @@ class Standing(enum.Enum):
     AWAY = "not running"
 
 
-def standing(spec: WatcherSpec, wanted: bool, held: bool, numprocesses: int, slots: Iterable[Slot]) -> Standing:
+class Obstacle(NamedTuple):
+    """Why a watcher does not begin; `moving`: what it waits for is on its way, so the wait is no long one."""
+
+    text: str
+    moving: bool
+
+
+TURN = Obstacle("its turn comes after warmup_delay", moving=True)
+
+
+def standing(spec: WatcherSpec, wanted: bool, numprocesses: int, slots: Iterable[Slot]) -> Standing:
+    """Of a watcher that is not held back."""
     if not wanted:
         return Standing.AWAY
     members = [slot for slot in slots if slot.wanted and slot.instead is None]
-    if not held and len(members) >= numprocesses and all(_is_good(spec, slot) for slot in members):
+    if len(members) >= numprocesses and all(_is_good(spec, slot) for slot in members):
         return Standing.READY
-    if held or any(slot.phase in (Phase.STARTING, Phase.STOPPING) for slot in members) or len(members) < numprocesses:
+    if any(slot.phase in (Phase.STARTING, Phase.STOPPING) for slot in members) or len(members) < numprocesses:
         return Standing.COMING
     return Standing.AWAY  # some have failed, or wait for another try
 
 
-def obstacle(spec: WatcherSpec, others: Mapping[str, Standing]) -> str | None:
-    """Whom `spec` waits for, in words. A watcher that is not there is never ready."""
+def obstacle(spec: WatcherSpec, others: Mapping[str, Standing]) -> Obstacle | None:
+    """Whom `spec` waits for. A watcher that is not there is never ready."""
     for name in spec.requires:
         found = others.get(name, Standing.AWAY)
         if found is not Standing.READY:
-            return f"requires {name}, which is {found.value}"
+            return Obstacle(f"requires {name}, which is {found.value}", found is Standing.COMING)
     for name in spec.after:
         if others.get(name) is Standing.COMING:
-            return f"after {name}, which is {Standing.COMING.value}"
+            return Obstacle(f"after {name}, which is {Standing.COMING.value}", moving=True)
     return None
 
 

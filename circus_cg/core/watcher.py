@@ -50,6 +50,11 @@ def reconcile(wanted: bool, numprocesses: int, slots: Mapping[int, Slot]) -> Dec
     return tuple((wid, Stop) for wid in sorted(slot.wid for slot in leaving))
 
 
+def begins(decided: Decisions) -> bool:
+    """Somebody is to begin, or to begin anew."""
+    return any(kind in (Start, Restart) for _, kind in decided)
+
+
 def paced(decided: Decisions, slots: Mapping[int, Slot], now: int) -> tuple[Decisions, bool]:
     """`decided` with at most `now` of the workers that would be more than there are; and whether some are left out."""
     growth = [wid for wid, kind in decided if kind is Start and not (wid in slots and slots[wid].wanted)]

@@ -20,7 +20,6 @@ ENDS: dict[str, What] = {
 }  # a slot's chain is over -> what it was
 ROOTS = {"decision", "asked", "refused", "replace"}  # what may begin a chain of others
 ASIDE = {"frozen", "thawed"}  # neither begins nor ends a life
-PLAIN = {None, "exited", "signal", "exec", "unknown"}  # reasons of an exit that its words tell
 SHOWN = 12  # workers of one chain, and inputs of one decision
 
 
@@ -61,10 +60,11 @@ def chains(events: Iterable[Event], wid: int | None = None) -> list[Chain]:
                 found.append((episode, None))
         else:
             rooted.setdefault(root, []).append(episode)
+    linked = _linked(known)
     for event in known:
         own = event["kind"] in ROOTS and (wid is None or event["wid"] == wid)
         if (own and _above(event, by_id) is None) or event["id"] in rooted:
-            found.append((_with_root(event, known, rooted.get(event["id"], []), wid), event["id"]))
+            found.append((_with_root(event, linked, rooted.get(event["id"], []), wid), event["id"]))
     told = [_chain(sorted(_unique(each), key=_place), by_id, root) for each, root in found]
     return sorted(told, key=lambda chain: chain.at)
 
@@ -111,17 +111,27 @@ def _above(event: Event, by_id: Mapping[int, Event]) -> int | None:
         event, found = above, above["id"]
 
 
-def _with_root(root: Event, events: list[Event], episodes: list[list[Event]], wid: int | None) -> list[Event]:
-    """The root, what else of the watcher itself came of it, and its workers' episodes."""
-    own = {root["id"]}
-    beside = []
+def _linked(events: list[Event]) -> dict[int, list[Event]]:
+    """What else than the steps of a life came of an id at once."""
+    found: dict[int, list[Event]] = {}
     for event in events:
-        if event is root or (event["wid"] and event["kind"] != "decision"):
-            continue
-        if own & {event.get("root"), event["cause"]} and (wid is None or event["wid"] in (None, wid)):
-            beside.append(event)
-            own |= {event["id"]}
-    return [root, *beside, *(event for episode in episodes for event in episode)]
+        if event["wid"] is None or event["kind"] == "decision":
+            for link in {event.get("root") or 0, event["cause"]} - {0}:
+                found.setdefault(link, []).append(event)
+    return found
+
+
+def _with_root(
+    root: Event, linked: Mapping[int, list[Event]], episodes: list[list[Event]], wid: int | None
+) -> list[Event]:
+    """The root, what else of the watcher itself came of it, and its workers' episodes."""
+    found, todo = {root["id"]: root}, [root]
+    while todo:
+        for event in linked.get(todo.pop()["id"], ()):
+            if event["id"] not in found and (wid is None or event["wid"] in (None, wid)):
+                found[event["id"]] = event
+                todo.append(event)
+    return [*found.values(), *(event for episode in episodes for event in episode)]
 
 
 def _is_plain_start(episode: list[Event]) -> bool:
@@ -186,12 +196,9 @@ def _text(event: Event) -> str:
 
 
 def _exit(event: Event) -> str:
-    """The reason in front, where the words alone don't tell it: whose limit, whose wish."""
-    end = event.get("exit") or {}
-    reason = end.get("reason")
-    return (
-        event["detail"] if reason in (None, "exited", "signal", "exec", "unknown") else f"{event['detail']} ({reason})"
-    )
+    """Whose signal it was is all that its words don't tell."""
+    ours = (event.get("exit") or {}).get("reason") == "killed"
+    return f"{event['detail']} (by us: it did not leave in time)" if ours else str(event["detail"])
 
 
 def _inputs(inputs: Mapping[str, Any]) -> str:

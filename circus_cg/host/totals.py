@@ -16,11 +16,15 @@ class Totals(NamedTuple):
     memory: int  # bytes that could be had without swapping
 
 
-def totals() -> Totals:
+def totals() -> Totals | None:
+    """None where /proc does not tell, as in some containers."""
     import psutil  # 20 ms, only for who asks  # noqa: PLC0415
 
-    times = psutil.cpu_times()
-    return Totals(times.idle + getattr(times, "iowait", 0.0), psutil.virtual_memory().available)
+    try:
+        times, memory = psutil.cpu_times(), psutil.virtual_memory()
+    except (OSError, RuntimeError, psutil.Error):
+        return None
+    return Totals(times.idle + getattr(times, "iowait", 0.0), memory.available)
 
 
 def memory_full() -> float | None:

@@ -16,10 +16,12 @@ def has_message(socket: zmq.Socket[bytes]) -> bool:
 
 
 class Drain:
-    """`receive()` takes one message from `socket`; it is called while there are some, and on each edge."""
+    """`receive()` takes one message from `socket`; it is called while there are some, and on each edge, at most `turn`
+    times in a turn of the loop.
+    """
 
-    def __init__(self, socket: zmq.Socket[bytes], receive: Callable[[], None]) -> None:
-        self._socket, self._receive = socket, receive
+    def __init__(self, socket: zmq.Socket[bytes], receive: Callable[[], None], turn: int = TURN) -> None:
+        self._socket, self._receive, self._turn = socket, receive, turn
         self._loop = asyncio.get_running_loop()
         self._reading = self._scheduled = False
         self._loop.add_reader(socket.fileno(), self.now)
@@ -39,7 +41,7 @@ class Drain:
         self._scheduled = False
         self._reading = True
         try:
-            for _ in range(TURN):
+            for _ in range(self._turn):
                 if self._socket.closed or not self._waits():
                     return
                 self._receive()

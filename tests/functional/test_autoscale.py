@@ -18,9 +18,10 @@ from tests.functional.conftest import StartDaemon
 from tests.functional.daemon import Daemon
 from tests.functional.evidence import arbiter_of, python, sh
 from tests.functional.following import Following
+from tests.functional.proc import IdleHost
 from tests.functional.talker import Talker
 
-pytestmark = pytest.mark.timeout(300)  # on a host that others keep busy, growth waits for an idle moment
+pytestmark = pytest.mark.timeout(180)
 
 # A worker that may use a twentieth of a CPU is busy with it on a host that has others to serve, too.
 QUICK = {
@@ -65,6 +66,20 @@ def wait_for_veto(running: Daemon, veto: str) -> dict[str, Any]:
     return until(told, 60, f"a decision that says {veto}; the last thought: {thought(running)}") or {}
 
 
+@pytest.fixture
+def idle(tmp_path: Path, scratch_name: str) -> Iterator[StartDaemon]:
+    """As `daemon`, on a host that always has CPUs to give: on one that others keep busy nothing grows."""
+    with contextlib.ExitStack() as running:
+        host = running.enter_context(IdleHost(tmp_path))
+
+        def start(**configuration: Any) -> Daemon:
+            made = Daemon(tmp_path, scratch_name, configuration)
+            made.program = made.program if host.obstacle else str(host.program)
+            return running.enter_context(made)
+
+        yield start
+
+
 @contextlib.contextmanager
 def burning(count: int) -> Iterator[None]:
     """Processes outside that take all that is left of the host, behind everybody else."""
@@ -77,14 +92,14 @@ def burning(count: int) -> Iterator[None]:
 
 
 def test_busy_workers_become_as_many_as_may_be_and_bored_ones_as_few_without_going_up_and_down(
-    daemon: StartDaemon, tmp_path: Path
+    idle: StartDaemon, tmp_path: Path
 ) -> None:
     released = tmp_path / "released"
-    running = daemon(watchers={"w": watcher(burner(released), 4)})
+    running = idle(watchers={"w": watcher(burner(released), 4)})
     with Following(running, "--kind", "decision") as following:
-        running.wait_phase("w", count=4, seconds=150)
+        running.wait_phase("w", count=4, seconds=60)
         released.touch()
-        running.wait_phase("w", count=1, seconds=150)
+        running.wait_phase("w", count=1, seconds=60)
         verdicts = [one["verdict"] for one in following.events if one["verdict"] != "hold"]
     assert verdicts == sorted(verdicts) and set(verdicts) == {"grow", "shrink"}
     grown = next(one for one in following.events if one["verdict"] == "grow")
@@ -144,10 +159,10 @@ def test_an_operators_number_stays_whatever_the_load_and_outlives_the_arbiter(
 
 
 def test_what_it_grew_to_outlives_the_arbiter_and_a_reading_of_the_configuration(
-    daemon: StartDaemon, tmp_path: Path
+    idle: StartDaemon, tmp_path: Path
 ) -> None:
-    running = daemon(watchers={"w": watcher(burner(tmp_path / "never"), 3)})
-    pids = {row["pid"] for row in running.wait_phase("w", count=3, seconds=150)}
+    running = idle(watchers={"w": watcher(burner(tmp_path / "never"), 3)})
+    pids = {row["pid"] for row in running.wait_phase("w", count=3, seconds=60)}
     running.ctl("reloadconfig")
     arbiter = arbiter_of(running.pid)
     assert arbiter is not None
@@ -157,20 +172,20 @@ def test_what_it_grew_to_outlives_the_arbiter_and_a_reading_of_the_configuration
     assert {row["pid"] for row in running.wait_phase("w", count=3)} == pids
 
 
-def test_a_dry_run_tells_what_it_would_do_and_does_not(daemon: StartDaemon, tmp_path: Path) -> None:
-    running = daemon(watchers={"w": watcher(burner(tmp_path / "never"), 4, {"dry_run": True})})
-    told = until(lambda: [one for one in decisions(running) if one["verdict"] == "grow"], 150, "what it would do")
+def test_a_dry_run_tells_what_it_would_do_and_does_not(idle: StartDaemon, tmp_path: Path) -> None:
+    running = idle(watchers={"w": watcher(burner(tmp_path / "never"), 4, {"dry_run": True})})
+    told = until(lambda: [one for one in decisions(running) if one["verdict"] == "grow"], 60, "what it would do")
     assert told[0]["detail"].startswith("would add") and told[0]["inputs"]["wanted"] == 1
     assert len(running.workers("w")) == 1
 
 
 def test_a_policy_that_is_set_acts_and_one_that_is_taken_away_leaves_the_number(
-    daemon: StartDaemon, tmp_path: Path
+    idle: StartDaemon, tmp_path: Path
 ) -> None:
-    running = daemon(watchers={"w": {"cmd": burner(tmp_path / "never"), "limits": SMALL}})
+    running = idle(watchers={"w": {"cmd": burner(tmp_path / "never"), "limits": SMALL}})
     running.wait_phase("w")
     running.ctl("set", "w", "autoscale.max=2", *(f"autoscale.{key}={value}" for key, value in QUICK.items()))
-    running.wait_phase("w", count=2, seconds=150)
+    running.wait_phase("w", count=2, seconds=60)
     running.ctl("set", "w", "autoscale=null")
     assert "autoscale" not in running.ctl("status", "w")
     assert running.ctl("get", "w", "numprocesses")["options"] == {"numprocesses": 2}
@@ -191,12 +206,12 @@ def test_a_watcher_without_policy_or_listener_is_not_looked_at(daemon: StartDaem
     assert looked_at("plain") == []
 
 
-def test_what_a_worker_says_of_its_own_load_goes_before_its_cpu(daemon: StartDaemon, tmp_path: Path) -> None:
+def test_what_a_worker_says_of_its_own_load_goes_before_its_cpu(idle: StartDaemon, tmp_path: Path) -> None:
     """It waits for others all the time, and is never busy by its CPU."""
     talker = Talker(tmp_path)
     policy = {"max": 2, "backlog": 10, "shrink_window": 2, **{k: v for k, v in QUICK.items() if k != "shrink_window"}}
     spec = {"cmd": [*talker.cmd, "$(circus.wid)"], "ready": "notify", "autoscale": policy, "limits": SMALL}
-    running = daemon(watchers={"w": spec})
+    running = idle(watchers={"w": spec})
     talker.say("READY=1|X_BUSY=0.1")
     running.wait_phase("w")
     until(lambda: thought(running)["inputs"] is not None and "saturation" in thought(running)["inputs"], 20, "a look")
@@ -208,4 +223,4 @@ def test_what_a_worker_says_of_its_own_load_goes_before_its_cpu(daemon: StartDae
     told = until(heard, 60, "a decision by what it said") or {}
     assert told["inputs"]["overrun"] is True and told["inputs"]["shares"] == {"1": 0.7}
     assert "by the application's own word" in told["detail"]
-    assert told["verdict"] == "grow" or told["inputs"]["veto"] == "starved", "the host may be full"
+    assert told["verdict"] == "grow"

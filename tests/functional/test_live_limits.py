@@ -178,10 +178,27 @@ def test_what_is_set_to_last_is_there_at_the_next_start_and_until_it_is_reverted
     running.ctl("set", "w", "graceful_timeout=30s", "--persist")
     assert "graceful_timeout" not in running.ctl("diff")["lasting"]["w"]
     running.ctl("revert", "w")
-    running.wait_phase("w")
-    assert memory_of(running) == str(64 * MB)
+    (left,) = running.wait_phase("w")
+    assert memory_of(running, f"{left['wid']}.1") == str(64 * MB)
     diff = running.ctl("diff")
     assert (diff["lasting"], diff["changed"]) == ({}, {})
+
+
+def test_single_options_are_reverted_of_whatever_kind_they_are(daemon: StartDaemon) -> None:
+    configuration = {"cmd": SLEEP, "env": {"A": "1"}, "limits": {"memory_max": "64M"}, "rlimits": {"nofile": 99}}
+    running = daemon(watchers={"w": configuration})
+    running.wait_phase("w")
+    before = running.ctl("options", "w")["options"]
+    words = ["env.A=2", "env.B=3", "rlimits.nofile=77", "limits.memory_max=96M", "graceful_timeout=3s"]
+    running.ctl("set", "w", "cmd=sleep 999", *words)
+    assert running.ctl("revert", "w", "env", "cmd", "limits.memory_max", "max_retry")["changed"] == [
+        "cmd", "env.A", "env.B", "limits.memory_max",
+    ]  # fmt: skip
+    assert set(running.ctl("diff")["changed"]["w"]) == {"rlimits.nofile", "graceful_timeout"}
+    with pytest.raises(Refused, match="did you mean 'env_file'"):
+        running.ctl("revert", "w", "env_fil")
+    running.ctl("revert", "w")
+    assert running.ctl("options", "w")["options"] == before and running.ctl("diff")["changed"] == {}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import time
 from itertools import pairwise
@@ -11,8 +13,8 @@ import pytest
 
 from tests.conftest import until
 from tests.functional.conftest import StartDaemon
-from tests.functional.daemon import Daemon
-from tests.functional.evidence import lines_of, quoted, sh
+from tests.functional.daemon import Daemon, Refused
+from tests.functional.evidence import arbiter_of, lines_of, quoted, sh
 
 
 def noting(log: Path, name: str, *, ready_after: float = 0.0) -> list[str]:
@@ -151,3 +153,61 @@ def test_check_refuses_a_cycle_and_unknown_names_with_the_line(
     )  # fmt: skip
     assert done.returncode == 2
     assert f"{running.config}:5: {told}" in done.stderr, done.stderr
+
+
+def test_who_is_frozen_meanwhile_does_not_end_the_warm_up(daemon: StartDaemon) -> None:
+    running = daemon(watchers={"w": {"cmd": ["sleep", "1000"], "numprocesses": 3, "warmup_delay": "2s"}})
+    running.wait_phase("w", count=1)
+    running.ctl("freeze", "w")
+    running.ctl("thaw", "w")
+    assert running.ctl("status", "w") == {"statuses": {"w": "starting"}}
+    running.wait_phase("w", count=3)
+    assert running.ctl("status", "w") == {"statuses": {"w": "active"}}
+
+
+def test_one_that_is_done_is_not_held_by_a_new_arbiter(daemon: StartDaemon) -> None:
+    job = {"cmd": sh("exit 0"), "restart": "never", "requires": ["db"]}
+    running = daemon(watchers={"db": {"cmd": ["sleep", "1000"]}, "job": job})
+    running.wait_phase("job", "done")
+    running.ctl("stop", "db")
+    first = arbiter_of(running.pid)
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    until(lambda: arbiter_of(running.pid) not in (None, first), why="the next arbiter")
+    running.wait_answering()
+    assert running.ctl("status", "job") == {"statuses": {"job": "stopped"}}
+    running.wait_phase("job", "done")
+
+
+def test_a_start_does_not_wait_for_what_is_not_on_its_way(daemon: StartDaemon) -> None:
+    watchers = {
+        "db": {"cmd": ["sleep", "1000"], "autostart": False},
+        "web": {"cmd": ["sleep", "1000"], "requires": ["db"], "autostart": False},
+        "page": {"cmd": ["sleep", "1000"], "requires": ["web"], "autostart": False},
+    }
+    running = daemon(watchers=watchers)
+    found = running.ctl("start", "page", "web")
+    assert found["statuses"] == {"web": "starting", "page": "starting"}
+    assert found["held"] == {"web": "requires db, which is not running", "page": "requires web, which is not running"}
+    running.ctl("start")
+    assert running.ctl("wait")["statuses"] == dict.fromkeys(watchers, "active")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("set", "db", "requires=web"), "cannot let 'db' wait: none could begin first of db -> web -> db"),
+        (("set", "db", 'after=["nobody"]'), "cannot let 'db' wait for 'nobody'"),
+        (("set", "db", "after=db"), "none could begin first of db -> db"),
+    ],
+)
+def test_what_could_never_begin_is_refused_at_run_time_too(
+    daemon: StartDaemon, change: tuple[str, ...], told: str
+) -> None:
+    watchers = {"db": {"cmd": ["sleep", "1000"]}, "web": {"cmd": ["sleep", "1000"], "requires": ["db"]}}
+    running = daemon(watchers=watchers)
+    with pytest.raises(Refused, match=told.replace("[", r"\[")):
+        running.ctl(*change)
+    assert running.ctl("get", "db", "after", "requires")["options"] == {"after": [], "requires": []}
+    running.ctl("set", "web", "after=db", "requires=null")
+    assert running.ctl("get", "web", "after", "requires")["options"] == {"after": ["db"], "requires": []}

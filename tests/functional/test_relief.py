@@ -7,46 +7,43 @@ from __future__ import annotations
 
 import itertools
 import os
-import shlex
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import until
-from tests.functional.daemon import PROGRAM, Daemon
+from tests.functional.daemon import Daemon
 from tests.functional.evidence import alive, arbiter_of, python
+from tests.functional.proc import Proc
 
 POLICY = {"full_at": 50, "lasting": 1, "calm_at": 10, "calm_after": 1, "pause": 600}
 QUIET = {"backoff": {"initial": 0.1}, "min_uptime": 0}
 
 
-class Kernel:
-    """/proc/pressure/memory and /proc/vmstat for who is started by `program`."""
+class Kernel(Proc):
+    """What it tells of memory."""
 
     def __init__(self, directory: Path) -> None:
-        self._pressure, self._vmstat = directory / "pressure", directory / "vmstat"
         self._scanned = itertools.count(1000)
-        self.full(0)
-        binds = f"mount --bind {self._pressure} /proc/pressure/memory && mount --bind {self._vmstat} /proc/vmstat"
-        script = f'[ "$1" = run ] || exec {PROGRAM} "$@"\nexec unshare --mount sh -c {{}} sh "$@"\n'
-        inner = shlex.quote(f'{binds} && exec {PROGRAM} "$@"')
-        self.program = directory / "circus-cg"
-        self.program.write_text("#!/bin/sh\n" + script.format(inner))
-        self.program.chmod(0o700)
-        works = subprocess.run(["unshare", "--mount", "sh", "-c", binds], capture_output=True, check=False)
-        if works.returncode != 0:
-            pytest.skip(f"cannot put files in place of the kernel's: {works.stderr.decode().strip()}")
+        super().__init__(directory, {"pressure/memory": _pressure(0), "vmstat": self._vmstat()})
+        if self.obstacle is not None:
+            pytest.skip(f"cannot put files in place of the kernel's: {self.obstacle}")
 
     def full(self, percent: float) -> bool:
         """From now on so much of the time everything waits for memory, and reclaim is at work."""
-        line = "avg10={0:.2f} avg60={0:.2f} avg300={0:.2f} total=1"
-        text = "".join(f"{kind} {line.format(percent)}\n" for kind in ("some", "full"))
-        self._pressure.write_text(text)  # in place: it is mounted
-        self._vmstat.write_text(f"pgscan_kswapd {next(self._scanned)}\npgscan_direct 0\n")
+        self.say("pressure/memory", _pressure(percent))
+        self.say("vmstat", self._vmstat())
         return False
+
+    def _vmstat(self) -> str:
+        return f"pgscan_kswapd {next(self._scanned)}\npgscan_direct 0\n"
+
+
+def _pressure(percent: float) -> str:
+    numbers = f"avg10={percent:.2f} avg60={percent:.2f} avg300={percent:.2f} total=1"
+    return f"some {numbers}\nfull {numbers}\n"
 
 
 @pytest.fixture

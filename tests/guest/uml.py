@@ -26,7 +26,7 @@ TIMED_OUT, NEVER_RAN = 124, 125
 # whole suite, in the booted guests of ./dev vm.
 THE_SAME_EVERYWHERE = (
     "circus_clients", "control", "system", "test_circus_ini.py", "test_configuration.py", "test_ctl_*.py",
-    "test_events.py", "test_reload.py", "test_upgrade.py",
+    "test_events.py", "test_relief.py", "test_reload.py", "test_upgrade.py",
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from circus_cg.arbiter.arbiter import Arbiter
 from circus_cg.arbiter.commands.target import Fields, keep, runner_of, settled, to_start
 from circus_cg.arbiter.lasting import at, configured_alone, put
 from circus_cg.arbiter.runner import WatcherRunner
-from circus_cg.config.options import revised
+from circus_cg.config.options import chosen, plain, revised
 from circus_cg.config.words import command_words
 from circus_cg.core import plan
 from circus_cg.core.choice import choose
@@ -80,13 +80,21 @@ async def revert(arbiter: Arbiter, asked: rpc.Revert) -> Fields:
         text = f"cannot revert {name!r}: it was added at run time, so nothing of it is configured; use set, or rm"
         raise BadMessage(Errno.COMMAND_ERROR, text)
     differing = plan.diff(configured, runner.current).changed
-    keys = list(differing) if asked.keys is None else asked.keys
-    chosen = [key for key in differing if any(key == one or key.startswith(f"{one}.") for one in keys)]
-    _revised(configured, dict.fromkeys(asked.keys or ()), f"revert {name!r}")  # an unknown one is told
-    spec = put(runner.current, {key: at(configured, key) for key in chosen})
+    keys = [*differing, *arbiter.lasting.of(name)] if asked.keys is None else asked.keys
+    meant = {one: [key for key in differing if key == one or key.startswith(f"{one}.")] for one in keys}
+    _refuse_unknown(configured, [one for one in asked.keys or () if not meant[one]], f"revert {name!r}")
+    spec = put(runner.current, {key: at(configured, key) for found in meant.values() for key in found})
     fields = _become(arbiter, runner, spec, f"revert {name!r}", force=asked.force)
-    _keep_lasting(arbiter, configured, configured, [*keys, *(arbiter.lasting.of(name) if asked.keys is None else ())])
+    _keep_lasting(arbiter, configured, configured, keys)
     return {**fields, **await settled(asked.waiting, [runner], WatcherRunner.is_up)}
+
+
+def _refuse_unknown(spec: WatcherSpec, keys: list[str], doing: str) -> None:
+    """Raises BadMessage."""
+    try:
+        chosen(plain(spec), keys)
+    except ConfigError as wrong:
+        raise BadMessage(Errno.BAD_MSG_DATA, f"cannot {doing}: {'; '.join(wrong.problems)}") from wrong
 
 
 def _become(arbiter: Arbiter, runner: WatcherRunner, spec: WatcherSpec, doing: str, *, force: bool) -> Fields:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from circus_cg.arbiter.arbiter import Arbiter
 from circus_cg.arbiter.commands.target import Fields, runner_of, runners_of
-from circus_cg.arbiter.report import status_of, worker_rows
+from circus_cg.arbiter.report import held, status_of, worker_rows
 from circus_cg.arbiter.runner import WatcherRunner
 from circus_cg.rpc import messages as rpc
 
@@ -52,13 +52,7 @@ def numwatchers(arbiter: Arbiter, asked: rpc.Nothing) -> Fields:
 
 def _beside(arbiter: Arbiter, chosen: list[WatcherRunner]) -> Fields:
     """What some watchers have to tell beside their status."""
-    return autoscaling(arbiter, chosen) | _held(chosen)
-
-
-def _held(runners: list[WatcherRunner]) -> Fields:
-    """Why some of them do not begin, though they are wanted; nothing where none is held."""
-    held = {runner.spec.name: runner.held for runner in runners if runner.held is not None}
-    return {"held": held} if held else {}
+    return autoscaling(arbiter, chosen) | held(chosen)
 
 
 def _pids(runner: WatcherRunner) -> list[int]:

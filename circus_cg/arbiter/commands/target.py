@@ -7,7 +7,7 @@ from typing import Any
 
 from circus_cg.arbiter.arbiter import Arbiter
 from circus_cg.arbiter.intent import keep
-from circus_cg.arbiter.report import status_of
+from circus_cg.arbiter.report import held, status_of
 from circus_cg.arbiter.runner import WatcherRunner
 from circus_cg.core.choice import choose, nearest
 from circus_cg.core.slot import Slot
@@ -63,7 +63,7 @@ async def settled(waiting: bool, runners: list[WatcherRunner], condition: Callab
         return {}
     for runner in runners:
         await runner.settled(lambda r=runner: condition(r))  # type: ignore[misc]
-    return {"statuses": {runner.spec.name: status_of(runner) for runner in runners}}
+    return {"statuses": {runner.spec.name: status_of(runner) for runner in runners}, **held(runners)}
 
 
 def is_down_or_wanted(runner: WatcherRunner) -> bool:

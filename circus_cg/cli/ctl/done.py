@@ -15,5 +15,7 @@ def done(fields: dict[str, Any], json_: bool, text: str = "ok") -> None:
         as_json({"status": "ok", **fields})
     elif "statuses" in fields:
         table(("WATCHER", "STATUS"), list(fields["statuses"].items()))
+        for name, why in fields.get("held", {}).items():
+            click.echo(f"{name} is held: {why}")
     else:
         click.echo(text)

@@ -24,7 +24,10 @@ import tornado.gen
 from circus.client import CircusClient
 
 PROGRAM = str(Path(sys.executable).with_name("circus-cg"))
-OURS = ("numprocesses", "graceful_timeout", "stop_signal", "max_retry", "autostart", "working_dir", "uid", "gid")
+OURS = (
+    "numprocesses", "graceful_timeout", "stop_signal", "max_retry", "autostart", "working_dir", "uid", "gid",
+    "singleton", "priority", "warmup_delay", "send_hup", "stop_children", "max_age", "max_age_variance",
+)  # fmt: skip
 PATIENCE = 30.0  # seconds
 
 
@@ -87,6 +90,8 @@ class Arbiter:
         watcher = {key: worker[key] for key in OURS if key in worker}
         watcher["cmd"] = [worker["cmd"], *worker.get("args", [])]
         watcher["env"] = {key: str(value).replace("$", "") for key, value in worker.get("env", {}).items()}
+        if not worker.get("respawn", True):
+            watcher["restart"] = "never"
         if "stop_signal" in watcher:
             watcher["stop_signal"] = int(watcher["stop_signal"])
         if worker.get("stdout_stream"):

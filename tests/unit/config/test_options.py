@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from circus_cg.config.options import chosen, plain, revised
 from circus_cg.config.schema import fields
 from circus_cg.errors import ConfigError
-from circus_cg.spec import IoMax, Limits, Rlimit, WatcherSpec
+from circus_cg.spec import IoMax, Limits, Rlimit, StopStep, WatcherSpec
 
 SPEC = WatcherSpec(name="web", cmd=("serve",), env={"A": "1"}, limits=Limits(memory_max=1 << 26))
 
@@ -132,3 +132,18 @@ def test_whatever_is_sent_is_understood_or_refused(options: dict[str, Any]) -> N
         assert isinstance(revised(SPEC, options), WatcherSpec)
     except ConfigError as refused:
         assert refused.problems
+
+
+@pytest.mark.parametrize(
+    ("written", "restart"), [(False, "never"), ("false", "never"), (True, "always"), (None, "always")]
+)
+def test_circus_s_word_for_a_restart_is_understood(written: object, restart: str) -> None:
+    assert revised(SPEC, {"respawn": written}).restart == restart
+
+
+def test_steps_of_a_stop_are_text_and_come_back_as_such() -> None:
+    changed = revised(SPEC, {"stop": "TERM 10s, SIGINT 0.5"})
+    assert changed.stop == (StopStep(15, 10.0), StopStep(2, 0.5))
+    assert plain(changed)["stop"] == ["TERM 10s", "INT 0.5s"]
+    assert revised(SPEC, {"stop": plain(changed)["stop"]}) == changed
+    assert revised(changed, {"stop": None}).stop == ()

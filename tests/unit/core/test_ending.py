@@ -3,6 +3,8 @@
 from math import inf
 from signal import SIGABRT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM
 
+from msgspec.structs import replace
+
 from circus_cg.core.adoption import Held, from_note, rebuild, to_note
 from circus_cg.core.backoff import HOST_LEAST
 from circus_cg.core.effects import KillGroup, RemoveGroup, Signal, Spawn, ThawGroup
@@ -146,6 +148,15 @@ def test_each_signal_has_its_time_and_then_the_group_is_killed() -> None:
     assert life.deadline() == (KillGroup(1, cause=life.id),)
     assert life.now == 115.0
     assert patience(life.spec) == 15.0
+
+
+def test_a_signal_for_this_once_is_followed_by_none_of_the_watchers_own() -> None:
+    life = ready(stop=STEPS)
+    own, life.spec = life.spec, replace(life.spec, stop=(), stop_signal=SIGHUP, graceful_timeout=2.0)
+    assert life.restart() == (Signal(1, SIGHUP, cause=life.id),)
+    life.spec = own
+    assert life.deadline() == (KillGroup(1, cause=life.id),)
+    assert life.now == 102.0
 
 
 def test_who_leaves_at_one_of_them_is_not_killed() -> None:

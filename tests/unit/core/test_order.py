@@ -1,8 +1,13 @@
 """Who begins before whom."""
 
-import pytest
+from itertools import pairwise
+from random import Random
 
-from circus_cg.core.order import Standing, cycle, dependants, ended_for_good, obstacle, sequence, standing
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from circus_cg.core.order import Standing, before, cycle, dependants, ended_for_good, obstacle, sequence, standing
 from circus_cg.core.slot import Phase
 from circus_cg.core.state import Exit, Instead, Readiness, Slot
 from circus_cg.spec import WatcherSpec
@@ -94,22 +99,22 @@ def slot(wid: int, phase: Phase, **more: object) -> Slot:
     ],
 )
 def test_a_watcher_is_ready_when_all_its_workers_are(slots: list[Slot], expected: Standing) -> None:
-    assert standing(watcher("w"), True, False, 2, slots) is expected
+    assert standing(watcher("w"), True, 2, slots) is expected
 
 
-def test_one_that_is_not_wanted_is_away_and_one_that_is_held_is_coming() -> None:
-    assert standing(watcher("w"), False, False, 1, [slot(1, Phase.READY)]) is Standing.AWAY
-    assert standing(watcher("w"), True, True, 0, []) is Standing.COMING
-    assert standing(watcher("w"), True, False, 0, []) is Standing.READY
+def test_one_that_is_not_wanted_is_away() -> None:
+    assert standing(watcher("w"), False, 1, [slot(1, Phase.READY)]) is Standing.AWAY
+    assert standing(watcher("w"), True, 0, []) is Standing.READY
 
 
-def test_what_stands_in_the_way_is_said() -> None:
+def test_what_stands_in_the_way_is_said_and_whether_it_is_worth_waiting_for() -> None:
     web = watcher("web", requires=("db",), after=("log",))
     assert obstacle(web, {"db": Standing.READY, "log": Standing.READY}) is None
     assert obstacle(web, {"db": Standing.READY, "log": Standing.AWAY}) is None
-    assert obstacle(web, {"db": Standing.READY, "log": Standing.COMING}) == "after log, which is starting"
-    assert obstacle(web, {"db": Standing.AWAY, "log": Standing.READY}) == "requires db, which is not running"
-    assert obstacle(web, {"log": Standing.READY}) == "requires db, which is not running"
+    assert obstacle(web, {"db": Standing.READY, "log": Standing.COMING}) == ("after log, which is starting", True)
+    assert obstacle(web, {"db": Standing.COMING, "log": Standing.COMING}) == ("requires db, which is starting", True)
+    assert obstacle(web, {"db": Standing.AWAY, "log": Standing.READY}) == ("requires db, which is not running", False)
+    assert obstacle(web, {"log": Standing.READY}) == ("requires db, which is not running", False)
 
 
 def test_a_watcher_has_ended_for_good_with_its_last_workers_code() -> None:
@@ -132,9 +137,57 @@ def test_a_slot_that_is_not_wanted_or_is_yet_to_take_over_says_nothing_of_its_wa
     well = Slot(wid=1, wanted=True, phase=Phase.READY, generation=1)
     taking = Instead(wid=1, generation=1, reason="max-age", detail="")
     others = [Slot(wid=2), Slot(wid=3, wanted=True, phase=Phase.STARTING, generation=1, instead=taking)]
-    assert standing(watcher("w"), True, False, 1, [well, *others]) is Standing.READY
+    assert standing(watcher("w"), True, 1, [well, *others]) is Standing.READY
 
 
 def test_one_that_gave_up_before_it_ever_ended_has_failed() -> None:
     assert ended_for_good(True, 1, [Slot(wid=1, wanted=True, phase=Phase.FAILED)]) == 1
     assert ended_for_good(True, 1, [Slot(wid=1, wanted=True, phase=Phase.DONE)]) == 0
+
+
+# --- Whatever the configuration.
+
+NAMES = [f"w{number}" for number in range(6)]
+SETS = st.lists(
+    st.tuples(st.sets(st.sampled_from(NAMES)), st.sets(st.sampled_from(NAMES)), st.integers(-2, 2)),
+    min_size=len(NAMES), max_size=len(NAMES),
+).map(
+    lambda edges: [
+        watcher(name, after=tuple(sorted(after)), requires=tuple(sorted(requires)), priority=priority)
+        for name, (after, requires, priority) in zip(NAMES, edges, strict=True)
+    ]
+)  # fmt: skip
+
+
+@given(SETS)
+def test_everybody_is_in_the_sequence_once_and_after_those_that_come_before(specs: list[WatcherSpec]) -> None:
+    found = sequence(specs)
+    assert sorted(found) == NAMES
+    around = cycle(specs)
+    if around:
+        assert around[0] == around[-1]
+        by_name = {spec.name: spec for spec in specs}
+        assert all(later in before(by_name[name]) for name, later in pairwise(around))
+    else:
+        ranks = {name: rank for rank, name in enumerate(found)}
+        assert all(ranks[one] < ranks[spec.name] for spec in specs for one in before(spec))
+
+
+@given(SETS, st.randoms(use_true_random=False))
+def test_without_a_cycle_everybody_begins_though_nobody_does_too_early(
+    specs: list[WatcherSpec], chance: Random
+) -> None:
+    """Each becomes ready some time after it began."""
+    standings = dict.fromkeys(NAMES, Standing.AWAY)
+    held = set(sequence(specs))
+    by_name = {spec.name: spec for spec in specs}
+    for _ in range(10 * len(NAMES)):
+        for name in [name for name in sequence(specs) if name in held]:
+            if obstacle(by_name[name], standings) is None:
+                assert all(standings[one] is Standing.READY for one in by_name[name].requires)
+                standings[name] = Standing.COMING
+                held.discard(name)
+        coming = [name for name, found in standings.items() if found is Standing.COMING]
+        if coming:
+            standings[chance.choice(coming)] = Standing.READY
+    assert bool(cycle(specs)) or not held

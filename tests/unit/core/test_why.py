@@ -42,7 +42,7 @@ def test_a_death_its_delay_and_the_next_life_are_one_chain() -> None:
     (chain,) = world.chains()
     assert (chain.what, chain.who, chain.at) == ("restart", "web.3", 4.0)
     assert texts(chain) == [
-        "OOM-killed at its own limit after 2.00 s: memory_max 64 (oom)",
+        "OOM-killed at its own limit after 2.00 s: memory_max 64",
         "backoff: restart in 0.50 s (2 short lives in 60 s)",
         "ready: pid 11",
     ]
@@ -87,14 +87,16 @@ def test_a_decision_about_a_worker_is_found_by_cause_too() -> None:
     world = World()
     own = world.tell("decision", 2, "used too much", verdict="memory_restart", inputs={"current": 70})
     world.tell("stopping", 2, "signal 15", cause=own)
-    world.tell("exit", 2, "exited with status 0", exit={"reason": "memory", "code": 0, "signal": None})
+    world.tell(
+        "exit", 2, "ended for memory, exited with status 0", exit={"reason": "memory", "code": 0, "signal": None}
+    )
     world.tell("ready", 2, "pid 9")
     (chain,) = world.chains(2)
     assert (chain.what, chain.who) == ("decision", "web.2")
     assert texts(chain) == [
         "decided memory_restart: used too much [current 70]",
         "stopping: signal 15",
-        "exited with status 0 (memory)",
+        "ended for memory, exited with status 0",
         "ready: pid 9",
     ]
     assert world.chains(1) == []
@@ -167,3 +169,11 @@ def test_a_long_chain_is_shortened_for_people_alone() -> None:
     (chain,) = world.chains()
     assert len(chain.events) == 40 and len(chain.lines) == 13
     assert "28 more lines" in chain.lines[-2].text
+
+
+def test_a_kill_of_ours_is_told_from_somebody_elses() -> None:
+    world = World()
+    for reason in ("killed", "signal"):
+        world.tell("exit", 1, "killed by signal 9", exit={"reason": reason})
+    (chain,) = world.chains()
+    assert texts(chain) == ["killed by signal 9 (by us: it did not leave in time)", "killed by signal 9"]

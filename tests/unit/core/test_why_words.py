@@ -110,7 +110,9 @@ def test_an_event_that_came_of_nothing_came_of_no_event_number_one() -> None:
     world.events[0]["id"] = 1
     world.tell("exit", 3, "died")
     world.tell("ready", 3)
+    world.tell("change", None, "of nothing either")
     assert [chain.what for chain in chains(world.events)] == ["decision", "restart"]
+    assert [len(chain.events) for chain in chains(world.events)] == [1, 2]
 
 
 def test_a_line_says_when_who_and_what() -> None:

@@ -63,6 +63,8 @@ def test_of_a_group_of_options_only_those_that_are_given_count() -> None:
     plain = WatcherSpec(name="w", cmd=("x",))
     said = plan._said(replace(plain, watchdog=Watchdog(timeout=5.0)), plain)
     assert said == {"watchdog": {"timeout": 5.0}}
+    said = plan._said(replace(plain, watchdog=Watchdog(timeout=5.0, signal=6)), plain)
+    assert said == {"watchdog": {"timeout": 5.0}}
     said = plan._said(replace(plain, autoscale=ScalePolicy(max=3)), plain)
     assert said == {"autoscale": {"max": 3}}
 

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from circus_cg.core import pressure
 from circus_cg.core.memory import Replace, State, WorkerMemory, applies, decide, interval, lacks_pressure_rule
-from circus_cg.core.pressure import Candidate, End, HostMemory, may_restart, relieve, seen
+from circus_cg.core.pressure import Candidate, End, HostMemory, after_host_oom, may_restart, relieve, seen
 from circus_cg.core.state import Phase
 from circus_cg.spec import Limits, MemoryPolicy, PressurePolicy
 
@@ -219,6 +219,17 @@ def test_nobody_ends_without_a_sample_of_now_lasting_pressure_reclaim_and_a_paus
 @pytest.mark.parametrize("state", [replace(DUE, ended=NOW - 15), replace(DUE, seen=HostMemory(NOW - 10, 80.0, 7))])
 def test_at_the_very_edge_somebody_does(state: pressure.State) -> None:
     assert relieve(HOST, state, (WEB,), NOW)[1] is not None
+
+
+def test_the_largest_ends_whatever_its_number() -> None:
+    _, end = relieve(HOST, DUE, (Candidate("web", 5, 500, 0, ((1, 1, 200), (2, 4, 301), (3, 2, 300))),), NOW)
+    assert end is not None and (end.wid, end.generation) == (2, 4)
+
+
+def test_a_host_oom_ends_a_calm_that_would_have_let_everybody_begin() -> None:
+    state = after_host_oom(pressure.State(seen=HostMemory(NOW - 1, 1.0, 7), calm=NOW - 99))
+    assert (state.pressed, state.calm) == (True, None)
+    assert seen(HOST, state, HostMemory(NOW, 1.0, 7)).pressed
 
 
 def test_where_nobody_lives_nobody_ends() -> None:

@@ -55,3 +55,9 @@ def test_nobody_is_named_where_nobody_is_known_to_use_anything() -> None:
     spec = WatcherSpec(name="web", cmd=("x",))
     none = replace(spec, limits=Limits(pids_max=0))
     assert too_tight(spec, none, [Used("web.1")], Used("web")) == []
+
+
+def test_processes_are_counted_and_not_measured_in_bytes() -> None:
+    spec = WatcherSpec(name="web", cmd=("x",))
+    (line,) = too_tight(spec, replace(spec, limits=Limits(pids_max=1024)), [Used("web.1", pids=2048)], Used("web"))
+    assert line == "limits.pids_max of 1024 is below the 2048 that web.1 uses"

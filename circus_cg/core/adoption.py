@@ -1,6 +1,5 @@
 """How a slot outlives its arbiter: as a note that the keeper stores, made a slot again by the next arbiter."""
 
-from dataclasses import dataclass
 from math import inf
 from typing import Any, Literal
 
@@ -12,8 +11,7 @@ from circus_cg.core.state import Exit, Phase, Readiness, Slot
 READ_WITHIN = 5.0  # seconds from adoption
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(msgspec.Struct, frozen=True):
     """What the keeper has in a slot; its last life is `generation` (0: none was ever asked of it)."""
 
     generation: int

@@ -1,7 +1,8 @@
 """Everything a slot can ask for. `cause` is the id of the event that led to it."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from circus_cg.core.state import Exit
 
@@ -11,16 +12,14 @@ Kind = Literal[
 ]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Spawn:
+class Spawn(msgspec.Struct, frozen=True):
     """Begin this life in a group of its own; Spawned, LaunchFailed, Exited or Refused answers."""
 
     generation: int
     cause: int
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
+class Signal(msgspec.Struct, frozen=True):
     """To the life's main process; with `group` to all that is in the life's group."""
 
     generation: int
@@ -29,38 +28,33 @@ class Signal:
     group: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class KillGroup:
+class KillGroup(msgspec.Struct, frozen=True):
     """SIGKILL to all that is in the life's group; once its process is gone, Emptied tells when all are."""
 
     generation: int
     cause: int
 
 
-@dataclass(frozen=True, slots=True)
-class RemoveGroup:
+class RemoveGroup(msgspec.Struct, frozen=True):
     """The life is over: its group is empty and no longer needed."""
 
     generation: int
     cause: int
 
 
-@dataclass(frozen=True, slots=True)
-class FreezeGroup:
+class FreezeGroup(msgspec.Struct, frozen=True):
     """Nothing in the life's group runs on, and nothing that is put into it."""
 
     generation: int
     cause: int
 
 
-@dataclass(frozen=True, slots=True)
-class ThawGroup:
+class ThawGroup(msgspec.Struct, frozen=True):
     generation: int
     cause: int
 
 
-@dataclass(frozen=True, slots=True)
-class Publish:
+class Publish(msgspec.Struct, frozen=True):
     """Tell whoever listens; `detail` is for people, the rest for programs."""
 
     kind: Kind

@@ -3,15 +3,15 @@
 A generation is one life of a slot; events of another life than the slot's present one are ignored.
 """
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from circus_cg.core.notification import Word
 from circus_cg.core.state import Instead, Reason
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(msgspec.Struct, frozen=True):
     """The operator wants a worker here; also the way out of `failed`, and past a delay.
 
     `instead`: it is wanted only until it is ready and takes that life's place; a Start without it makes it stay.
@@ -21,36 +21,31 @@ class Start:
     instead: Instead | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(msgspec.Struct, frozen=True):
     """The operator wants nothing here."""
 
     id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Restart:
+class Restart(msgspec.Struct, frozen=True):
     """The operator wants a new life here, whatever there is now."""
 
     id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Freeze:
+class Freeze(msgspec.Struct, frozen=True):
     """The operator wants the worker to stand still: no instruction, no deadline, no next life."""
 
     id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Thaw:
+class Thaw(msgspec.Struct, frozen=True):
     """It goes on where it stood."""
 
     id: int
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(msgspec.Struct, frozen=True):
     """This life is to end, and not because an operator says so. `signum` is sent instead of the first stop signal."""
 
     id: int
@@ -60,8 +55,7 @@ class End:
     signum: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(msgspec.Struct, frozen=True):
     """The life says something of itself."""
 
     id: int
@@ -69,8 +63,7 @@ class Told:
     word: Word
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(msgspec.Struct, frozen=True):
     """Which of the life's readiness checks it does not pass now."""
 
     id: int
@@ -79,8 +72,7 @@ class Checked:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Spawned:
+class Spawned(msgspec.Struct, frozen=True):
     """The life's exec happened."""
 
     id: int
@@ -88,8 +80,7 @@ class Spawned:
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
-class LaunchFailed:
+class LaunchFailed(msgspec.Struct, frozen=True):
     """The life ended before its exec and left no process. `stage` is what failed, `text` the errno in words."""
 
     id: int
@@ -99,8 +90,7 @@ class LaunchFailed:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Exited:
+class Exited(msgspec.Struct, frozen=True):
     """The life's process is gone. One of `code` and `signal` is set; `populated`: others remain in its group."""
 
     id: int
@@ -113,16 +103,14 @@ class Exited:
     peak: int | None = None  # bytes of memory, where the kernel told of it
 
 
-@dataclass(frozen=True, slots=True)
-class Emptied:
+class Emptied(msgspec.Struct, frozen=True):
     """The life's group holds no process any more."""
 
     id: int
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """The keeper did not do the spawn: its last life here is `generation`, running as `pid` (None: not running)."""
 
     id: int
@@ -130,8 +118,7 @@ class Refused:
     pid: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class DeadlineReached:
+class DeadlineReached(msgspec.Struct, frozen=True):
     """The time the slot asked to be woken at has come."""
 
     id: int

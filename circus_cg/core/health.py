@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from circus_cg.spec import HealthCheck
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(msgspec.Struct, frozen=True):
     """The answers to one check in one life: as many of the last as can still matter, True a good one."""
 
     answers: tuple[bool, ...] = ()

@@ -8,9 +8,10 @@ wanted it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import count
 from typing import NamedTuple, assert_never
+
+import msgspec
 
 from circus_cg.core.state import Instead, Phase, Reason, Slot
 from circus_cg.spec import WatcherSpec
@@ -25,24 +26,21 @@ class Wish(NamedTuple):
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Begin:
+class Begin(msgspec.Struct, frozen=True):
     """A life at `wid`, beside the one it is to replace."""
 
     wid: int
     instead: Instead
 
 
-@dataclass(frozen=True, slots=True)
-class Take:
+class Take(msgspec.Struct, frozen=True):
     """The worker at `wid` is ready: it stays, and the other one ends and gives up its place."""
 
     wid: int
     instead: Instead
 
 
-@dataclass(frozen=True, slots=True)
-class Drop:
+class Drop(msgspec.Struct, frozen=True):
     """The worker at `wid` goes again, and the other one stays."""
 
     wid: int
@@ -50,8 +48,7 @@ class Drop:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class InPlace:
+class InPlace(msgspec.Struct, frozen=True):
     """There can't be one more: the life ends, and the next begins in its place."""
 
     wish: Wish
@@ -70,8 +67,7 @@ class Use(NamedTuple):
     pids_max: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Queue:
+class Queue(msgspec.Struct, frozen=True):
     wishes: tuple[Wish, ...] = ()
     in_place: Wish | None = None  # whose end we asked for, until its slot has settled
 

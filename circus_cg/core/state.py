@@ -1,7 +1,6 @@
 """What is known of one slot: the place of a worker, which outlives each of its processes."""
 
 import enum
-from dataclasses import dataclass
 from math import inf
 from typing import Literal
 
@@ -23,8 +22,7 @@ class Phase(enum.StrEnum):
     DONE = "done"  # nothing left; its life ended and no other follows, until the operator says otherwise
 
 
-@dataclass(frozen=True, slots=True)
-class Exit:
+class Exit(msgspec.Struct, frozen=True):
     """How a life ended.
 
     `reason`: exited, signal, killed (by us), oom, oom-host, exec (never came to it), unknown; or a Reason.

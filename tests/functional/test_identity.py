@@ -221,10 +221,10 @@ def test_what_takes_cap_sys_resource_is_refused_without_it(
 @pytest.mark.skipif(not may("sys_resource"), reason="this process lacks CAP_SYS_RESOURCE")
 def test_what_takes_cap_sys_resource_is_granted_with_it(daemon: StartDaemon, tmp_path: Path) -> None:
     seen = tmp_path / "seen"
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    asked = {"rlimits": {"nofile": hard + 1}, "oom_score_adj": -500}
+    hard = resource.getrlimit(resource.RLIMIT_MSGQUEUE)[1]  # of descriptors not even root may have more than fs.nr_open
+    asked = {"rlimits": {"msgqueue": hard + 1}, "oom_score_adj": -500}
     running = daemon(watchers={"w": {"cmd": python(TELL), "stdout": str(seen), **asked}})
-    assert told(seen)["limits"]["Max open files"] == [str(hard + 1)] * 2
+    assert told(seen)["limits"]["Max msgqueue size"] == [str(hard + 1)] * 2
     (row,) = running.wait_phase("w")
     assert Path(f"/proc/{row['pid']}/oom_score_adj").read_text().strip() == "-500"
 

@@ -152,6 +152,8 @@ def test_an_interrupt_at_any_moment_of_a_start_leaves_nothing_and_it_can_be_star
         + "    except KeyboardInterrupt:\n"
         + "        assert trainer.running <= started\n"
         + "    trainer.stop()\n"
+        + f"    until = time.monotonic() + {10 * SLOWNESS}\n"
+        + "    while threading.active_count() > 1 and time.monotonic() < until: time.sleep(0.001)\n"
         + "    assert threading.active_count() == 1, threading.enumerate()\n"
         + "print('done')\n"
         + "sys.stdin.read()\n"

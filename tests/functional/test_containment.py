@@ -112,7 +112,8 @@ def test_a_group_oom_kill_takes_the_whole_worker_and_never_the_keeper(daemon: St
     code = (
         "import os, time\n"
         "if os.fork() == 0:\n"
-        f"    os.setsid(); open({str(helper)!r}, 'w').write(str(os.getpid())); time.sleep(1000)\n"
+        f"    os.setsid(); open({str(helper)!r} + '.new', 'w').write(str(os.getpid()))\n"
+        f"    os.rename({str(helper)!r} + '.new', {str(helper)!r}); time.sleep(1000)\n"
         f"{HOG}"
     )
     limits = {"memory_max": "48M", "memory_swap_max": 0, "memory_oom_group": True}

@@ -178,15 +178,23 @@ class LifeGroups:
 
     def remove_all(self) -> bool:
         """At the end, the watcher's own group too. False: something is not empty yet."""
+        self._keep_no_time()
         for group in self._groups.values():
             group.remove()
         self._groups.clear()
         return self.group.remove()
 
     def close(self) -> None:
+        self._keep_no_time()
         for group in self._groups.values():
             group.close()
         self.group.close()
+
+    def _keep_no_time(self) -> None:
+        """Else a group of the next watcher of that name would go, whose lives begin at the same numbers."""
+        for going in self._going.values():
+            going.cancel()
+        self._going.clear()
 
 
 def oom(group: WorkerGroup) -> Oom:

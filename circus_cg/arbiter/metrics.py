@@ -55,7 +55,7 @@ class Metrics:
             self._closed.set()
             server = self._server
         if server is not None:  # it serves, or is about to: then it ends at once
-            server.shutdown()
+            server.end()
         self._thread.join(1.0)
 
     # -- in threads ------------------------------------------------------------------------------
@@ -78,7 +78,7 @@ class Metrics:
                     if self._closed.is_set():
                         return
                     self._server = server
-                server.serve_forever(poll_interval=0.05)
+                server.serve_forever(poll_interval=None)  # type: ignore[arg-type]  # until somebody comes, or end()
             return
 
     def ask(self) -> tuple[Document, Tally, Document]:
@@ -130,6 +130,12 @@ class _Server(ThreadingMixIn, WSGIServer):
             super().process_request_thread(request, client_address)
         finally:
             self._room.release()
+
+    def end(self) -> None:
+        """What wakes the waiting thread is that nobody can come any more: nothing looks at the clock for this."""
+        with suppress(OSError):  # it has ended
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self.shutdown()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away, or said nothing in time."""

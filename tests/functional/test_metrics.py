@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -161,3 +163,23 @@ def listening(running: Daemon) -> set[tuple[str, int]]:
                 address, port_ = words[1].split(":")
                 found.add((socket.inet_ntoa(bytes.fromhex(address)[::-1]), int(port_, 16)))
     return found
+
+
+def test_a_server_that_waits_for_a_scrape_does_not_look_at_the_clock(daemon: StartDaemon, port: int) -> None:
+    running = daemon(metrics={"listen": f"127.0.0.1:{port}"}, watchers={"w": {"cmd": SLEEP}})
+    running.wait_phase("w")
+    fetched(port)
+    arbiter = arbiter_of(running.pid)
+    until(lambda: wake_ups(arbiter, 1.0) < 10, 20, "a second in which none of its threads wakes up again and again")
+
+
+def wake_ups(pid: int, seconds: float) -> int:
+    """Of all threads together."""
+    before = switches(pid)
+    time.sleep(seconds)
+    return switches(pid) - before
+
+
+def switches(pid: int) -> int:
+    told = (task.read_text().splitlines() for task in Path(f"/proc/{pid}/task").glob("*/status"))
+    return sum(int(line.split()[1]) for lines in told for line in lines if line.startswith("voluntary_ctxt_switches"))

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from circus_cg.cli.ctl.parameters import Seconds, complete_watchers, json_option
+from circus_cg.cli.ctl.parameters import Seconds, json_option, watchers_option
 from circus_cg.cli.ctl.session import Session
 from circus_cg.cli.ctl.watching import Document, Interrupt
 from circus_cg.cli.output import as_json, coloured
@@ -20,15 +20,7 @@ COLOURS = {"exit": "yellow", "failed": "red", "stuck": "red", "flapping": "yello
 
 @click.command()
 @click.option("--follow", "-f", is_flag=True, help="Go on with what happens, until Ctrl-C.")
-@click.option(
-    "--watcher",
-    "-w",
-    "watchers",
-    multiple=True,
-    metavar="GLOB",
-    shell_complete=complete_watchers,
-    help="Only of these; repeatable.",
-)
+@watchers_option("Only of these; repeatable.")
 @click.option("--kind", "-k", "kinds", multiple=True, help="Only of these kinds: exit, ready, failed, ...; repeatable.")
 @click.option("--since", type=int, metavar="SEQ", help="What came after the event of that number.")
 @click.option(

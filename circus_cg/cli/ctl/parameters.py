@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
 from circus_cg.cli.ctl.opening import open_session
 from circus_cg.errors import CircusCgError
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 COMPLETION_TIMEOUT = 0.3  # seconds; a shell that waits is worse than one that guesses nothing
 
@@ -64,3 +67,10 @@ def complete_watchers(ctx: click.Context, param: click.Parameter, incomplete: st
 name_argument = click.argument("name", shell_complete=complete_watchers)
 optional_name = click.argument("name", required=False, shell_complete=complete_watchers)
 names_argument = click.argument("names", nargs=-1, metavar="[NAMES]...", shell_complete=complete_watchers)
+
+
+def watchers_option(text: str) -> Callable[[F], F]:
+    """Where names are not the verb's own arguments."""
+    return click.option(
+        "--watcher", "-w", "watchers", multiple=True, metavar="GLOB", shell_complete=complete_watchers, help=text
+    )

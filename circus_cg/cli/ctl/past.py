@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from circus_cg.cli.ctl.events import show_event
-from circus_cg.cli.ctl.parameters import Seconds, complete_watchers, json_option
+from circus_cg.cli.ctl.parameters import Seconds, complete_watchers, json_option, watchers_option
 from circus_cg.cli.ctl.session import Session
 from circus_cg.cli.ctl.watching import Document
 from circus_cg.cli.output import aligned, as_json, coloured, write
@@ -57,15 +57,7 @@ class Instant(click.ParamType):  # type: ignore[type-arg]  # generic since click
 
 @click.command()
 @click.option("--since", type=Instant(), metavar="AGO|TIME", help="`2h`, `7d`, or 2026-11-26T18:00.")
-@click.option(
-    "--watcher",
-    "-w",
-    "watchers",
-    multiple=True,
-    metavar="GLOB",
-    shell_complete=complete_watchers,
-    help="Only of these, also those that are gone; repeatable.",
-)
+@watchers_option("Only of these, also those that are gone; repeatable.")
 @click.option("--kind", "-k", "kinds", multiple=True, help="Only of these kinds: exit, decision, ...; repeatable.")
 @click.option("--usage", is_flag=True, help="What watchers used, instead of events.")
 @click.option(

@@ -105,6 +105,8 @@ def _workers(runner: WatcherRunner, words: dict[int, OwnLoad]) -> Iterator[Worke
 
 def _backlog(runner: WatcherRunner, words: dict[int, OwnLoad]) -> int | None:
     """All that waits for any of its workers; None: nobody said anything."""
+    if not words:
+        return None
     lives = runner.lives()
     said = [word.backlog for wid, word in words.items() if lives.get(wid) == word.generation]
     return sum(one for one in said if one is not None) if any(one is not None for one in said) else None

@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # the arbiter is built on this; SQLite is imported by the thr
 SOON = 0.25  # seconds that an event waits for others to go with
 AT_ONCE = 1000  # events in one transaction
 MOST_WAITING = 20_000  # beyond it the disk doesn't keep up, and the next events are lost
+JOBS_WAITING = 100  # beyond it usage is left out
 PRUNE_EVERY = 300.0  # seconds
 PRUNE_AFTER = 5000  # events
 LAST_WORDS = 2.0  # seconds that an ending arbiter waits for the disk
@@ -121,7 +122,8 @@ class History:
         self._jobs.put(lambda keeping: keeping.write([document(one, offset) for one in records], dropped))
 
     def _on_usage(self, found: list[dict[str, Any]]) -> None:
-        self._jobs.put(lambda keeping: keeping.write_usage(found))
+        if self._jobs.qsize() < JOBS_WAITING:  # a disk that hangs: what is used later is told later
+            self._jobs.put(lambda keeping: keeping.write_usage(found))
 
     def _prune(self) -> None:
         """The bounds as they are configured now."""

@@ -78,7 +78,7 @@ def test_circus_shows_our_stats(running: Daemon, circusctl: Circusctl, how: tupl
     lines = circusctl("stats", *how).splitlines()
     assert lines[0] == "w:"
     for row, line in zip(running.workers("w"), lines[1:3], strict=True):
-        assert line.startswith(f"{row['pid']}: {row['pid']}  sleep 1000 root ")
+        assert line.startswith(f"{row['pid']}: {row['pid']}  sleep 1000 root 0 ")
 
 
 def test_circus_shows_one_process_and_our_own(running: Daemon, circusctl: Circusctl) -> None:

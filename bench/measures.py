@@ -84,19 +84,30 @@ def stop(world: World, workers: int, rounds: int) -> Result:
 
 
 def idle(world: World, workers: int, rounds: int) -> Result:
-    """CPU (percent of a core) and PSS (MB) of all our processes against circusd's, over a quiet ten seconds a round."""
-    running: list[s.System] = [s.Ours(world, workers), s.Circus(world, workers)]
+    """CPU (percent of a core) and PSS (MB) of all our processes against circusd's, over a quiet ten seconds a round.
+
+    The poller is paused while it is not its turn: it would empty the caches that ours is measured with.
+    """
+    ours_running, circus_running = s.Ours(world, workers), s.Circus(world, workers)
+    running: list[s.System] = [ours_running, circus_running]
     for system in running:
         system.start()
     time.sleep(3.0)
     cpu: dict[str, list[float]] = {system.name: [] for system in running}
+    circus_running.pause()
     for _ in range(rounds):
         for system in running:
+            if system is circus_running:
+                system.resume()
+                time.sleep(1.0)  # what it had missed
             before = sum(cpu_seconds(pid) for pid in system.own())
             begun = time.monotonic()
             time.sleep(10.0)
             spent = sum(cpu_seconds(pid) for pid in system.own()) - before
             cpu[system.name].append(100.0 * spent / (time.monotonic() - begun))
+            if system is circus_running:
+                system.pause()
+    circus_running.resume()
     pss = {system.name: sum(pss_kb(pid) for pid in system.own()) / 1024 for system in running}
     for system in running:
         system.stop()

@@ -15,35 +15,73 @@ SETTLE = 5.0
 
 
 class Scaled(Ours):
-    """Looked at, and left as it is."""
+    """Looked at, and left as it is. Its workers do a little, so that each one's counters must be read each time."""
 
     name = "scaled"
+    works = True
+    above = 64 << 10  # bytes; all together use more, so each one's memory must be read, too
 
     def watcher(self) -> dict[str, Any]:
-        scaling = {"max": self.workers, "min": 1, "sample": 2, "dry_run": True}  # reads each worker's cpu.stat
-        memory = {"restart_above": "128M"}  # and its memory.current
-        return {**super().watcher(), "autoscale": scaling, "memory_policy": memory}
+        plain = super().watcher()
+        scaling = {"max": self.workers, "min": 1, "sample": 2, "dry_run": True}
+        memory = {"restart_above": self.above, "restart_after": "1h"}
+        cmd = [*plain["cmd"], "works"] if self.works else plain["cmd"]
+        return {**plain, "cmd": cmd, "autoscale": scaling, "memory_policy": memory}
+
+
+class Bored(Scaled):
+    """All its workers sleep."""
+
+    name = "bored"
+    works = False
+    above = 1 << 30
+
+
+class Plain(Scaled):
+    """Without a policy; its workers do as those of Scaled."""
+
+    name = "plain"
+
+    def watcher(self) -> dict[str, Any]:
+        return {key: value for key, value in super().watcher().items() if key not in ("autoscale", "memory_policy")}
+
+
+class BoredPlain(Plain):
+    name = "bored_plain"
+    works = False
 
 
 def sampling(world: World, workers: int, rounds: int) -> dict[str, Any]:
-    """CPU of all our processes, percent of a core: with an autoscale policy and without, in turns."""
-    both = {"ours": Scaled(world, workers), "plain": Ours(world, workers, "plain")}
-    for system in both.values():
-        system.start()
-    time.sleep(SETTLE)
-    spent: dict[str, list[float]] = {name: [] for name in both}
-    for _ in range(rounds):
-        before = {name: {pid: _nanoseconds(pid) for pid in system.own()} for name, system in both.items()}
-        begun = time.monotonic()
-        time.sleep(WINDOW)
-        seconds = time.monotonic() - begun
-        for name, pids in before.items():
-            used = sum(_nanoseconds(pid) - past for pid, past in pids.items())
-            spent[name].append(100.0 * used / 1e9 / seconds)
-    for system in both.values():
-        system.stop()
-    ours, plain = (median(spent[name]) for name in ("ours", "plain"))
-    return {"unit": "percent of a core", "ours": ours, "plain": plain, "sampling": ours - plain, "samples": spent}
+    """CPU of all our processes, percent of a core: with policies and without, of workers that work and that sleep.
+
+    `sampling` is what the policies cost where each worker is read, `bored` where their group says that none need be.
+    """
+    kinds: list[type[Scaled]] = [Scaled, Plain, Bored, BoredPlain]
+    spent: dict[str, list[float]] = {kind.name: [] for kind in kinds}
+    for pair in (kinds[:2], kinds[2:]):
+        running = [kind(world, workers) for kind in pair]
+        for system in running:
+            system.start()
+        time.sleep(SETTLE)
+        for _ in range(rounds):
+            before = {system.name: {pid: _nanoseconds(pid) for pid in system.own()} for system in running}
+            begun = time.monotonic()
+            time.sleep(WINDOW)
+            seconds = time.monotonic() - begun
+            for name, pids in before.items():
+                used = sum(_nanoseconds(pid) - past for pid, past in pids.items())
+                spent[name].append(100.0 * used / 1e9 / seconds)
+        for system in running:
+            system.stop()
+    ours, plain, bored, bored_plain = (median(spent[kind.name]) for kind in kinds)
+    return {
+        "unit": "percent of a core",
+        "ours": ours,
+        "plain": plain,
+        "sampling": ours - plain,
+        "bored": bored - bored_plain,
+        "samples": spent,
+    }
 
 
 def _nanoseconds(pid: int) -> int:

@@ -1,4 +1,5 @@
-/* A worker that says when it began: argv[1] is a FIFO, one 16-byte record (pid, CLOCK_MONOTONIC ns), then it sleeps. */
+/* A worker that says when it began: argv[1] is a FIFO, one 16-byte record (pid, CLOCK_MONOTONIC ns), then it sleeps;
+   with an argv[2] it works for 100 us each second, as one that is not bored would. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdint.h>
@@ -14,6 +15,16 @@ int main(int argc, char **argv) {
         return 1;
     if (fd >= 0)
         close(fd);
-    for (;;)
-        pause();
+    if (argc < 3)
+        for (;;)
+            pause();
+    for (;;) {
+        struct timespec end, second = {1, 0};
+        nanosleep(&second, NULL);
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
+        end.tv_nsec += 100000; /* past a second's end it is still later */
+        do
+            clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+        while (now.tv_sec < end.tv_sec || (now.tv_sec == end.tv_sec && now.tv_nsec < end.tv_nsec));
+    }
 }

@@ -13,7 +13,6 @@ from circus_cg.arbiter.intent import keep
 from circus_cg.arbiter.runner import WatcherRunner
 from circus_cg.core import account, autoscale, memory
 from circus_cg.core import events as ev
-from circus_cg.core.load import STALL
 from circus_cg.core.state import Reason
 from circus_cg.host import clock
 from circus_cg.spec import MemoryPolicy, ScalePolicy, WatcherSpec
@@ -36,6 +35,7 @@ class Governor:
         self._decision: autoscale.Decision | None = None
         self._told: dict[str, float] = {}
         self._memory = memory.State()
+        self._counters = gauge.Counters()
         self._due = {"scaling": 0.0, "memory": 0.0}
         self._timer: asyncio.TimerHandle | None = None
         self.looks = 0
@@ -111,7 +111,7 @@ class Governor:
 
     def _scale(self, policy: ScalePolicy, now: float) -> None:
         runner = self._runner
-        sample = gauge.sample(runner, self._host, STALL * policy.sample, now)
+        sample = gauge.sample(runner, self._host, self._counters, policy, now)
         if len(sample.workers) < runner.numprocesses:
             return  # the others have not begun: they wait for another watcher, or for their turn
         self._scaling, decision = autoscale.decide(policy, self._scaling, (sample,), now)
@@ -132,7 +132,7 @@ class Governor:
 
     def _mind_memory(self, policy: MemoryPolicy, now: float) -> None:
         runner = self._runner
-        workers = gauge.memories(runner)
+        workers = gauge.memories(runner, policy)
         room = gauge.room(runner, self._host, now) if self._memory.above else None
         self._memory, asked = memory.decide(policy, self._memory, workers, room, now)
         if asked is None:

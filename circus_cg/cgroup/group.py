@@ -98,6 +98,10 @@ class WatcherGroup:
     def memory_current(self) -> int | None:
         return self._meter.memory_current()
 
+    def memory_together(self) -> int | None:
+        """As memory_current(), and no less than any worker's; None where the kernel adds nothing up."""
+        return self._meter.memory_current() if self._meter.adds_up else None
+
     def worker(self, wid: int, generation: int) -> WorkerGroup:
         return WorkerGroup(self, f"{wid}.{generation}")
 

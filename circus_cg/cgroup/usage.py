@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 from circus_cg.cgroup import files, parse
@@ -95,6 +96,12 @@ class Meter:
         """Bytes; as quick a look."""
         told = None if self._memory is None else self._memory.look(self._current, FIRST_LINE)
         return int(told) if told else None
+
+    @cached_property
+    def adds_up(self) -> bool:
+        """The memory of a group is that of the groups below it, too: on v1 a choice until Linux 5.11."""
+        version, kept = self._at.get("memory", NOWHERE)
+        return kept is not None and (version == 2 or kept.read("memory.use_hierarchy") not in ("0", "0\n"))
 
     def pressure(self, resource: str) -> dict[str, dict[str, float]] | None:
         """As parse.pressure has it."""

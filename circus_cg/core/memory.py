@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import msgspec
@@ -82,6 +83,14 @@ def decide(
 def applies(limits: Limits, policy: MemoryPolicy) -> bool:
     """There is something to look at."""
     return policy.restart_above is not None or (policy.stalled_at is not None and limits.memory_high is not None)
+
+
+def least(limits: Limits, policy: MemoryPolicy) -> int | None:
+    """Bytes; what uses less breaks no rule. None: there is none."""
+    lines = [] if policy.restart_above is None else [policy.restart_above]
+    if policy.stalled_at is not None and limits.memory_high is not None:
+        lines.append(math.floor(NEAR * limits.memory_high))
+    return min(lines, default=None)
 
 
 def interval(policy: MemoryPolicy, most: float) -> float:

@@ -38,6 +38,9 @@ class Group:
         self.looks += 1
         return 1
 
+    def memory_together(self) -> int:
+        return self.memory_current()
+
     def usage(self, pressure: bool = True) -> Usage:
         self.looks += 1
         return Usage(memory_current=1)

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from circus_cg.core.memory import Replace, State, WorkerMemory, decide, lacks_pressure_rule
+from circus_cg.core.memory import Replace, State, WorkerMemory, decide, lacks_pressure_rule, least
 from circus_cg.core.state import Phase
 from circus_cg.spec import Limits, MemoryPolicy
 
@@ -102,3 +102,18 @@ def test_never_two_at_once(moves: list[tuple[int, int, Phase, float]]) -> None:
             assert all(one.phase not in (Phase.STARTING, Phase.STOPPING) for one in there)
             assert (asked.wid, asked.generation) in lives
             replacing = (asked.wid, asked.generation)
+
+
+def test_what_uses_least_can_be_over_a_line_and_what_uses_less_cannot() -> None:
+    high = Limits(memory_high=200)
+    assert least(Limits(), MemoryPolicy()) is None
+    assert least(high, MemoryPolicy(stalled_at=None)) is None
+    assert least(Limits(), POLICY) == 100
+    assert least(high, MemoryPolicy()) == 190
+    assert least(high, POLICY) == 100
+    assert least(Limits(memory_high=50), POLICY) == 47
+    for policy, limits, line in ((MemoryPolicy(), high, 190), (MemoryPolicy(restart_above=100), Limits(), 101)):
+        assert (least(limits, policy) or 0) in (line, line - 1)
+        for current, is_over in ((line - 1, False), (line, True)):
+            state, _ = decide(policy, State(), (worker(1, current, full=100.0),), None, 0.0)
+            assert bool(state.above or state.stalled) is is_over

@@ -31,7 +31,9 @@ namespaces = []
 stdio_handler = "file"
 """
 PYTHON = "/opt/circus-cg/bin/python"
-BOOTS = "tests/functional/system/test_boots.py"
+TESTS, SYSTEM = "tests/functional", "tests/functional/system"
+BOOTS = f"{SYSTEM}/test_boots.py"
+AT_ONCE = ["-n", "auto", "--dist", "worksteal"]  # a guest's CPUs; each test has a daemon, groups and files of its own
 RESULTS = "/var/tmp/results"
 
 
@@ -97,9 +99,12 @@ def _visits(guest: Guest, job: Job) -> int:
     try:
         wanted = job.pytest_arguments
         statuses = [] if wanted and BOOTS not in wanted else _boots(guest)
-        if wanted != [BOOTS]:
+        if not wanted:  # what is done to the machine itself, its units and its installation, is done alone
+            statuses.append(_pytest(guest, "system", [SYSTEM, f"--ignore={BOOTS}"]))
+            statuses.append(_pytest(guest, "suite", [*AT_ONCE, TESTS, f"--ignore={SYSTEM}"]))
+        elif wanted != [BOOTS]:
             named = [word for word in wanted if (PROJECT / word.partition("::")[0]).exists()]
-            statuses.append(_pytest(guest, "suite", wanted + ([] if named else ["tests/functional"])))
+            statuses.append(_pytest(guest, "suite", wanted + ([] if named else [TESTS])))
         return max(statuses)
     finally:
         guest.root(f"mkdir -p {RESULTS}; journalctl -b >{RESULTS}/journal.txt; dmesg >{RESULTS}/dmesg.txt", "get logs")

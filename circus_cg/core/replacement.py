@@ -129,6 +129,8 @@ def _judge(slots: Mapping[int, Slot], new: Slot, instead: Instead) -> Move | Non
     match new.phase:
         case Phase.STARTING:
             return None
+        case Phase.READY if new.readiness.stopping:  # and whether it ends, and when, is for itself to know
+            return Drop(new.wid, instead, "it says that it is stopping")
         case Phase.READY:  # one that stands still can't take over, nor one that does not pass its checks yet
             return None if new.frozen or not new.serving else Take(new.wid, instead)
         case Phase.STOPPING | Phase.BACKOFF | Phase.FAILED | Phase.DONE | Phase.IDLE:

@@ -53,6 +53,12 @@ def test_it_does_not_take_over_as_long_as_it_does_not_pass_its_checks() -> None:
     assert advance([ready(1, 4), new]) == (Queue(), None)
 
 
+def test_one_that_says_it_is_stopping_takes_nobodys_place_and_keeps_nobody_waiting() -> None:
+    """Seed 9333 of the simulation: it said so and stayed, and its watcher replaced nobody any more."""
+    new = ready(2, 1, instead=FOR_OLD, readiness=Readiness(stopping=True, unwell=("db",)))
+    assert advance([ready(1, 4), new])[1] == Drop(2, FOR_OLD, "it says that it is stopping")
+
+
 @pytest.mark.parametrize("phase", [Phase.BACKOFF, Phase.FAILED, Phase.STOPPING])
 def test_it_goes_again_if_it_does_not_become_ready(phase: Phase) -> None:
     new = Slot(wid=2, wanted=True, phase=phase, generation=1, instead=FOR_OLD)

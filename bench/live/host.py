@@ -15,7 +15,7 @@ from typing import Self
 import psutil
 
 LOOK = 0.25  # seconds
-PATIENCE = 60.0
+PATIENCE = 120.0  # seconds for others to leave some of it
 
 
 class Watch:

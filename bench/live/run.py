@@ -45,7 +45,7 @@ def compared(world: World, scenario: Scenario) -> dict[str, Any]:
     plant = simulated(scenario, os.cpu_count() or 1)
     expected = folded(plant)
     for attempt in range(1, ATTEMPTS + 1):
-        wait_idle(POLICY.sample, MOST * UNIT)
+        wait_idle(3 * POLICY.sample, MOST * UNIT)
         with Watch(POLICY.sample, UNIT) as watch:
             found = folded(played(world, scenario, watch, f"{scenario.name}-{attempt}"))
         if found == expected or not watch.shortages:

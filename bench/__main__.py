@@ -1,6 +1,7 @@
 """`python -m bench NAME [--workers N] [--rounds N] [--json]`; the last line is one JSON object.
 
 `python -m bench autoscale [--seed S] [--traces N] [--json]` runs nothing: it simulates.
+`python -m bench live [--json]` runs stress-ng on a live watcher; status 1 if its law said other than the simulation.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ import sys
 from typing import Any
 
 from bench.autoscale.score import AUTOSCALE, autoscale
+from bench.live.run import LIVE, live
 from bench.measures import MEASURES
-from bench.peers import prepare
+from bench.peers import from_debian, prepare
 from bench.world import World
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
-    parser.add_argument("name", choices=[*MEASURES, AUTOSCALE])
+    parser.add_argument("name", choices=[*MEASURES, AUTOSCALE, LIVE])
     parser.add_argument("--workers", type=int)
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seed", type=int, default=21, help="of autoscale's random traces; 1 to 20 were developed on")
@@ -29,20 +31,32 @@ def main() -> None:
     if asked.name == AUTOSCALE:
         show({"bench": AUTOSCALE, **autoscale(asked.seed, asked.traces)}, quiet=asked.json)
         return
-    measure, workers, rounds = MEASURES[asked.name]
-    workers, rounds = asked.workers or workers, asked.rounds or rounds
-    prepare(quiet=asked.json, peers=asked.name not in ("ctl", "sampling"))
+    prepare(quiet=asked.json, peers=asked.name not in ("ctl", "sampling", LIVE))
+    if asked.name == LIVE:
+        from_debian("stress-ng", "stress-ng", quiet=asked.json)
     world = World()
     try:
-        result = {"bench": asked.name, "workers": workers, **measure(world, workers, rounds)}
+        result = {"bench": asked.name, **measured(world, asked)}
     finally:
         shutil.rmtree(world.scratch, ignore_errors=True)
     show(result, quiet=asked.json)
+    if not result.get("same", True):
+        sys.exit(1)
+
+
+def measured(world: World, asked: argparse.Namespace) -> dict[str, Any]:
+    if asked.name == LIVE:
+        return live(world, quiet=asked.json)
+    measure, workers, rounds = MEASURES[asked.name]
+    workers, rounds = asked.workers or workers, asked.rounds or rounds
+    return {"workers": workers, **measure(world, workers, rounds)}
 
 
 def show(result: dict[str, Any], *, quiet: bool) -> None:
     if not quiet:
         for key, value in result.items():
+            if key == "scenarios":
+                continue  # each was told when it was over
             print(f"{key:>22}  {value}", file=sys.stderr)
     print(json.dumps(result))
 

@@ -23,10 +23,20 @@ def prepare(*, quiet: bool, peers: bool = True) -> None:
         subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
         subprocess.run([VENV / "bin" / "pip", "install", "-q", "setuptools<81", *WANTED], check=True, stdout=sys.stderr)
         stamp.write_text("\n".join(WANTED))
-    if shutil.which("runsvdir") is None:
-        _say("installing runit", quiet)
-        apt = ["apt-get", "install", "-qq", "-y", "--no-install-recommends", "runit"]
-        subprocess.run(apt, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    from_debian("runsvdir", "runit", quiet=quiet)
+
+
+def from_debian(program: str, package: str, *, quiet: bool) -> None:
+    """SystemExit where it can't be had."""
+    if shutil.which(program) is not None:
+        return
+    _say(f"installing {package}", quiet)
+    apt = ["apt-get", "install", "-qq", "-y", "--no-install-recommends", package]
+    try:
+        subprocess.run(apt, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        cause = (getattr(error, "stderr", None) or str(error)).strip()
+        raise SystemExit(f"cannot install {package}: {cause}; install what has `{program}` yourself") from error
 
 
 def _say(text: str, quiet: bool) -> None:

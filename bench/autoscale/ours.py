@@ -21,11 +21,11 @@ class Ours:
         self.state = State()
 
     def look(self, plant: Plant) -> int:
-        self.state, decision = decide(self.policy, self.state, (_sample(plant),), plant.now)
+        self.state, decision = decide(self.policy, self.state, (sample_of(plant),), plant.now)
         return plant.size if decision.wanted is None else decision.wanted
 
 
-def _sample(plant: Plant) -> Sample:
+def sample_of(plant: Plant) -> Sample:
     """A worker counts as ready from its first moment, as after an exec: nobody tells us of its warm-up."""
     has_quota = plant.trace.quota is not None
     return Sample(

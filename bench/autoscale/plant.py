@@ -1,7 +1,8 @@
 """The plant: workers of one CPU each behind one queue, on a host that others use too. A fluid model, tick by tick.
 
-- Work arrives in CPU seconds and waits in the queue (at most BACKLOG of it: clients give up) until a ready worker
-  does it; a worker does one CPU second a second, if it gets it. The queue is one: all ready workers are equally busy.
+- Work arrives in CPU seconds and waits in the queue (at most the trace's `backlog` of it: clients give up) until a
+  ready worker does it; a worker does one CPU second a second, if it gets it. The queue is one: all ready workers are
+  equally busy.
 - A new worker first warms up: it burns WARM_CPUS and serves nobody for the trace's `warmup`, longer if CPU is short.
 - What the workers want is given to the part that the host's other tenants and the quota leave; all get the same share.
 - A worker that is stopped is gone at once: those that do not serve yet first, then the youngest.
@@ -20,7 +21,6 @@ from typing import Protocol
 from bench.autoscale.traces import REQUEST, TICK, Trace
 
 MAX = 32  # workers
-BACKLOG = 100.0  # CPU seconds
 WARM_CPUS = 0.6
 PERIOD = 0.1  # seconds, of the quota
 LONG_AGO = -3600.0
@@ -114,7 +114,7 @@ class Plant:
         allowed = free if trace.quota is None else min(free, trace.quota * TICK)
         given = min(1.0, allowed / asked) if asked else 1.0
         served = work * given
-        self.queue = min(BACKLOG, waiting - served)
+        self.queue = min(trace.backlog, waiting - served)
         self.served += served
         if ready:
             self.done += served / ready

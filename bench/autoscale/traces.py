@@ -10,6 +10,7 @@ from typing import Any
 
 TICK = 0.5  # seconds
 REQUEST = 0.05  # CPU seconds; the smaller, the smoother the arrivals
+BACKLOG = 100.0  # CPU seconds
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Trace:
     host: float = 16.0  # CPUs
     quota: float | None = None  # CPUs, on the sum of the workers
     warmup: float = 3.0  # seconds until a new worker serves, on an idle host
+    backlog: float = BACKLOG  # CPU seconds that wait at most
 
 
 def named(seed: int, seconds: float = 3600.0) -> list[Trace]:

@@ -3,10 +3,10 @@
 import pytest
 
 from bench.autoscale.ours import Ours
-from bench.autoscale.plant import BACKLOG, MAX, Plant, Score, run
+from bench.autoscale.plant import MAX, Plant, Score, run
 from bench.autoscale.rivals import rivals
 from bench.autoscale.score import OURS, dominance, scores, summary
-from bench.autoscale.traces import TICK, Trace, named, random
+from bench.autoscale.traces import BACKLOG, TICK, Trace, named, random
 
 
 def flat(demand: float, seconds: float = 120.0, **host: float) -> Trace:

@@ -101,7 +101,7 @@ def _half_open(ours: OursAfar, keys: dict[str, bytes], one: Any) -> dict[str, fl
 
 
 def _parts(ours: OursAfar, keys: dict[str, bytes]) -> dict[str, float]:
-    with _peak(ours) as peak, sockets([(ours.endpoint, {**keys, "RECONNECT_IVL": -1})]) as (dealer,):
+    with _peak(ours) as peak, sockets([(ours.endpoint, dict[str, Any](keys) | {"RECONNECT_IVL": -1})]) as (dealer,):
         dealer.monitor("inproc://parts", zmq.EVENT_DISCONNECTED)
         monitor = dealer.context.socket(zmq.PAIR)
         monitor.connect("inproc://parts")

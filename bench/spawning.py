@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from bench.systems import _scratch_groups
@@ -20,7 +21,7 @@ def spawn_times(world: World, rounds: int) -> dict[str, list[float]]:
     dirs = _scratch_groups(f"circus-cg-bench-{os.getpid()}-spawn")
     native, fork = make_launcher(), make_launcher("fork")
     assert isinstance(native, NativeLauncher), "the launcher is not built: ./dev setup"
-    ways = {
+    ways: dict[str, Callable[[], float]] = {
         "popen": lambda: _popen(world, births),
         "bare_floor": lambda: _posix_spawn(world, births),
         "ours": lambda: _launch(native, world, births, dirs),
@@ -99,7 +100,7 @@ def _floor(world: World, dirs: list[Path], rounds: int) -> list[float]:
     births = world.births("spawn-floor")
     times = []
     for _ in range(rounds):
-        argv = [world.floor, "groups", "1", world.target, births.path, *dirs]
+        argv = [str(word) for word in (world.floor, "groups", 1, world.target, births.path, *dirs)]
         begun = time.monotonic_ns()
         process = subprocess.Popen(argv, stdin=subprocess.PIPE)
         (born,) = births.wait(1)

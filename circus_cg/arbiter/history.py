@@ -34,6 +34,7 @@ JOBS_WAITING = 100  # beyond it usage is left out
 PRUNE_EVERY = 300.0  # seconds
 PRUNE_AFTER = 5000  # events
 LAST_WORDS = 2.0  # seconds that an ending arbiter waits for the disk
+READERS = 1  # at once; who asks meanwhile waits
 PATIENCE = 5.0  # seconds that a reader waits for what is still to be written
 FILE = "history.sqlite"
 
@@ -53,6 +54,8 @@ class History:
         self._soon: asyncio.TimerHandle | None = None
         self._usage = UsageOverTime(arbiter, self._on_usage)
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
+        # Each thread that has read much keeps the memory that it took.
+        self._readers = concurrent.futures.ThreadPoolExecutor(READERS, "history-reader")
 
     @property
     def waiting(self) -> int:
@@ -84,6 +87,7 @@ class History:
                 timer.cancel()
         self._hand_over()
         self._jobs.put(None)
+        self._readers.shutdown(wait=False, cancel_futures=True)
         self._thread.join(LAST_WORDS)
 
     async def events(self, wanted: Wanted) -> list[dict[str, Any]]:
@@ -138,7 +142,7 @@ class History:
         self._jobs.put(lambda keeping: _settle(written))
         with suppress(TimeoutError):  # a disk that hangs: what is there can be told
             await asyncio.wait_for(asyncio.wrap_future(written), PATIENCE)
-        return await asyncio.to_thread(_told, self._path, what, how)
+        return await self._loop.run_in_executor(self._readers, _told, self._path, what, how)
 
     # -- in the thread ---------------------------------------------------------------------------
 

@@ -21,6 +21,8 @@ from tests.fuzz.frames import message, stranger
 
 KEYS = {"looks": ("observe", None), "some": ("observe", "web*"), "operates": ("operate", "web*")}
 STRANGERS = 100  # one for so many frames of those with a key
+# What is kept of the past has bounds, and answers about it are as large as it is: full before memory is looked at.
+BOUNDS = {"events_kept": 100, "history": {"size": "1M"}}
 CONTROL = {"rate": 1e6, "burst": 1_000_000, "queue": 10_000, "handshake_timeout": "500ms"}
 WARM = 0.2  # of the frames, before memory and descriptors are looked at
 MAY_GROW = 8.0  # MB: what the allocators keep
@@ -29,7 +31,7 @@ MAY_GROW = 8.0  # MB: what the allocators keep
 def fuzz(frames: int, seed: int) -> dict[str, Any]:
     """Counts, all of which should be 0 but `frames`, `answers`, `done` and `strangers`."""
     with tempfile.TemporaryDirectory(prefix="circus-cg-fuzz-") as directory, ExitStack() as held:
-        running = held.enter_context(Afar(Path(directory), f"fuzz-{secrets.token_hex(4)}", **CONTROL))
+        running = held.enter_context(Afar(Path(directory), f"fuzz-{secrets.token_hex(4)}", top=BOUNDS, **CONTROL))
         return _Fuzz(running, held, random.Random(seed)).run(frames)
 
 
@@ -50,11 +52,14 @@ class _Fuzz:
             peer.ask("list")
         untouched = self._untouched()
         memory, fds = 0.0, 0
+        samples: list[float] = []  # MB
         begun = time.monotonic()
         for number in range(frames):
             if number == int(frames * WARM):
                 self._settle()
                 memory, fds = rss_mb(self._arbiter), open_fds(self._arbiter)
+            if number % max(1, frames // 10) == 0:
+                samples.append(round(rss_mb(self._arbiter), 1))
             self._say(self._chance.choice(self._peers))
             if number % STRANGERS == 0:
                 self._strange()
@@ -73,6 +78,7 @@ class _Fuzz:
             "touched": int(self._untouched() != untouched),
             "leaked_fds": max(0, open_fds(self._arbiter) - fds),
             "grown_mb": round(grown, 1),
+            "memory_mb": samples,
             "grew": int(grown > MAY_GROW),
             "strangers_answered": int(bool(self._unknown.dealer.poll(0))),
         }

@@ -34,9 +34,18 @@ class Afar:
     """`daemon` serves `endpoint`; `key(name)` makes and authorizes one. The directory has all of it."""
 
     def __init__(
-        self, directory: Path, name: str, address: str = "127.0.0.1", deaf: bool = False, **control: Any
+        self,
+        directory: Path,
+        name: str,
+        address: str = "127.0.0.1",
+        deaf: bool = False,
+        top: dict[str, Any] | None = None,
+        **control: Any,
     ) -> None:
-        """`deaf`: with a watcher of that name that no stop ends within minutes, so that waits for it last."""
+        """`deaf`: with a watcher of that name that no stop ends within minutes, so that waits for it last.
+
+        `top`: more of the configuration's top level.
+        """
         self.directory = directory
         self.keys_directory = directory / "keys"
         self.own_directory = directory / "config" / "circus-cg"
@@ -44,6 +53,7 @@ class Afar:
         self.port = free_port(address)
         self.endpoint = f"tcp://{host}:{self.port}"
         configuration = {
+            **(top or {}),
             "control": {"tcp": self.endpoint, "keys": str(self.keys_directory), **control},
             "watchers": {
                 "web": SLEEP,

@@ -131,6 +131,7 @@ def _pytest(guest: Guest, visit: str, arguments: list[str]) -> int:
     lines = [f"export {name}={shlex.quote(value)}" for name, value in exported.items()]
     junit = f"--junitxml={RESULTS}/{visit}.xml"
     command = [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=20", junit, *arguments]
+    command += ["-o", "junit_logging=system-out", "-o", "junit_log_passing_tests=False"]
     lines += [f"mkdir -p {RESULTS}", "cd /vagrant", f"exec {shlex.join(command)}"]
     began = time.monotonic()
     status = guest.follow("\n".join(lines), DEADLINE)

@@ -136,7 +136,7 @@ class Arbiter:
         """
         self.stopping, self.exit_status = True, status
         self.keeper.note([(None, f"{STOPPING} {status}")])
-        self.spawn_task(because.carried(self._wind_down()))
+        self.spawn_task(because.carried(self._wind_down))
 
     def close(self) -> None:
         """Give back what the loop and this process lent; what runs is not touched."""

@@ -58,9 +58,14 @@ def begin(of: Cause, work: Callable[[], T | Awaitable[T]]) -> T | Awaitable[T]:
     return _waited(of, outcome) if isinstance(outcome, Awaitable) else outcome
 
 
-def carried(work: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
-    """For a task that goes on with what is done now."""
-    return _waited(current(), work)
+def carried(work: Callable[[], Awaitable[T]]) -> Coroutine[Any, Any, T]:
+    """For a task that goes on with what is done now. `work` is called when it begins, if it is not cancelled before."""
+    return _begun(current(), work)
+
+
+async def _begun(of: Cause, work: Callable[[], Awaitable[T]]) -> T:
+    with because(of):
+        return await work()
 
 
 async def _waited(of: Cause, rest: Awaitable[T]) -> T:

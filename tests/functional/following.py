@@ -16,8 +16,14 @@ from tests.functional.daemon import PROGRAM, Daemon
 
 class Following:
     def __init__(self, running: Daemon, *arguments: str, where: Sequence[str] = ()) -> None:
-        """`where`: options of `ctl` that say which daemon; without them it is the one of this name, here."""
+        """`where`: options of `ctl` that say which daemon; without them it is the one of this name, here.
+
+        What happens from now on is told, though it takes a moment to be there.
+        """
         there = where or ["--name", running.name]
+        if "--since" not in arguments:
+            last = running.ctl("events", "--limit", "1")["events"]
+            arguments = (*arguments, "--since", str(last[-1]["seq"] if last else 0))
         command = [PROGRAM, "ctl", *there, "events", "--follow", "--json", *arguments]
         self.process = subprocess.Popen(command, env=running.environment, stdout=subprocess.PIPE, text=True)
         self.messages: list[dict[str, Any]] = []

@@ -53,7 +53,7 @@ class Installation:
 
     def install(self, package: Path = PACKAGE) -> None:
         shutil.rmtree(self.site / "circus_cg", ignore_errors=True)
-        shutil.copytree(package, self.site / "circus_cg", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(package, self.site / "circus_cg")  # and what is compiled of it already
         compileall.compile_dir(self.site, quiet=1)  # as pip does: nothing in a guest has the time for it at each start
 
 

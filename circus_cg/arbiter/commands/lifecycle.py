@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -37,7 +38,7 @@ async def start(arbiter: Arbiter, asked: rpc.Target) -> Fields:
 async def stop(arbiter: Arbiter, asked: rpc.Target) -> Fields:
     runners = runners_of(arbiter, asked.name, asked.match)
     keep(arbiter.intents.want, [runner.spec.name for runner in runners], False)
-    stopped = arbiter.spawn_task(because.carried(arbiter.ordering.stop(runners)))
+    stopped = arbiter.spawn_task(because.carried(partial(arbiter.ordering.stop, runners)))
     await asyncio.shield(stopped) if asked.waiting else await asyncio.sleep(0)
     return await settled(asked.waiting, runners, is_down_or_wanted)
 

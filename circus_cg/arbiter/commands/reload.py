@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from signal import SIGHUP
 
 from circus_cg.arbiter import because, reconfigure, rolling
@@ -36,7 +37,7 @@ async def reload(arbiter: Arbiter, asked: rpc.Reload) -> Fields:
     for runner in running:
         arbiter.journal.tell(runner.spec.name, "reload", "one after the other")
         runner.start()
-        tasks.append(arbiter.spawn_task(because.carried(rolling.roll(arbiter, runner))))
+        tasks.append(arbiter.spawn_task(because.carried(partial(rolling.roll, arbiter, runner))))
     if not asked.waiting:
         return {}
     # Shielded: it goes on though its asker is gone.

@@ -106,7 +106,7 @@ def test_it_goes_along_where_work_waits_and_no_further() -> None:
             seen["waiting"] = because.current()
             loop.call_soon(loop.call_soon, late)
             tasks.append(loop.create_task(own()))
-            tasks.append(loop.create_task(because.carried(with_it())))
+            tasks.append(loop.create_task(because.carried(with_it)))
             return 1
 
         tasks: list[asyncio.Task[None]] = []
@@ -119,3 +119,19 @@ def test_it_goes_along_where_work_waits_and_no_further() -> None:
     cause = because.Command("reload by ops")
     asyncio.run(work())
     assert seen == {"waiting": cause, "timer": None, "task": None, "carried": cause}
+
+
+def test_what_is_carried_on_and_cancelled_before_it_begins_leaves_nothing_that_was_never_awaited() -> None:
+    begun = []
+
+    async def work() -> None:
+        begun.append(because.current())
+
+    async def run() -> None:
+        with because.because(7):
+            cancelled, kept = (asyncio.create_task(because.carried(work)) for _ in range(2))
+        cancelled.cancel()
+        await asyncio.gather(cancelled, kept, return_exceptions=True)
+
+    asyncio.run(run())  # a coroutine that nobody awaited is a warning, and here an error
+    assert begun == [7]

@@ -121,7 +121,7 @@ def test_another_runtime_directory_is_no_way_round_the_name(daemon: StartDaemon,
     elsewhere.mkdir()
     second = Daemon(elsewhere, running.name, {"watchers": {"w": {"cmd": SLEEP}}}).start()
     assert second.process is not None
-    assert second.process.wait(30 * SLOWNESS) == 4
+    assert second.process.wait(30 * SLOWNESS) == 4, second.output
     assert running.wait_phase("w")[0]["pid"] == before["pid"]
 
 

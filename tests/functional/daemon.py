@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -129,7 +130,9 @@ class Daemon:
     def __enter__(self) -> Self:
         self.start()
         try:
-            return self.wait_answering()
+            self.wait_answering()
+            self._wait_spawned()
+            return self
         except BaseException:
             self._kill()
             raise
@@ -150,6 +153,15 @@ class Daemon:
             raise
         if error is not None:
             print(f"--- output of the daemon {self.name}\n{self.output}")
+
+    def _wait_spawned(self) -> None:
+        """It answers before its launcher has: for a moment, the workers that it has asked for are there."""
+        deadline = time.monotonic() + 2 * SLOWNESS
+        with contextlib.suppress(Refused):
+            while any(row["phase"] == "starting" and not row["pid"] for row in self.workers()):
+                if time.monotonic() > deadline:
+                    return
+                time.sleep(0.01)
 
     def _answers(self) -> bool:
         if not Path(self.environment["CIRCUS_CG_RUNTIME_DIR"], self.name, "control.sock").exists():

@@ -20,12 +20,13 @@ class Installation:
 
     def __init__(self, directory: Path, package: Path = PACKAGE) -> None:
         self.site = directory / "site"
+        self._hidden = self.site / "circus_cg.py"  # found before the one that is installed beside the dependencies
         self.install(package)
         venv.create(directory / "venv", with_pip=False, symlinks=True)
         self.python = directory / "venv/bin/python"
         purelib = sysconfig.get_path("purelib", vars={"base": str(directory / "venv")})
-        ours = {sysconfig.get_path(kind) for kind in ("purelib", "platlib")}
-        Path(purelib, "circus-cg.pth").write_text("\n".join([str(self.site), *sorted(ours)]) + "\n")
+        self._dependencies = sorted({sysconfig.get_path(kind) for kind in ("purelib", "platlib")})
+        Path(purelib, "circus-cg.pth").write_text("\n".join([str(self.site), *self._dependencies]) + "\n")
         self.program = directory / "venv/bin/circus-cg"
         self.program.write_text(f"#!{self.python} -P\nfrom circus_cg.__main__ import main\nmain()\n")
         self.program.chmod(0o755)
@@ -50,8 +51,11 @@ class Installation:
 
     def uninstall(self) -> None:
         shutil.rmtree(self.site / "circus_cg")
+        if any(Path(directory, "circus_cg").exists() for directory in self._dependencies):  # as in a guest
+            self._hidden.write_text("raise ModuleNotFoundError(\"No module named 'circus_cg'\")\n")
 
     def install(self, package: Path = PACKAGE) -> None:
+        self._hidden.unlink(missing_ok=True)
         shutil.rmtree(self.site / "circus_cg", ignore_errors=True)
         shutil.copytree(package, self.site / "circus_cg")  # and what is compiled of it already
         compileall.compile_dir(self.site, quiet=1)  # as pip does: nothing in a guest has the time for it at each start

@@ -48,7 +48,9 @@ class Channel:
         return len(self._queue)
 
     def send(self, message: Message) -> None:
-        """Raises Closed when nobody is there any more."""
+        """Raises Closed when nobody is there any more, on either side."""
+        if self._sock.fileno() < 0:
+            raise Closed
         passed = [os.dup(fd) for fd in message["fds"]] if "fds" in message else []  # it may have to wait
         body = json.dumps(message, separators=(",", ":")).encode()
         if len(body) < INLINE:

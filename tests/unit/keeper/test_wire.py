@@ -65,3 +65,11 @@ def test_what_a_full_socket_refuses_waits_and_is_told_of(ends: tuple[Channel, so
         heard += [message["number"] for message in other.receive()]
         channel.flush()
     assert heard == list(range(sent))
+
+
+def test_who_still_sends_when_our_own_end_is_closed_is_told_so_too(ends: tuple[Channel, socket.socket]) -> None:
+    """A verb of the library's is in the midst of its work when the keeper dies, and the channel is closed under it."""
+    channel, _ = ends
+    channel.close()
+    with pytest.raises(Closed):
+        channel.send({"op": "pong"})

@@ -195,6 +195,11 @@ def test_a_watcher_without_policy_or_listener_is_not_looked_at(daemon: StartDaem
     """Its groups' files are opened by who looks at them and kept; so nobody looked."""
     plain = {"cmd": ["sleep", "1000"], "numprocesses": 5}
     running = daemon(watchers={"plain": plain, "scaled": watcher(burner(tmp_path / "never"), 1)})
+    before = arbiter_of(running.pid)  # `ps` has looked at all; the next one has nothing open yet
+    assert before is not None
+    os.kill(before, signal.SIGKILL)
+    until(lambda: arbiter_of(running.pid) not in (before, None), 20, "the next arbiter")
+    running.wait_answering()
     until(lambda: thought(running, "scaled")["verdict"], 20, "a look at the other one")
 
     def looked_at(name: str) -> list[str]:

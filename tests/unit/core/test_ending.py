@@ -203,3 +203,13 @@ def test_everything_in_the_group_can_be_asked() -> None:
     life = ready(stop=STEPS, stop_children=True)
     assert life.stop() == (Signal(1, SIGTERM, cause=life.id, group=True),)
     assert life.deadline() == (Signal(1, SIGINT, cause=life.id, group=True),)
+
+
+def test_one_in_flight_has_no_step_of_its_stop_behind_it() -> None:
+    """It is asked when it is there, by the first."""
+    life = Life(0.0, stop=(StopStep(SIGTERM, 3.0), StopStep(SIGINT, 2.0)))
+    life.start()
+    life.stop()
+    assert (life.slot.phase, life.slot.signalled, life.slot.stage) == (Phase.STOPPING, False, 0)
+    assert life.spawned()[0] == Signal(1, SIGTERM, cause=life.id)
+    assert (life.slot.signalled, life.slot.stage) == (True, 1)

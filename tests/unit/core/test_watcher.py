@@ -6,7 +6,7 @@ import pytest
 
 from circus_cg.core.events import Restart, Start, Stop
 from circus_cg.core.slot import Phase, Slot
-from circus_cg.core.watcher import can_freeze, paced, reconcile, restart, start, status
+from circus_cg.core.watcher import begins, can_freeze, paced, reconcile, restart, start, status
 
 
 def up(wid: int, phase: Phase = Phase.READY, started: float = 1.0) -> Slot:
@@ -102,3 +102,8 @@ def test_workers_that_are_more_than_there_were_begin_one_after_the_other() -> No
 def test_only_a_life_or_a_delay_that_is_not_on_its_way_out_can_stand_still() -> None:
     can = {phase for phase in Phase if can_freeze(up(1, phase))}
     assert can == {Phase.STARTING, Phase.READY, Phase.BACKOFF}
+
+
+def test_somebody_begins_where_one_is_to_start_or_to_start_anew() -> None:
+    assert begins(((1, Stop), (2, Start))) and begins(((1, Restart),))
+    assert not begins(()) and not begins(((1, Stop), (2, Stop)))

@@ -149,7 +149,7 @@ def test_so_many_are_called_for_as_would_be_busy_as_targeted() -> None:
     ],
 )
 def test_saturated_workers_wait_for_one_grow_window(runs: tuple[Busy, ...], verdict: Verdict, reason: str) -> None:
-    state, decision = decided(1.0, state=replace(LONG_AGO, busy=runs))
+    state, decision = decided(1.0, state=replace(LONG_AGO, busy=runs, shrunk=NOW - 1e6))
     assert (decision.verdict, decision.reason) == (verdict, reason)
     if verdict is Verdict.GROW:
         assert (decision.wanted, decision.proposed, decision.leaving) == (3, 3, ())

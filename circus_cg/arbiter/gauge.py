@@ -53,7 +53,9 @@ class Counters:
     def work(self, runner: WatcherRunner, life: Life) -> Work:
         found = self._works.get(life)
         if found is None:
-            found = self._works[life] = runner.group_of(*life).work()
+            found = runner.group_of(*life).work()
+            if found.cpu_seconds is not None:
+                self._works[life] = found
         return found
 
 

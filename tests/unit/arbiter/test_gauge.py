@@ -109,6 +109,15 @@ def test_where_nobody_adds_up_and_after_a_counter_went_back_all_are_looked_at() 
     assert watcher.looks == 8
 
 
+def test_a_counter_that_could_not_be_read_is_tried_again_however_bored_the_others_are() -> None:
+    """Else it would count as fully busy, and nobody would be removed."""
+    watcher = Watcher(Limits())
+    watcher.groups[2, 1].seconds = None
+    assert [worker.cpu_seconds for worker in watcher.sample().workers] == [1.0, None]
+    watcher.groups[2, 1].seconds = 0.5
+    assert [worker.cpu_seconds for worker in watcher.sample().workers] == [1.0, 0.5]
+
+
 def test_memory_is_read_worker_by_worker_only_where_one_could_be_over_the_line() -> None:
     watcher = Watcher(Limits())
     watcher.group.together = 99

@@ -22,9 +22,8 @@ import traceback
 from typing import Any, NoReturn
 
 LONGEST = 1 << 20  # bytes of a request
-_running: dict[
-    int, tuple[subprocess.Popen[bytes], socket.socket]
-] = {}  # by the process that started it: tests may fork
+# By the process that started it: tests may fork.
+_running: dict[int, tuple[subprocess.Popen[bytes], socket.socket]] = {}
 
 
 def run(argv: list[str], environment: dict[str, str], seconds: float) -> subprocess.CompletedProcess[str]:
@@ -65,7 +64,8 @@ def _read_all(fds: list[int], argv: list[str], seconds: float) -> list[bytes]:
             while waiting.get_map():
                 ready = waiting.select(max(0.0, deadline - time.monotonic()))
                 if not ready:
-                    os.kill(int(found[fds[2]].split()[0]), signal.SIGKILL)
+                    if begun := found[fds[2]].split():
+                        os.kill(int(begun[0]), signal.SIGKILL)
                     raise subprocess.TimeoutExpired(argv, seconds, found[fds[0]], found[fds[1]])
                 for key, _ in ready:
                     if new := os.read(key.fd, 1 << 16):

@@ -180,3 +180,11 @@ def test_one_resources_pressure_is_read_alone(groups: Groups) -> None:
 def test_whose_kills_v1_counts(groups: Groups, v1_memory: Meter) -> None:
     assert v1_memory.counts_by_v1
     assert not Meter({"memory": groups.at(2, "g")}).counts_by_v1 and not Meter({}).counts_by_v1
+
+
+def test_memory_adds_up_on_v2_and_on_v1_unless_its_groups_are_told_not_to(groups: Groups) -> None:
+    v1 = groups.at(1, "memory")
+    assert Meter({"memory": groups.at(2, "unified")}).adds_up and not Meter({}).adds_up
+    for hierarchy, adds_up in (("0\n", False), ("1\n", True)):
+        groups.add("memory", {"memory.use_hierarchy": hierarchy})
+        assert Meter({"memory": v1}).adds_up is adds_up

@@ -215,7 +215,9 @@ def _growth(policy: ScalePolicy, state: State, load: Load, now: float) -> _Propo
 
 def _grow_window(policy: ScalePolicy, state: State, load: Load) -> tuple[float, tuple[Busy, ...]]:
     """How long the workers must be busy, and the intervals in a row in which they were."""
+    # The last one counts even without a window.
     recent = tuple(one for one in state.busy if one.since > load.at - load.seconds - policy.grow_window)
+    recent = recent or state.busy[-1:]
     if all(one.saturated for one in recent):
         return policy.grow_window, recent
     return BUSY_WINDOWS * policy.grow_window, state.busy

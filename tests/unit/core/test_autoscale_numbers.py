@@ -389,3 +389,9 @@ def test_room_for_exactly_so_many_is_room_enough() -> None:
     state = replace(LONG_AGO, busy=(saturated(NOW - 6, 8), saturated(NOW - 4, 8)))
     _, decision = decided(1.0, 4, policy=ScalePolicy(max=20), state=state, memory_current=400, host_memory=200)
     assert (decision.wanted, decision.veto) == (6, None)
+
+
+def test_without_a_grow_window_the_last_interval_is_all_there_is_to_look_at() -> None:
+    """Found by chance: it was none, and the arbiter ended by it."""
+    _, decision = decided(1.0, policy=replace(POLICY, grow_window=0.0))
+    assert (decision.verdict, decision.veto) == (Verdict.HOLD, Veto.GROW_WINDOW)

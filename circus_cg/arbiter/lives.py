@@ -160,6 +160,13 @@ class LifeGroups:
         self.forget(wid, generation)
         self._going[wid, generation] = self._loop.call_later(REMOVE_SOON, self.remove, wid, generation)
 
+    def remove_now(self, wid: int, generation: int) -> None:
+        """It and what is left of those before it."""
+        for due in [life for life in self._going if life[0] == wid]:
+            self._going[due].cancel()
+            self.remove(*due)
+        self.remove(wid, generation)
+
     def remove(self, wid: int, generation: int, tries: int = 25) -> None:
         self.forget(wid, generation)
         self._going.pop((wid, generation), None)

@@ -327,7 +327,7 @@ class WatcherRunner:
                 self._lives.kill(slot.wid, effect.generation)
             case do.RemoveGroup():
                 # Of a worker that is not replaced nothing is left when its stop is told.
-                remove = self._lives.remove_soon if slot.phase is Phase.STARTING else self._lives.remove
+                remove = self._lives.remove_soon if slot.phase is Phase.STARTING else self._lives.remove_now
                 remove(slot.wid, effect.generation)
             case do.Publish():
                 self._journal.publish(self.spec.name, slot.wid, effect)

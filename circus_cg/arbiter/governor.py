@@ -29,13 +29,13 @@ def is_needed(spec: WatcherSpec) -> bool:
 
 class Governor:
     def __init__(self, arbiter: Arbiter, runner: WatcherRunner, host: gauge.Host) -> None:
-        self._arbiter, self._runner, self._host = arbiter, runner, host
+        self._arbiter, self._runner = arbiter, runner
         said = arbiter.intents.of(runner.spec.name).scaling
         self._scaling = autoscale.State() if said is None else said.state
         self._decision: autoscale.Decision | None = None
         self._told: dict[str, float] = {}
         self._memory = memory.State()
-        self._counters = gauge.Counters()
+        self._gauge = gauge.Gauge(runner, host)
         self._due = {"scaling": 0.0, "memory": 0.0}
         self._timer: asyncio.TimerHandle | None = None
         self.looks = 0
@@ -98,7 +98,7 @@ class Governor:
         every = self._every
         self._timer = asyncio.get_running_loop().call_later(every, self._look)
         runner, now = self._runner, clock.now()
-        if not runner.wanted or any(slot.frozen for slot in runner.slots.values()):
+        if not runner.wanted or runner.frozen:
             return  # nobody works, or not all can
         self.looks += 1
         spec = runner.spec
@@ -111,7 +111,7 @@ class Governor:
 
     def _scale(self, policy: ScalePolicy, now: float) -> None:
         runner = self._runner
-        sample = gauge.sample(runner, self._host, self._counters, policy, now)
+        sample = self._gauge.sample(policy, now)
         if len(sample.workers) < runner.numprocesses:
             return  # the others have not begun: they wait for another watcher, or for their turn
         self._scaling, decision = autoscale.decide(policy, self._scaling, (sample,), now)
@@ -132,8 +132,8 @@ class Governor:
 
     def _mind_memory(self, policy: MemoryPolicy, now: float) -> None:
         runner = self._runner
-        workers = gauge.memories(runner, policy)
-        room = gauge.room(runner, self._host, now) if self._memory.above else None
+        workers = self._gauge.memories(policy)
+        room = self._gauge.room(now) if self._memory.above else None
         self._memory, asked = memory.decide(policy, self._memory, workers, room, now)
         if asked is None:
             return

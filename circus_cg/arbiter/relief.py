@@ -91,7 +91,7 @@ class Relief:
 
 def _candidate(runner: WatcherRunner) -> Candidate:
     there = [slot for slot in runner.slots.values() if slot.alive and slot.phase is Phase.READY]
-    sizes = {slot.wid: runner.group_of(slot.wid, slot.generation).memory_current() or 0 for slot in there}
+    sizes = {slot.wid: runner.group_of(slot.wid, slot.generation).meter.memory_current() or 0 for slot in there}
     return Candidate(
         watcher=runner.spec.name,
         priority=runner.spec.priority,

@@ -67,6 +67,7 @@ class WatcherRunner:
         self.numprocesses = spec.numprocesses
         self.slots: dict[int, Slot] = {}
         self.phases: Counter[Phase] = Counter()
+        self.frozen = 0  # slots
         self._boot = shared.boot
         self._recipe = Recipe(spec, shared.boot, identity)
         self._keeper, self._journal = shared.keeper, shared.journal
@@ -367,7 +368,9 @@ class WatcherRunner:
         before = self.slots.get(slot.wid)
         if before is not None:
             self.phases[before.phase] -= 1
+            self.frozen -= before.frozen
         self.phases[slot.phase] += 1
+        self.frozen += slot.frozen
         self.slots[slot.wid] = slot
         if slot.pid is not None and (before is None or before.pid is None):
             self._lives.born(slot.wid, slot.generation, slot.pid)

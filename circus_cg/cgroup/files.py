@@ -8,6 +8,7 @@ import resource
 from circus_cg.errors import CgroupError
 
 SIZE = 1 << 13  # no file that we read is longer
+CLOSED = -1
 
 
 def read(directory: str, name: str) -> str:
@@ -109,6 +110,15 @@ def occupied(directory: str) -> bool:
         return False
 
 
+class Open:
+    """A kept file."""
+
+    __slots__ = ("fd",)
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd  # CLOSED as soon as it is not kept any more: whoever still looks must not read another file
+
+
 class Kept:
     """Descriptors of one group's files, opened at the first read and kept: 2 us a read instead of 11 (measured).
 
@@ -120,20 +130,20 @@ class Kept:
 
     def __init__(self, directory: str) -> None:
         self.directory = directory
-        self._fds: dict[str, int] = {}
+        self._open: dict[str, Open] = {}
 
     def read(self, name: str) -> str | None:
         """None where the kernel has no such file, or the group is gone."""
-        fd = self._fds.get(name)
+        there = self._open.get(name)
         try:
-            if fd is not None:
-                return os.pread(fd, SIZE, 0).decode()
+            if there is not None:
+                return os.pread(there.fd, SIZE, 0).decode()
             fd = os.open(f"{self.directory}/{name}", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             return None
         if Kept._held < resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2:
             Kept._held += 1
-            self._fds[name] = fd
+            self._open[name] = Open(fd)
             return self.read(name)
         try:
             return os.pread(fd, SIZE, 0).decode()
@@ -142,19 +152,15 @@ class Kept:
         finally:
             os.close(fd)
 
-    def look(self, name: str, size: int) -> bytes | None:
-        """As read(), the first `size` bytes as they are."""
-        fd = self._fds.get(name)
-        if fd is None:
-            text = self.read(name)
-            return None if text is None else text[:size].encode()
-        try:
-            return os.pread(fd, size, 0)
-        except OSError:
-            return None
+    def opened(self, name: str) -> Open | None:
+        """For who looks at hundreds of groups every few seconds. None where nothing is kept: then there is read()."""
+        if name not in self._open:
+            self.read(name)
+        return self._open.get(name)
 
     def close(self) -> None:
-        for fd in self._fds.values():
-            os.close(fd)
-        Kept._held -= len(self._fds)
-        self._fds.clear()
+        for there in self._open.values():
+            os.close(there.fd)
+            there.fd = CLOSED
+        Kept._held -= len(self._open)
+        self._open.clear()

@@ -19,7 +19,7 @@ from circus_cg.cgroup.limits.change import effective
 from circus_cg.cgroup.limits.cpuset import FILES as CPUSET_FILES
 from circus_cg.cgroup.limits.memory import MEMSW
 from circus_cg.cgroup.tree import TOP, Tree
-from circus_cg.cgroup.usage import Meter, OomVerdict, Usage, Work
+from circus_cg.cgroup.usage import Meter, OomVerdict, Usage
 from circus_cg.errors import CgroupError, HostError
 from circus_cg.spec import Limits
 
@@ -32,7 +32,6 @@ class WatcherGroup:
         """Limits of each worker, and of their sum. What this host can't enforce is left out: `check` told of it."""
         self.tree, self.name = tree, name
         self._limits, self._sum = enforceable(tree.layout, limits), enforceable(tree.layout, watcher_limits)
-        self.has_quota = self._limits.cpu_max is not None  # each worker, one of its own
         self._controllers = frozenset(controllers(self._limits) | controllers(self._sum) | {"memory"})
         used = tree.used(self._controllers)
         # Where earlier limits led, older lives may be; whoever joins all of them can be found in any.
@@ -347,20 +346,11 @@ class WorkerGroup:
             self._meter = None
 
     def usage(self, pressure: bool = True) -> Usage:
-        return self._metered().usage(pressure)
-
-    def work(self) -> Work:
-        return (self._meter or self._metered()).work(self._watcher.has_quota)
-
-    def pressure(self, resource: str) -> dict[str, dict[str, float]] | None:
-        return self._metered().pressure(resource)
-
-    def memory_current(self) -> int | None:
-        return (self._meter or self._metered()).memory_current()
+        return self.meter.usage(pressure)
 
     def memory_peak(self) -> int | None:
         """Bytes. One read: this is done at each exit."""
-        return self._metered().memory_peak()
+        return self.meter.memory_peak()
 
     def can_freeze(self) -> bool:
         try:
@@ -370,11 +360,11 @@ class WorkerGroup:
         return True
 
     def oom_kills(self) -> int:
-        return self._metered().oom_kills()
+        return self.meter.oom_kills()
 
     def oom(self) -> OomVerdict:
         """Read once more when the process is gone, before the group is removed."""
-        meter = self._metered()
+        meter = self.meter
         kills = meter.oom_kills()
         if not kills:
             return OomVerdict()
@@ -384,7 +374,9 @@ class WorkerGroup:
             own, (limit, peak) = True, hit
         return OomVerdict(kills=kills, own_limit=own, limit=limit, peak=peak, left=left)
 
-    def _metered(self) -> Meter:
+    @property
+    def meter(self) -> Meter:
+        """Its counters, over descriptors that are kept until close()."""
         if self._meter is None:
             self._meter = self._watcher.meter_of(self._life)
         return self._meter

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from circus_cg.cgroup import files, parse
-from circus_cg.cgroup.files import Kept
+from circus_cg.cgroup.files import Kept, Open
 from circus_cg.cgroup.hierarchy import Hierarchy
 from circus_cg.errors import CgroupError
 
@@ -83,19 +83,21 @@ class Meter:
             pressure=self._pressure() if pressure else None,
         )
 
-    def work(self, throttling: bool) -> Work:
-        """One read, or one more on v1 for the `throttling`: hundreds of workers are looked at every two seconds."""
-        if not throttling and self._unified is not None:
-            told = self._unified.look("cpu.stat", FIRST_LINE)
-            if told is not None and told.startswith(USAGE):
-                return Work(int(told[len(USAGE) : told.index(b"\n")]) / 1e6, None)
+    def work(self) -> Work:
         cpu = self._cpu_stat()
         return Work(self._cpu_seconds(cpu), cpu.get("nr_throttled"))
 
+    def cpu_file(self) -> Open | None:
+        """Where cpu_seconds() finds what the group used; None where that takes more than a read of a kept file."""
+        return None if self._unified is None else self._unified.opened("cpu.stat")
+
     def memory_current(self) -> int | None:
-        """Bytes; as quick a look."""
-        told = None if self._memory is None else self._memory.look(self._current, FIRST_LINE)
-        return int(told) if told else None
+        """Bytes."""
+        return None if self._memory is None else _number(self._memory.read(self._current))
+
+    def memory_file(self) -> Open | None:
+        """It holds memory_current() and no more."""
+        return None if self._memory is None else self._memory.opened(self._current)
 
     @cached_property
     def adds_up(self) -> bool:
@@ -188,6 +190,13 @@ class Meter:
     def _read(self, controller: str, file: str) -> str | None:
         place = self._at.get(controller)
         return None if place is None else place[1].read(file)
+
+
+def cpu_seconds(stat: bytes) -> float | None:
+    """From the beginning of v2's cpu.stat."""
+    if not stat.startswith(USAGE):
+        return None
+    return int(stat[len(USAGE) : stat.index(b"\n")]) / 1e6
 
 
 def _v1_kills(directory: str) -> int:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from circus_cg.core.state import Phase
 from circus_cg.spec import ScalePolicy
 
 STALL = 3.0  # samples: after a longer gap nothing is concluded
+IDLE = 0.005  # of what one worker can use: less than this, by all of them together, is nothing
 SATURATED = 0.97  # no worker is ever busy all the time
 LOST = (Phase.BACKOFF, Phase.FAILED, Phase.DONE, Phase.IDLE)  # these slots hold no process
 
@@ -95,15 +98,26 @@ class Load(msgspec.Struct, frozen=True):
         return self.work + self.warming + self.unread
 
 
+def is_as_good_as_new(policy: ScalePolicy, quota: float | None, past: float | None, together: float | None) -> bool:
+    """The workers' counters need not be read again: all they used since (CPU seconds) bounds what any one of them did.
+
+    `past`: what they had used together before they were last read. A `quota` of its own (CPUs) can hold a worker up
+    that does next to nothing, and only its own counters say so.
+    """
+    if quota is not None or past is None or together is None:
+        return False
+    return past <= together < past + IDLE * policy.cpus * policy.sample
+
+
 def between(policy: ScalePolicy, before: Sample, sample: Sample) -> Load:
     """What happened from `before` to `sample`, which is later."""
     seconds = sample.at - before.at
     cpus = _cpus(policy, sample)
-    known = {(worker.wid, worker.generation): worker for worker in before.workers}
+    pasts = _pasts(before, sample)
     warming = unread = lost = flapping = 0
     shares: dict[int, float] = {}
     told, throttled = 0, False
-    for worker in sample.workers:
+    for worker, past in zip(sample.workers, pasts, strict=True):
         if worker.phase in LOST:
             lost += 1
             flapping += worker.phase is Phase.BACKOFF
@@ -111,7 +125,6 @@ def between(policy: ScalePolicy, before: Sample, sample: Sample) -> Load:
         if worker.ready_at is None or worker.ready_at + policy.warmup > before.at:
             warming += 1
             continue
-        past = known.get((worker.wid, worker.generation))
         share = _share(past, worker, cpus * seconds)
         if share is None:
             unread += 1
@@ -162,6 +175,18 @@ def leaving(load: Load, count: int) -> tuple[int, ...]:
         return True, load.shares.get(worker.wid, 1.0), -worker.ready_at, -worker.wid
 
     return tuple(worker.wid for worker in sorted(load.sample.workers, key=missed)[:count])
+
+
+def _pasts(before: Sample, sample: Sample) -> Sequence[WorkerSample | None]:
+    """What each of the workers was like before; None: it is new. Mostly they are the same in the same order."""
+    olds, news = before.workers, sample.workers
+    if len(olds) == len(news) and all(
+        old is new or (old.wid == new.wid and old.generation == new.generation)
+        for old, new in zip(olds, news, strict=True)
+    ):
+        return olds
+    known = {(worker.wid, worker.generation): worker for worker in olds}
+    return [known.get((worker.wid, worker.generation)) for worker in news]
 
 
 def _share(past: WorkerSample | None, worker: WorkerSample, could_use: float) -> float | None:

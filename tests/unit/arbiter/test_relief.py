@@ -30,6 +30,10 @@ class Group:
     def __init__(self, current: int) -> None:
         self._current = current
 
+    @property
+    def meter(self) -> Group:
+        return self
+
     def memory_current(self) -> int:
         return self._current
 

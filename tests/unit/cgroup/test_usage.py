@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from circus_cg.cgroup.files import Kept
+from circus_cg.cgroup.files import CLOSED, Kept
 from circus_cg.cgroup.hierarchy import Hierarchy
-from circus_cg.cgroup.usage import Meter, Usage, Work
+from circus_cg.cgroup.usage import FIRST_LINE, Meter, Usage, Work, cpu_seconds
 
 MIB = 1 << 20
 HYBRID_CPU_STAT = "usage_usec 565442\nuser_usec 500000\nsystem_usec 65442\nnice_usec 0\n"
@@ -140,26 +141,28 @@ def test_a_kept_file_is_read_anew_each_time_and_opened_again_after_close(tmp_pat
     kept.close()
 
 
-def test_a_quick_look_reads_cpu_time_and_throttling_only_where_a_quota_is(groups: Groups) -> None:
+def test_a_quick_look_is_one_read_of_a_kept_file(groups: Groups) -> None:
     groups.add("unified", {"cpu.stat": HYBRID_CPU_STAT})
     groups.add("cpu", {"cpu.stat": V1_CPU_STAT})
     groups.add("memory", V1_MEMORY)
     meter = Meter({"": groups.at(2, "unified"), "cpu": groups.at(1, "cpu"), "memory": groups.at(1, "memory")})
-    for _ in range(2):  # at first the files are opened
-        assert meter.work(throttling=False) == Work(0.565442, None)
-        assert meter.work(throttling=True) == Work(0.565442, 29)
-        assert meter.memory_current() == MIB
+    cpu, memory = meter.cpu_file(), meter.memory_file()
+    assert cpu is not None and memory is not None
+    for _ in range(2):
+        assert cpu_seconds(os.pread(cpu.fd, FIRST_LINE, 0)) == 0.565442
+        assert int(os.pread(memory.fd, FIRST_LINE, 0)) == MIB == meter.memory_current()
+    assert meter.work() == Work(0.565442, 29)
+    meter.close()
+    assert cpu.fd == memory.fd == CLOSED, "its number may be another file's by now"
 
 
-def test_a_quick_look_on_v2_and_on_v1_and_at_a_group_that_is_gone(groups: Groups) -> None:
-    groups.add("g", {**V2_MEMORY, "cpu.stat": V2_CPU_STAT})
-    meter = Meter(dict.fromkeys(("", "cpu", "memory"), groups.at(2, "g")))
-    assert (meter.work(throttling=True), meter.memory_current()) == (Work(0.565442, 29), MIB)
+def test_a_quick_look_where_there_is_no_such_file_to_keep(groups: Groups) -> None:
     groups.add("cpuacct", {"cpuacct.usage": "2000000000\n"})
     meter = Meter({"cpuacct": groups.at(1, "cpuacct")})
-    assert (meter.work(throttling=False), meter.memory_current()) == (Work(2.0, None), None)
+    assert (meter.cpu_file(), meter.memory_file(), meter.work()) == (None, None, Work(2.0, None))
     meter = Meter({"": groups.at(2, "gone"), "memory": groups.at(2, "gone")})
-    assert (meter.work(throttling=False), meter.memory_current()) == (Work(None, None), None)
+    assert (meter.cpu_file(), meter.memory_file(), meter.work()) == (None, None, Work(None, None))
+    assert cpu_seconds(b"user_usec 1\n") is None is cpu_seconds(b"")
 
 
 def test_what_memory_is_made_of_is_told_in_v2_s_words(groups: Groups) -> None:

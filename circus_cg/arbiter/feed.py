@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
 
 from circus_cg.arbiter.sampler import LEAST, Listener, Sample
 from circus_cg.core.access import LOCAL, Caller
@@ -30,8 +31,7 @@ class Asker(NamedTuple):
     push: Push
 
 
-@dataclass(eq=False)
-class Held:
+class Held(msgspec.Struct, eq=False):
     caller: Caller
     subscription: Subscription
     push: Push

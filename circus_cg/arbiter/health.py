@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from circus_cg.arbiter.probes import Probes
 from circus_cg.core import events as ev
@@ -22,14 +23,13 @@ UNASKED = "not passed yet"
 Task = Callable[[Coroutine[Any, Any, None]], object]
 
 
-@dataclass
-class Watch:
+class Watch(msgspec.Struct):
     """Of one life that is ready."""
 
     generation: int
     tallies: dict[str, Tally]
-    timers: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
-    wrong: dict[str, str] = field(default_factory=dict)  # what was wrong with the last bad answer
+    timers: dict[str, asyncio.TimerHandle] = {}
+    wrong: dict[str, str] = {}  # what was wrong with the last bad answer
 
     def stop(self) -> None:
         for timer in self.timers.values():

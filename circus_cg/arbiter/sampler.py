@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from circus_cg.arbiter.readings import infos_of, total_of
 from circus_cg.host import clock
@@ -18,8 +19,7 @@ LEAST = 0.5  # seconds between two samples
 Sample = dict[str, dict[str, Any]]  # by watcher: {"workers": by pid, "total"}
 
 
-@dataclass(eq=False)
-class Listener:
+class Listener(msgspec.Struct, eq=False):
     wants: Callable[[str], bool]  # a watcher's name
     every: float  # seconds
     tell: Callable[[Sample], None]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
+
+import msgspec
 
 from circus_cg.cgroup import files, parse
 from circus_cg.cgroup.files import Kept, Open
@@ -20,8 +21,7 @@ V1_COMPOSITION = {"anon": "total_rss", "file": "total_cache", "shmem": "total_sh
 NEAR = 1 << 20  # bytes: v1 tells no `oom`; a peak this close to the limit means the limit did it
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """None where this host's kernel does not tell."""
 
     memory_current: int | None = None  # bytes
@@ -42,15 +42,14 @@ class Work(NamedTuple):
     nr_throttled: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class OomVerdict:
+class OomVerdict(msgspec.Struct, frozen=True):
     """`own_limit`: a limit of ours was hit; else the host was short of memory."""
 
     kills: int = 0
     own_limit: bool = False
     limit: int | None = None
     peak: int | None = None
-    left: dict[str, int] = field(default_factory=dict)  # bytes by kind that the dead left behind, as Meter.composition
+    left: dict[str, int] = {}  # bytes by kind that the dead left behind, as Meter.composition
 
 
 class Meter:

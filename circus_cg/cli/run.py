@@ -6,7 +6,6 @@ import os
 import resource
 import signal
 import sys
-import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -58,7 +57,7 @@ def run(config: str, name: str | None, cgroup_root: str | None) -> None:
                 **({} if spec.pidfile is None else {"pidfile": spec.pidfile}),
                 "loglevel": spec.loglevel,
                 "logoutput": spec.logoutput,
-                "instance": uuid.uuid4().hex,
+                "instance": os.urandom(16).hex(),
                 "arbiter": {"argv": arbiter_command(sys.executable), "env": clean_environment()},
                 "pass_fds": [boot, taken.fd, *listener],
                 "image": taken.record(),

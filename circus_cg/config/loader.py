@@ -12,10 +12,9 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from circus_cg.config import circus_ini, native, trusted, validate
+from circus_cg.config import native, trusted, validate
 from circus_cg.config.document import Found, Text
 from circus_cg.config.findings import Findings, Notice
-from circus_cg.config.ini_surroundings import Surroundings
 from circus_cg.errors import ConfigError
 from circus_cg.spec import ArbiterSpec
 
@@ -44,6 +43,9 @@ def load_with_notices(path: Path) -> Loaded:
 
 def load_ini(path: Path, environ: Mapping[str, str]) -> Loaded:
     """circus.ini, whatever its name, with what it includes. Raises ConfigError."""
+    from circus_cg.config import circus_ini  # 7 ms, only for who has one  # noqa: PLC0415
+    from circus_cg.config.ini_surroundings import Surroundings  # noqa: PLC0415
+
     findings = Findings()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     here = Surroundings(environ, _directory(), None if hard == resource.RLIM_INFINITY else hard)

@@ -7,8 +7,9 @@ records it missed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 from circus_cg.core.record import Record
 from circus_cg.core.ring import Ring
@@ -25,8 +26,7 @@ class Batch(NamedTuple):
     more: bool  # there may be more to take at once
 
 
-@dataclass
-class Subscription:
+class Subscription(msgspec.Struct):
     wanted: Callable[[Record], bool]
     next: int  # number of the record to look at next
     credit: int  # records it may still be sent

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 PRESSURE, VMSTAT = Path("/proc/pressure/memory"), Path("/proc/vmstat")
-FULL = re.compile(r"^full avg10=([0-9.]+)", re.MULTILINE)
-SCANNED = re.compile(r"^pgscan_(?:kswapd|direct|khugepaged|proactive) ([0-9]+)$", re.MULTILINE)
+FULL = r"(?m)^full avg10=([0-9.]+)"
+SCANNED = r"(?m)^pgscan_(?:kswapd|direct|khugepaged|proactive) ([0-9]+)$"
 
 
 class Totals(NamedTuple):
@@ -30,7 +30,7 @@ def totals() -> Totals | None:
 def memory_full() -> float | None:
     """Percent of time in which everything waits for memory (avg10); None: the kernel does not tell."""
     try:
-        found = FULL.search(PRESSURE.read_text())
+        found = re.search(FULL, PRESSURE.read_text())
     except OSError:  # no PSI, or switched off
         return None
     return None if found is None else float(found[1])
@@ -39,7 +39,7 @@ def memory_full() -> float | None:
 def pages_scanned() -> int | None:
     """By reclaim, since boot."""
     try:
-        found = SCANNED.findall(VMSTAT.read_text())
+        found = re.findall(SCANNED, VMSTAT.read_text())
     except OSError:
         return None
     return sum(map(int, found)) if found else None

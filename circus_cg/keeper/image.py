@@ -9,10 +9,12 @@ import hashlib
 import io
 import marshal
 import os
+import struct
 import sys
 import zipfile
+from contextlib import suppress
 from importlib.machinery import SourceFileLoader
-from importlib.util import MAGIC_NUMBER
+from importlib.util import MAGIC_NUMBER, cache_from_source
 from typing import NamedTuple
 
 from circus_cg import __version__
@@ -23,6 +25,7 @@ PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LAUNCHER = os.path.join(PACKAGE, "keeper", "launcher")
 NEVER_RUN = {"cli", "library"}  # by keeper or arbiter
 HEADER = MAGIC_NUMBER + bytes(12)  # of a compiled module: not checked against a source, since there is none
+UNHASHED = bytes(4)  # PEP 552: time and size of the source follow
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 
@@ -46,8 +49,7 @@ def take() -> Image:
     body = io.BytesIO()
     with zipfile.ZipFile(body, "w", zipfile.ZIP_STORED) as archive:
         for name, path in _modules():
-            code = SourceFileLoader(name.replace("/", "."), path).get_code(name.replace("/", "."))
-            archive.writestr(zipfile.ZipInfo(f"{name}.pyc", LONG_AGO), HEADER + marshal.dumps(code))
+            archive.writestr(zipfile.ZipInfo(f"{name}.pyc", LONG_AGO), HEADER + _compiled(name, path))
             if name.startswith("circus_cg/keeper/"):
                 with open(path, "rb") as source:
                     keeper.update(f"\0{name}\0".encode() + source.read())
@@ -59,6 +61,17 @@ def take() -> Image:
         with open(LAUNCHER, "rb") as program:
             keeper.update(b"\0launcher\0" + program.read())
     return Image(sealed("circus-cg-image", body.getvalue()), launcher, keeper.hexdigest(), sys.executable, __version__)
+
+
+def _compiled(name: str, path: str) -> bytes:
+    """As Python would import it: what it compiled before, if that is of this very source."""
+    with suppress(OSError), open(cache_from_source(path), "rb") as cache:
+        compiled, source = cache.read(), os.stat(path)
+        stamp = struct.pack("<II", int(source.st_mtime) & 0xFFFFFFFF, source.st_size & 0xFFFFFFFF)
+        if compiled.startswith(MAGIC_NUMBER + UNHASHED + stamp):
+            return compiled[len(HEADER) :]
+    dotted = name.replace("/", ".")
+    return marshal.dumps(SourceFileLoader(dotted, path).get_code(dotted))
 
 
 def _modules() -> list[tuple[str, str]]:

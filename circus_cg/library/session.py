@@ -15,7 +15,6 @@ import os
 import resource
 import sys
 import threading
-import uuid
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -223,7 +222,7 @@ def _open_keeper(ground: Ground) -> tuple[KeeperClient, int]:
     if not sys.executable:
         raise HostError("cannot start a keeper: a program that embeds Python must say in sys.executable where one is")
     ours, theirs = pair()
-    boot = {"instance": uuid.uuid4().hex, "pass_fds": [], "keep_fds": [], "places": ground.tree.places()}
+    boot = {"instance": os.urandom(16).hex(), "pass_fds": [], "keep_fds": [], "places": ground.tree.places()}
     try:
         pid = start_keeper(boot, theirs.fileno())
     except BaseException:

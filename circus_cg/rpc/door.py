@@ -7,7 +7,6 @@ socket's monitor, with the descriptor: ours to shut down, libzmq's to close.
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import struct
 from collections.abc import Iterator
@@ -46,16 +45,15 @@ class Connection:
 
 
 @contextmanager
-def _borrowed(fd: int) -> Iterator[socket.socket]:
-    """A socket that is libzmq's to close. Raises OSError: by now it is closed, or that number is no socket."""
-    copy = os.dup(fd)
+def _borrowed(fd: int) -> Iterator[socket.SocketType]:
+    """A connection that is libzmq's to close. By now it may be closed, or that number no socket: its methods raise
+    OSError then. Told what it is to be, Python asks the kernel nothing.
+    """
+    found = socket.SocketType(socket.AF_INET6, socket.SOCK_STREAM, 0, fd)
     try:
-        found = socket.socket(fileno=copy)
-    except OSError:
-        os.close(copy)
-        raise
-    with found:
         yield found
+    finally:
+        found.detach()
 
 
 def _origin(fd: int) -> str:
@@ -137,12 +135,15 @@ class Door:
         connection.open = False
         self._forget(connection.fd)
         with suppress(OSError), _borrowed(connection.fd) as found:
-            if found.family in (socket.AF_INET, socket.AF_INET6) and self._is_ours(found):
+            if self._is_ours(found):
                 found.shutdown(socket.SHUT_RDWR)
 
-    def _is_ours(self, found: socket.socket) -> bool:
-        listening = found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-        return not listening and int(found.getsockname()[1]) == self._port
+    def _is_ours(self, found: socket.SocketType) -> bool:
+        """A connection to our port: only the name of one of IP is a tuple that begins with an address."""
+        name = found.getsockname()
+        if not (isinstance(name, tuple) and isinstance(name[0], str) and name[1] == self._port):
+            return False
+        return not found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
 
     def _forget(self, fd: int) -> None:
         for connection in (self._taken(fd), self._known.pop(fd, None)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 
 import zmq
@@ -47,6 +48,7 @@ class Drain:
                 self._receive()
         finally:
             self._reading = False
+        os.sched_yield()  # in a flood there is more, and libzmq's thread may wait for this very CPU: 1 ms and more
         self.soon()
 
     def close(self) -> None:

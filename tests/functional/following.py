@@ -15,13 +15,13 @@ from tests.functional.daemon import PROGRAM, Daemon
 
 
 class Following:
-    def __init__(self, running: Daemon, *arguments: str, where: Sequence[str] = ()) -> None:
+    def __init__(self, running: Daemon, *arguments: str, where: Sequence[str] = (), from_now: bool = True) -> None:
         """`where`: options of `ctl` that say which daemon; without them it is the one of this name, here.
 
-        What happens from now on is told, though it takes a moment to be there.
+        What happens from now on is told, though it takes a moment to be there; without `from_now`, from when it is.
         """
         there = where or ["--name", running.name]
-        if "--since" not in arguments:
+        if from_now and "--since" not in arguments:
             last = running.ctl("events", "--limit", "1")["events"]
             arguments = (*arguments, "--since", str(last[-1]["seq"] if last else 0))
         command = [PROGRAM, "ctl", *there, "events", "--follow", "--json", *arguments]

@@ -110,6 +110,18 @@ def test_who_follows_is_told_at_once_of_what_was_asked_for_and_no_more(daemon: S
         assert numbers == sorted(set(numbers))
 
 
+def test_who_only_follows_is_told_of_what_comes_and_of_nothing_before(daemon: StartDaemon) -> None:
+    running = daemon(watchers={"w": {"cmd": SLEEP}})
+    running.wait_phase("w")
+    with Following(running, from_now=False) as following:
+        until(lambda: running.ctl("debug")["arbiter"]["queues"]["subscriptions"] == 1, why="the subscription")
+        before = running.ctl("events")["seq"]
+        os.kill(pid_of(running), signal.SIGTERM)
+        following.wait("ready")
+        numbers = [event["seq"] for event in following.events]
+        assert numbers == list(range(before + 1, before + 1 + len(numbers)))
+
+
 def test_who_follows_learns_of_the_gap_when_the_arbiter_dies_and_of_all_after_it(daemon: StartDaemon) -> None:
     running = daemon(watchers={"w": {"cmd": SLEEP}})
     running.wait_phase("w")

@@ -17,6 +17,7 @@ from circus_cg.core.room import Veto, tightest
 from circus_cg.spec import ScalePolicy, WatcherSpec
 
 BUSY_WINDOWS = 2.0  # workers that are busy, but not saturated, are no emergency: grow windows until they call for more
+BEFORE = 1.5  # samples: two intervals are looked at, however short the grow window is
 SHORT = 0.25  # of a sample: a shorter interval measures nothing
 FLAP = 5.0  # shrink windows: growth so soon after a shrink means the shrink was a mistake
 QUIET = 20.0  # shrink windows without such a mistake halve the penalty
@@ -134,7 +135,8 @@ def _seen(policy: ScalePolicy, state: State, sample: Sample) -> tuple[State, Loa
     wanted = _more(policy, load, state.too_few)
     busy: tuple[Busy, ...] = ()
     if wanted is not None:
-        kept = (one for one in state.busy if one.since > last.at - BUSY_WINDOWS * policy.grow_window)
+        begin = last.at - max(BUSY_WINDOWS * policy.grow_window, BEFORE * policy.sample)
+        kept = (one for one in state.busy if one.since > begin)
         busy = (*kept, Busy(last.at, wanted, load.is_saturated))
     is_stalled = (sample.memory_full or 0.0) > MEMORY_STALL
     return (
@@ -215,9 +217,8 @@ def _growth(policy: ScalePolicy, state: State, load: Load, now: float) -> _Propo
 
 def _grow_window(policy: ScalePolicy, state: State, load: Load) -> tuple[float, tuple[Busy, ...]]:
     """How long the workers must be busy, and the intervals in a row in which they were."""
-    # The last one counts even without a window.
-    recent = tuple(one for one in state.busy if one.since > load.at - load.seconds - policy.grow_window)
-    recent = recent or state.busy[-1:]
+    begin = load.at - load.seconds - max(policy.grow_window, BEFORE * policy.sample)
+    recent = tuple(one for one in state.busy if one.since > begin)
     if all(one.saturated for one in recent):
         return policy.grow_window, recent
     return BUSY_WINDOWS * policy.grow_window, state.busy

@@ -391,7 +391,13 @@ def test_room_for_exactly_so_many_is_room_enough() -> None:
     assert (decision.wanted, decision.veto) == (6, None)
 
 
-def test_without_a_grow_window_the_last_interval_is_all_there_is_to_look_at() -> None:
-    """Found by chance: it was none, and the arbiter ended by it."""
-    _, decision = decided(1.0, policy=replace(POLICY, grow_window=0.0))
+@pytest.mark.parametrize("busy", [1.0, 0.95])
+@pytest.mark.parametrize("window", [0.0, 0.5])
+def test_a_grow_window_shorter_than_two_intervals_is_over_after_two(window: float, busy: float) -> None:
+    """Found by chance: it was never over; and of none at all the arbiter ended."""
+    policy = replace(POLICY, grow_window=window)
+    state, decision = decided(busy, policy=policy)
     assert (decision.verdict, decision.veto) == (Verdict.HOLD, Veto.GROW_WINDOW)
+    later = sample(NOW + 2.0, 4.0 * busy, 2)
+    _, decision = decide(policy, state, (later,), NOW + 2.0)
+    assert (decision.verdict, decision.wanted) == (Verdict.GROW, 3)

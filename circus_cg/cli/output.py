@@ -35,7 +35,9 @@ def aligned(headings: Sequence[str], rows: Sequence[Sequence[str]], right: Colle
     lines = []
     for row in [headings, *rows]:
         cells = [put(text, width) for put, text, width in zip(flush, row, widths, strict=True)]
-        styled = [click.style(c, fg=COLOURS[t]) if t in COLOURS else c for c, t in zip(cells, row, strict=True)]
+        styled = [
+            c.replace(t, click.style(t, fg=COLOURS[t])) if t in COLOURS else c for c, t in zip(cells, row, strict=True)
+        ]
         lines.append("  ".join(styled).rstrip())
     return lines
 

@@ -117,7 +117,7 @@ def test_a_daemon_without_standard_streams_runs(tmp_path: Path, scratch_name: st
 def test_another_runtime_directory_is_no_way_round_the_name(daemon: StartDaemon, tmp_path: Path) -> None:
     running = daemon(watchers={"w": {"cmd": SLEEP}})
     (before,) = running.wait_phase("w")
-    elsewhere = tmp_path / "elsewhere"
+    elsewhere = tmp_path / "b"  # a socket's path has its bounds
     elsewhere.mkdir()
     second = Daemon(elsewhere, running.name, {"watchers": {"w": {"cmd": SLEEP}}}).start()
     assert second.process is not None

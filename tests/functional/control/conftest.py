@@ -8,18 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import SLOWNESS
 from tests.functional.control.afar import Afar
-
-IN_GUESTS = "test_closed.py"  # the rest is the same whatever the host's groups are, and takes a guest half an hour
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.parent == Path(__file__).parent and item.path.name != IN_GUESTS and SLOWNESS > 1:
-            item.add_marker(pytest.mark.host_may_lack("half an hour"))
-            item.add_marker(pytest.mark.skip(reason="a slow guest shows nothing of the network that this host doesn't"))
-
 
 StartAfar = Callable[..., Afar]
 

@@ -79,7 +79,7 @@ class Arbiter:
             self.ordering.admit,
             self.ordering.changed,
             checking,
-            self.relief.holds,
+            self.relief.hold,
         )
         self.started_at = clock.wall()
         self.stopping = bool(hello["stopping"]) or hello["note"].startswith(STOPPING)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from circus_cg.arbiter.holding import Held
 from circus_cg.core import events as ev
 from circus_cg.core import pressure
 from circus_cg.core.pressure import Candidate, HostMemory
@@ -29,6 +31,7 @@ class Relief:
         self._arbiter = arbiter
         self._state = pressure.State()
         self._timer: asyncio.TimerHandle | None = None
+        self._held: dict[Held, None] = {}
         arbiter.journal.listeners.append(self._on_record)
 
     def adjust(self) -> None:
@@ -36,6 +39,7 @@ class Relief:
         self.close()
         if self._policy is None:
             self._state = pressure.State()
+            self._release()
             return
         slots = [slot for runner in self._arbiter.runners.values() for slot in runner.slots.values()]
         ends = [slot.last_exit for slot in slots if slot.phase is Phase.BACKOFF and slot.last_exit is not None]
@@ -48,9 +52,18 @@ class Relief:
             self._timer.cancel()
             self._timer = None
 
-    def holds(self, end: Exit) -> bool:
-        """A worker that ended so may not live again yet."""
+    def hold(self, end: Exit, again: Callable[[], None]) -> Held | None:
+        """None: a worker that ended so may live; else `again` is called as soon as it may."""
+        return Held(end, again, self._held) if self._keeps_down(end) else None
+
+    def _keeps_down(self, end: Exit) -> bool:
         return self._policy is not None and not pressure.may_restart(self._state, end.reason, clock.now())
+
+    def _release(self) -> None:
+        for held in list(self._held):
+            if held in self._held and not self._keeps_down(held.end):  # one that begins may have ended another's wait
+                held.cancel()
+                held.again()
 
     @property
     def _policy(self) -> PressurePolicy | None:
@@ -66,6 +79,10 @@ class Relief:
             return
         every = max(SOONEST, min(EVERY, policy.lasting / 2, policy.calm_after / 2))
         self._timer = asyncio.get_running_loop().call_later(every, self._look)
+        self._see(policy)
+        self._release()
+
+    def _see(self, policy: PressurePolicy) -> None:
         full, now = totals.memory_full(), clock.now()
         if full is None:
             return  # who can't see holds nobody

@@ -9,6 +9,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from math import inf
 from typing import Any, NamedTuple, assert_never
 
@@ -17,7 +18,7 @@ from msgspec.structs import replace
 from circus_cg.arbiter.ageing import Ageing
 from circus_cg.arbiter.boot import ArbiterBoot
 from circus_cg.arbiter.health import Health
-from circus_cg.arbiter.holding import AGAIN, Holding
+from circus_cg.arbiter.holding import Held, Hold, Holding
 from circus_cg.arbiter.journal import Journal
 from circus_cg.arbiter.lives import LifeGroups
 from circus_cg.arbiter.notes import Notes, is_heartbeat
@@ -34,7 +35,7 @@ from circus_cg.core import watcher
 from circus_cg.core.load import OwnLoad
 from circus_cg.core.notification import Word
 from circus_cg.core.order import Obstacle
-from circus_cg.core.slot import Exit, Phase, Slot, step, to_note
+from circus_cg.core.slot import Phase, Slot, step, to_note
 from circus_cg.core.state import Reason
 from circus_cg.host import clock
 from circus_cg.host.identity import Identity
@@ -56,7 +57,7 @@ class Shared(NamedTuple):
     admit: Callable[[WatcherRunner], Obstacle | None]  # None: a watcher may begin; else why not yet
     changed: Callable[[], None]  # told whenever a worker has come or gone
     checking: Callable[[WatcherRunner], Health]  # of the health of its workers
-    holds: Callable[[Exit], bool]  # a worker that ended so must not live again yet
+    hold: Hold  # of a worker whose next life may have to wait
 
 
 class WatcherRunner:
@@ -74,8 +75,8 @@ class WatcherRunner:
         self._lives = LifeGroups(group, shared.hub, shared.journal, self._on_emptied)
         self._notes = Notes(shared.keeper, spec.name)
         self._voices = Voices(spec.name, self._hear, self._admits)
-        self._timers: dict[int, asyncio.TimerHandle] = {}
-        self._holding = Holding(spec.name, shared.holds, shared.journal)
+        self._timers: dict[int, asyncio.TimerHandle | Held] = {}
+        self._holding = Holding(spec.name, shared.hold, shared.journal)
         self.own_load: dict[int, OwnLoad] = {}  # by wid, as the workers say
         self._replacing = Replacing(self, shared.journal)
         self._ageing, self._warming = Ageing(self), Warming(self.take_up)
@@ -386,8 +387,9 @@ class WatcherRunner:
 
     def _on_deadline(self, wid: int) -> None:
         self._timers.pop(wid, None)
-        if self._holding.keeps(self.slots[wid]):
-            self._timers[wid] = self._loop.call_later(AGAIN, self._on_deadline, wid)
+        held = self._holding.keeps(self.slots[wid], partial(self._on_deadline, wid))
+        if held is not None:
+            self._timers[wid] = held
             return
         self.deliver(wid, ev.DeadlineReached(id=self._journal.next_id()))
 

@@ -111,7 +111,7 @@ def test_without_pressure_or_without_a_policy_nobody_is_touched(say_full: Callab
         say_full(full)
         runner = Runner("w", 0, 10)
         relief = looked(world(policy, runner), looks=2)
-        assert runner.delivered == [] and not relief.holds(KILLED)
+        assert runner.delivered == [] and not holds(relief)
 
 
 def test_a_restart_after_the_kernel_killed_for_the_host_waits_until_it_is_calm(
@@ -121,30 +121,54 @@ def test_a_restart_after_the_kernel_killed_for_the_host_waits_until_it_is_calm(
     arbiter = world(AT_ONCE, Runner("w", 0, 10))
     relief = looked(arbiter)
     arbiter.journal.publish("w", 1, Publish("exit", "", 0, 1, 2, KILLED))
-    assert relief.holds(KILLED)
-    assert not relief.holds(Exit(3, None, "exited", "", 5.0, 0.0)), "who ended by itself is not held"
-    holding = Holding("w", relief.holds, arbiter.journal)
+    assert holds(relief)
+    assert not holds(relief, Exit(3, None, "exited", "", 5.0, 0.0)), "who ended by itself is not held"
+    holding, tries = Holding("w", relief.hold, arbiter.journal), list[str]()
     waiting = Slot(wid=1, wanted=True, phase=Phase.BACKOFF, last_exit=KILLED, cause=77)
-    assert holding.keeps(waiting) and holding.keeps(waiting)
+    assert holding.keeps(waiting, lambda: tries.append("first"))
+    stopped = holding.keeps(waiting, lambda: tries.append("stopped"))
+    assert stopped is not None
+    stopped.cancel()
+    assert holding.keeps(waiting, lambda: tries.append("second"))
     told = [record for _, record in arbiter.journal.ring.read(arbiter.journal.ring.oldest, 10)]
     assert [(one.verdict, one.cause) for one in told if one.kind == "decision"] == [("hold", 77)], "once"
     say_full(3)
     looked_again = asyncio.run(_look(relief))
-    assert not looked_again.holds(KILLED) and not holding.keeps(waiting)
+    assert not holds(looked_again) and not holding.keeps(waiting, lambda: None)
+    assert tries == ["first", "second"], "once each, and nobody asked meanwhile"
 
 
 def test_the_next_arbiter_goes_on_holding_what_it_finds_waiting(say_full: Callable[[float], None]) -> None:
     say_full(30)
     runner = Runner("w", 0, 10)
     runner.slots[1] = Slot(wid=1, wanted=True, phase=Phase.BACKOFF, last_exit=KILLED)
-    assert looked(world(AT_ONCE, runner)).holds(KILLED)
+    assert holds(looked(world(AT_ONCE, runner)))
+
+
+def test_without_a_policy_any_more_those_that_waited_may_live(say_full: Callable[[float], None]) -> None:
+    say_full(30)
+    runner = Runner("w", 0, 10)
+    runner.slots[1] = Slot(wid=1, wanted=True, phase=Phase.BACKOFF, last_exit=KILLED)
+    arbiter, tries = world(AT_ONCE, runner), list[str]()
+    relief = looked(arbiter)
+    assert relief.hold(KILLED, lambda: tries.append("again"))
+    arbiter.boot.spec = ArbiterSpec()
+    asyncio.run(_look(relief))
+    assert tries == ["again"] and not holds(relief)
 
 
 def test_who_cannot_see_the_pressure_holds_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(totals, "PRESSURE", tmp_path / "none")
     runner = Runner("w", 0, 10)
     runner.slots[1] = Slot(wid=1, wanted=True, phase=Phase.BACKOFF, last_exit=KILLED)
-    assert not looked(world(AT_ONCE, runner)).holds(KILLED)
+    assert not holds(looked(world(AT_ONCE, runner)))
+
+
+def holds(relief: Relief, end: Exit = KILLED) -> bool:
+    held = relief.hold(end, lambda: None)
+    if held is not None:
+        held.cancel()
+    return held is not None
 
 
 async def _look(relief: Relief) -> Relief:

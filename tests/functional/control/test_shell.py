@@ -6,6 +6,7 @@ import os
 import pty
 import select
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from tests.conftest import SLOWNESS
@@ -39,6 +40,17 @@ class Terminal:
         before, _, self.shown = self.shown.partition(text)
         return before
 
+    def interrupt_for(self, text: str) -> None:
+        """Ctrl-C, again where nobody saw it: between its prompt and its wait for a key Python hears of none until one
+        is pressed.
+        """
+        for _ in range(10):
+            self.type("\x03")
+            with suppress(AssertionError):
+                self.wait_for(text, seconds=1)
+                return
+        self.wait_for(text)
+
     def end(self) -> int:
         _, status = os.waitpid(self.pid, 0)
         os.close(self.fd)
@@ -71,8 +83,9 @@ def test_a_terminal_completes_remembers_and_asks_before_the_end(daemon: StartDae
     terminal.type("incr webb\t\n")
     terminal.wait_for("webber: 2 workers")
     terminal.wait_for(prompt)
-    terminal.type("half a line\x03")
-    terminal.wait_for(prompt)
+    terminal.type("half a line")
+    terminal.wait_for("half a line")
+    terminal.interrupt_for(prompt)
     terminal.type("quit\n")
     terminal.wait_for("`exit` leaves the shell")
     terminal.type("n\n")

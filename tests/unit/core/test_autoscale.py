@@ -33,6 +33,17 @@ def test_growth_is_never_decided_on_one_sample() -> None:
     assert watcher.look().verdict is Verdict.GROW
 
 
+@pytest.mark.parametrize("load", [5.0, 0.95])
+@pytest.mark.parametrize("window", [0.0, 0.5])
+def test_a_grow_window_shorter_than_two_intervals_is_over_after_two(window: float, load: float) -> None:
+    """Found by chance: it was never over; and of none at all the arbiter ended."""
+    watcher = Watcher(load=load, policy=msgspec.structs.replace(POLICY, grow_window=window))
+    watcher.look()
+    first = watcher.look()
+    assert (first.verdict, first.veto) == (Verdict.HOLD, Veto.GROW_WINDOW)
+    assert watcher.look().verdict is Verdict.GROW
+
+
 def test_one_idle_interval_begins_the_grow_window_anew() -> None:
     watcher = Watcher(load=5.0)
     for _ in range(10):

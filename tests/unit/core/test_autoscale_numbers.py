@@ -389,15 +389,3 @@ def test_room_for_exactly_so_many_is_room_enough() -> None:
     state = replace(LONG_AGO, busy=(saturated(NOW - 6, 8), saturated(NOW - 4, 8)))
     _, decision = decided(1.0, 4, policy=ScalePolicy(max=20), state=state, memory_current=400, host_memory=200)
     assert (decision.wanted, decision.veto) == (6, None)
-
-
-@pytest.mark.parametrize("busy", [1.0, 0.95])
-@pytest.mark.parametrize("window", [0.0, 0.5])
-def test_a_grow_window_shorter_than_two_intervals_is_over_after_two(window: float, busy: float) -> None:
-    """Found by chance: it was never over; and of none at all the arbiter ended."""
-    policy = replace(POLICY, grow_window=window)
-    state, decision = decided(busy, policy=policy)
-    assert (decision.verdict, decision.veto) == (Verdict.HOLD, Veto.GROW_WINDOW)
-    later = sample(NOW + 2.0, 4.0 * busy, 2)
-    _, decision = decide(policy, state, (later,), NOW + 2.0)
-    assert (decision.verdict, decision.wanted) == (Verdict.GROW, 3)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import time
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, TypeVar
@@ -48,6 +49,12 @@ def scratch_name() -> Iterator[str]:
     left = left_of(name)
     sweep(name)
     assert not left, f"the test left cgroups behind: {left}"
+
+
+def pytest_configure() -> None:
+    """A shell's background job ignores SIGINT, and so would all that the tests start and interrupt."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -180,13 +180,14 @@ def leaving(load: Load, count: int) -> tuple[int, ...]:
 def _pasts(before: Sample, sample: Sample) -> Sequence[WorkerSample | None]:
     """What each of the workers was like before; None: it is new. Mostly they are the same in the same order."""
     olds, news = before.workers, sample.workers
-    if len(olds) == len(news) and all(
-        old is new or (old.wid == new.wid and old.generation == new.generation)
-        for old, new in zip(olds, news, strict=True)
-    ):
+    if len(olds) == len(news) and all(map(_is_same_life, olds, news)):
         return olds
     known = {(worker.wid, worker.generation): worker for worker in olds}
     return [known.get((worker.wid, worker.generation)) for worker in news]
+
+
+def _is_same_life(one: WorkerSample, other: WorkerSample) -> bool:
+    return one.wid == other.wid and one.generation == other.generation
 
 
 def _share(past: WorkerSample | None, worker: WorkerSample, could_use: float) -> float | None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from circus_cg.core.load import Load, Sample, WorkerSample, between, leaving
+from circus_cg.core.load import IDLE, Load, Sample, WorkerSample, between, is_as_good_as_new, leaving
 from circus_cg.core.state import Phase
 from circus_cg.spec import ScalePolicy
 
@@ -23,6 +23,34 @@ def measured(
     first = Sample(at=100.0, workers=tuple(before), **more.get("first", {}))
     then = Sample(at=110.0, workers=tuple(after), **more.get("then", {}))
     return between(policy, first, then)
+
+
+@pytest.mark.parametrize(
+    ("used", "answer"),
+    [(0.0, True), (0.99, True), (1.0, False), (-0.01, False)],
+)
+def test_counters_are_as_good_as_new_while_all_together_used_less_than_matters(used: float, answer: bool) -> None:
+    policy = ScalePolicy(max=8, cpus=3.0, sample=5.0)
+    assert is_as_good_as_new(policy, None, 0.0, used * IDLE * 3.0 * 5.0) is answer
+    assert is_as_good_as_new(policy, None, 8.0, 8.0 + used * IDLE * 3.0 * 5.0 * (1 - 1e-9)) is (used >= 0)
+
+
+@pytest.mark.parametrize(("quota", "past", "together"), [(0.5, 1.0, 1.0), (None, None, 1.0), (None, 1.0, None)])
+def test_without_knowing_better_they_are_not(quota: float | None, past: float | None, together: float | None) -> None:
+    assert is_as_good_as_new(POLICY, None, 1.0, 1.0)
+    assert not is_as_good_as_new(POLICY, quota, past, together)
+
+
+def test_a_life_is_compared_with_itself_alone() -> None:
+    """Whatever the order, and whoever has its place and its number now."""
+    load = measured([worker(1, 50.0), worker(2, 7.0)], [worker(2, 10.0), worker(1, 55.0)])
+    assert load.shares == {1: 0.5, 2: 0.3}
+    load = measured([worker(1, 50.0)], [worker(1, 55.0, generation=2)])
+    assert (load.shares, load.unread) == ({}, 1)
+    load = measured([worker(1, 50.0), worker(2, 7.0)], [worker(2, 10.0)])
+    assert load.shares == {2: 0.3}
+    load = measured([worker(2, 7.0)], [worker(1, 55.0), worker(2, 10.0)])
+    assert (load.shares, load.unread) == ({2: 0.3}, 1)
 
 
 def test_each_worker_that_was_there_all_the_time_counts_as_busy_as_it_was() -> None:

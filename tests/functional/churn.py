@@ -16,7 +16,7 @@ class Churn:
         self.births, self.numprocesses = births, numprocesses
         births.touch()
         script = (
-            f"echo $$ $(grep -m1 circus-cg /proc/self/cgroup | cut -d: -f3) >> {quoted(births)}; "
+            f"echo $$ $(grep -m1 -E '/[0-9]+[.][0-9]+$' /proc/self/cgroup | cut -d: -f3) >> {quoted(births)}; "
             f"sleep 0.$(($$ % 3 + 1)); exit $(($$ % 50 + 1))"
         )
         free = {"min_uptime": 0, "backoff": {"initial": 0}, "flapping": {"attempts": 0}}

@@ -7,6 +7,7 @@ socket's monitor, with the descriptor: ours to shut down, libzmq's to close.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import struct
 from collections.abc import Iterator
@@ -46,14 +47,20 @@ class Connection:
 
 @contextmanager
 def _borrowed(fd: int) -> Iterator[socket.SocketType]:
-    """A connection that is libzmq's to close. By now it may be closed, or that number no socket: its methods raise
-    OSError then. Told what it is to be, Python asks the kernel nothing.
+    """A connection that is libzmq's to close, held meanwhile: what is asked of it and what is done to it is one file,
+    whoever closes it. Raises OSError: by now it is closed, or that number is no socket. Told what it is to be, Python
+    asks the kernel for no more.
     """
-    found = socket.SocketType(socket.AF_INET6, socket.SOCK_STREAM, 0, fd)
+    copy = os.dup(fd)
+    try:
+        found = socket.SocketType(socket.AF_INET6, socket.SOCK_STREAM, 0, copy)
+    except OSError:
+        os.close(copy)
+        raise
     try:
         yield found
     finally:
-        found.detach()
+        found.close()
 
 
 def _origin(fd: int) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import until
+from tests.conftest import SLOWNESS, until
 from tests.functional.conftest import StartDaemon
 from tests.functional.daemon import Daemon
 from tests.functional.evidence import arbiter_of, python, sh
@@ -229,3 +229,16 @@ def test_what_a_worker_says_of_its_own_load_goes_before_its_cpu(idle: StartDaemo
     told = until(heard, 60, "growth by what it said") or {}
     assert told["inputs"]["overrun"] is True and told["inputs"]["shares"] == {"1": 0.7}
     assert "by the application's own word" in told["detail"]
+
+
+def test_frozen_workers_look_bored_and_are_not_taken_away_for_it(daemon: StartDaemon) -> None:
+    quick = {"sample": 0.5, "grow_window": 1, "shrink_window": 3 * SLOWNESS, "min": 1}
+    sleeping = watcher(["sleep", "1000"], 2, quick, numprocesses=2)
+    running = daemon(watchers={"still": sleeping, "bored": {**sleeping, "autostart": False}})
+    running.wait_phase("still", count=2)
+    running.ctl("freeze", "still")
+    running.ctl("start", "bored")  # from now on one is looked at as the other would be
+    until(lambda: thought(running, "bored")["numprocesses"] == 1, 30, "one bored worker less")
+    assert (thought(running, "still")["numprocesses"], len(running.workers("still"))) == (2, 2)
+    running.ctl("thaw", "still")
+    until(lambda: thought(running, "still")["numprocesses"] == 1, 30, "one that is awake, and bored")

@@ -23,6 +23,18 @@ PROGRAM = str(Path(sys.executable).with_name("circus-cg"))  # the script as it w
 Row = dict[str, Any]  # one worker, keys as the columns of `ctl ps`
 
 
+def typed(
+    command: list[str], environment: dict[str, str], stdin: str = "", seconds: float = 60
+) -> subprocess.CompletedProcess[str]:
+    """What becomes of a command of PROGRAM."""
+    patience = seconds * SLOWNESS
+    if not stdin:
+        return zygote.run(command, environment, patience)
+    return subprocess.run(
+        command, env=environment, input=stdin, capture_output=True, text=True, timeout=patience, check=False
+    )
+
+
 class Refused(Exception):
     """`circus-cg ctl` exited with `status`."""
 
@@ -45,7 +57,7 @@ class Daemon:
             "CIRCUS_CG_STATE_DIR": str(directory / "state"),
             **environment,
         }
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | zygote.Started | None = None
         self.program = PROGRAM
         self.write_config(configuration)
 
@@ -65,14 +77,17 @@ class Daemon:
         self.config.touch(mode=0o600)
         self.config.write_text(text)
 
-    def start(self) -> Self:
-        """Start the process; it need not answer yet."""
+    def start(self, *, executed: bool = False) -> Self:
+        """Start the process; it need not answer yet. `executed`: by the installed script, with Python's own start."""
         assert self.process is None, "the daemon runs already"
         with self.log.open("ab") as log:
             command = [self.program, "run", str(self.config)]
-            self.process = subprocess.Popen(
-                command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
+            if executed or self.program != PROGRAM:
+                self.process = subprocess.Popen(
+                    command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                )
+            else:
+                self.process = zygote.Started(command, self.environment, log.fileno())
         return self
 
     def wait_answering(self, seconds: float = 15) -> Self:
@@ -101,11 +116,7 @@ class Daemon:
     def command(self, *arguments: str, stdin: str = "", seconds: float = 60) -> subprocess.CompletedProcess[str]:
         """`circus-cg ctl ARGUMENTS` as typed, whatever its end."""
         command = [PROGRAM, "ctl", "--name", self.name, *arguments]
-        patience = seconds * SLOWNESS
-        environment = self.environment
-        return subprocess.run(
-            command, env=environment, input=stdin, capture_output=True, text=True, timeout=patience, check=False
-        )
+        return typed(command, self.environment, stdin, seconds)
 
     def workers(self, watcher: str | None = None) -> list[Row]:
         rows: list[Row] = self.ctl("ps", *([watcher] if watcher else []))["workers"]

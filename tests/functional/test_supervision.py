@@ -205,7 +205,7 @@ def test_a_configuration_that_others_can_write_is_refused(tmp_path: Path, scratc
 def test_a_signal_at_any_time_of_the_start_ends_it_cleanly(tmp_path: Path, scratch_name: str, signum: int) -> None:
     for delay in (0.3, 0.5, 0.7, 1.0):
         starting = Daemon(tmp_path, scratch_name, {"watchers": {"w": {"cmd": SLEEP, "numprocesses": 50}}})
-        starting.start()
+        starting.start(executed=True)
         assert starting.process is not None
         try:
             starting.process.wait(delay)

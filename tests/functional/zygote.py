@@ -1,8 +1,8 @@
 """`circus-cg` without Python's start: a process that has imported it forks one that runs the command.
 
-Tests ask their daemons thousands of times, and nine tenths of such a command are the interpreter's start and imports, a
-second or two in a guest. What runs is the installed program's own code, in a process, environment and directory of its
-own. Started as a script, this is that process.
+Tests start hundreds of daemons and ask them thousands of times, and most of such a command is the interpreter's start
+and imports, a second or two in a guest. What runs is the installed program's own code, in a process, environment and
+directory of its own. Started as a script, this is that process.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import importlib
 import json
 import os
 import pkgutil
+import select
 import selectors
 import signal
 import socket
@@ -26,12 +27,66 @@ LONGEST = 1 << 20  # bytes of a request
 _running: dict[int, tuple[subprocess.Popen[bytes], socket.socket]] = {}
 
 
+class Started:
+    """What subprocess.Popen has for a process that goes on: its output goes to `output`, an open file."""
+
+    def __init__(self, argv: list[str], environment: dict[str, str], output: int) -> None:
+        self._argv = argv
+        self._news, told = os.pipe()
+        try:
+            _send(argv, environment, [output, output, told])
+        finally:
+            os.close(told)
+        self.returncode: int | None = None
+        self._told = b""
+        while b" " not in self._told:
+            self._hear(None)
+        self.pid = int(self._told.split()[0])
+
+    def poll(self) -> int | None:
+        return self._end(0.0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Raises subprocess.TimeoutExpired."""
+        status = self._end(timeout)
+        if status is None:
+            assert timeout is not None
+            raise subprocess.TimeoutExpired(self._argv, timeout)
+        return status
+
+    def send_signal(self, signum: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, signum)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def _end(self, timeout: float | None) -> int | None:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while self.returncode is None:
+            if not self._hear(None if deadline is None else max(0.0, deadline - time.monotonic())):
+                return None
+        return self.returncode
+
+    def _hear(self, timeout: float | None) -> bool:
+        """False: nothing new in time."""
+        if not select.select([self._news], [], [], timeout)[0]:
+            return False
+        new = os.read(self._news, 1 << 10)
+        self._told += new
+        if not new:
+            os.close(self._news)
+            pid, _, code = self._told.decode().partition(" ")
+            assert code, f"the process that runs commands died; its last was {pid}: {self._argv}"
+            self.returncode = int(code)
+        return True
+
+
 def run(argv: list[str], environment: dict[str, str], seconds: float) -> subprocess.CompletedProcess[str]:
     """As subprocess.run with its output captured: argv[0] is the program's name only. Raises TimeoutExpired."""
     pipes = [os.pipe() for _ in range(3)]  # stdout, stderr; pid and, once it has ended, its status
-    request = json.dumps({"argv": argv, "environment": environment, "cwd": os.getcwd()}).encode()
     try:
-        _send(request, [writing for _, writing in pipes])
+        _send(argv, environment, [writing for _, writing in pipes])
     finally:
         for _, writing in pipes:
             os.close(writing)
@@ -41,7 +96,8 @@ def run(argv: list[str], environment: dict[str, str], seconds: float) -> subproc
     return subprocess.CompletedProcess(argv, int(code), out.decode(errors="replace"), err.decode(errors="replace"))
 
 
-def _send(request: bytes, fds: list[int]) -> None:
+def _send(argv: list[str], environment: dict[str, str], fds: list[int]) -> None:
+    request = json.dumps({"argv": argv, "environment": environment, "cwd": os.getcwd()}).encode()
     us = os.getpid()
     if us not in _running or _running[us][0].poll() is not None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -83,7 +139,7 @@ def _read_all(fds: list[int], argv: list[str], seconds: float) -> list[bytes]:
 
 def serve(control: socket.socket) -> None:
     entry = importlib.import_module("circus_cg.__main__").main
-    for package in ("circus_cg.cli", "circus_cg.cli.ctl", "circus_cg.rpc"):
+    for package in ("circus_cg.cli", "circus_cg.cli.ctl", "circus_cg.config", "circus_cg.rpc"):
         found = importlib.import_module(package)
         for module in pkgutil.iter_modules(found.__path__, f"{package}."):
             importlib.import_module(module.name)
@@ -145,6 +201,7 @@ def _become(request: dict[str, Any], fds: array.array[int], entry: Any) -> NoRet
         os.environ.clear()
         os.environ.update(request["environment"])
         sys.argv = request["argv"]
+        sys.orig_argv = [sys.executable, *sys.argv]
         entry()
         code = 0
     except SystemExit as end:

@@ -16,7 +16,7 @@ import zmq
 from circus_cg.rpc import curve
 from circus_cg.rpc.keys import KeyPair
 from tests.conftest import SLOWNESS, until
-from tests.functional.daemon import PROGRAM, Daemon
+from tests.functional.daemon import PROGRAM, Daemon, typed
 from tests.functional.evidence import arbiter_of
 
 DEAF = {"cmd": ["/bin/sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"], "graceful_timeout": 600}
@@ -84,7 +84,7 @@ class Afar:
 
     def keys(self, *arguments: str, status: int = 0) -> Done:
         command = [PROGRAM, "keys", "--directory", str(self.keys_directory), *arguments]
-        done = subprocess.run(command, env=self.daemon.environment, capture_output=True, text=True, check=False)
+        done = typed(command, self.daemon.environment)
         assert done.returncode == status, done.stderr
         return done
 
@@ -107,15 +107,7 @@ class Afar:
     def ctl(self, client_key: str, *arguments: str, stdin: str = "", **over: str) -> Done:
         """`circus-cg ctl` from afar; `over`: endpoint, server_key."""
         command = [PROGRAM, "ctl", *self.where(client_key, **over), *arguments]
-        return subprocess.run(
-            command,
-            env=self.daemon.environment,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=60 * SLOWNESS,
-            check=False,
-        )
+        return typed(command, self.daemon.environment, stdin)
 
     def where(self, client_key: str, **over: str) -> list[str]:
         """Options of `ctl`."""

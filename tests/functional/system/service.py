@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from tests.conftest import SLOWNESS, until
+from tests.functional import zygote
 from tests.functional.daemon import PROGRAM, Row
 from tests.functional.evidence import alive, arbiter_of
 from tests.scratch_groups import mounts
@@ -30,11 +31,19 @@ ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.starts
 
 def command(*words: str, seconds: float = 120, environment: dict[str, str] | None = None) -> str:
     """What it wrote to stdout; it must succeed."""
-    done = subprocess.run(
-        words, capture_output=True, text=True, check=False, env=environment or ENVIRONMENT, timeout=seconds * SLOWNESS
-    )
+    done = ended(*words, seconds=seconds, environment=environment)
     assert done.returncode == 0, f"{words}: status {done.returncode}: {done.stderr or done.stdout}"
     return done.stdout
+
+
+def ended(
+    *words: str, seconds: float = 120, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    if words[0] == PROGRAM:
+        return zygote.run([*words], environment or ENVIRONMENT, seconds * SLOWNESS)
+    return subprocess.run(
+        words, capture_output=True, text=True, check=False, env=environment or ENVIRONMENT, timeout=seconds * SLOWNESS
+    )
 
 
 def unit_of(pid: int) -> str:
@@ -96,10 +105,7 @@ class Service:
 
     def rows(self, watcher: str) -> list[Row]:
         """None of them while nobody answers: between two arbiters, or when the machine is out of breath."""
-        words = [self.program, "ctl", "--name", self.name, "ps", watcher, "--json"]
-        done = subprocess.run(
-            words, capture_output=True, text=True, check=False, env=ENVIRONMENT, timeout=60 * SLOWNESS
-        )
+        done = ended(self.program, "ctl", "--name", self.name, "ps", watcher, "--json", seconds=60)
         rows: list[Row] = json.loads(done.stdout)["workers"] if done.returncode == 0 else []
         return rows
 

@@ -33,7 +33,8 @@ stdio_handler = "file"
 PYTHON = "/opt/circus-cg/bin/python"
 TESTS, SYSTEM = "tests/functional", "tests/functional/system"
 BOOTS = f"{SYSTEM}/test_boots.py"
-AT_ONCE = ["-n", "auto", "--dist", "worksteal"]  # a guest's CPUs; each test has a daemon, groups and files of its own
+AT_ONCE = ["--dist", "worksteal", "-n"]  # each test has a daemon, groups and files of its own
+MOSTLY_WAITING, A_CPU_EACH = "3", "auto"
 RESULTS = "/var/tmp/results"
 
 
@@ -99,9 +100,12 @@ def _visits(guest: Guest, job: Job) -> int:
     try:
         wanted = job.pytest_arguments
         statuses = [] if wanted and BOOTS not in wanted else _boots(guest)
-        if not wanted:  # what is done to the machine itself, its units and its installation, is done alone
-            statuses.append(_pytest(guest, "system", [SYSTEM, f"--ignore={BOOTS}"]))
-            statuses.append(_pytest(guest, "suite", [*AT_ONCE, TESTS, f"--ignore={SYSTEM}"]))
+        if not wanted:
+            units = [SYSTEM, f"--ignore={BOOTS}", "-m"]
+            statuses.append(_pytest(guest, "alone", [*units, "alone"]))
+            # Apart from the rest, whose groups are at the hierarchies' roots: systemd changes what those offer.
+            statuses.append(_pytest(guest, "system", [*AT_ONCE, MOSTLY_WAITING, *units, "not alone"]))
+            statuses.append(_pytest(guest, "suite", [*AT_ONCE, A_CPU_EACH, TESTS, f"--ignore={SYSTEM}"]))
         elif wanted != [BOOTS]:
             named = [word for word in wanted if (PROJECT / word.partition("::")[0]).exists()]
             statuses.append(_pytest(guest, "suite", wanted + ([] if named else [TESTS])))
@@ -126,7 +130,6 @@ def _pytest(guest: Guest, visit: str, arguments: list[str]) -> int:
         "CIRCUS_CG_VISIT": visit,
         "CIRCUS_CG_STRICT": "1" if guest.layout == "v2" else os.environ.get("CIRCUS_CG_STRICT", ""),
         "CIRCUS_CG_TEST_SLOWNESS": os.environ.get("CIRCUS_CG_TEST_SLOWNESS", "4" if guest.is_emulated() else "1"),
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
     lines = [f"export {name}={shlex.quote(value)}" for name, value in exported.items()]
     junit = f"--junitxml={RESULTS}/{visit}.xml"

@@ -15,7 +15,7 @@ from tests.functional.system.conftest import StartService
 from tests.functional.system.service import command, group_in_systemds_tree, in_guest_of_our_own, unit_of
 from tests.scratch_groups import mounts
 
-pytestmark = in_guest_of_our_own
+pytestmark = [*in_guest_of_our_own, pytest.mark.alone("systemd is replaced, and must not change its tree for others")]
 SLEEP = ["sleep", "1000"]
 LIMITS = {"memory_max": "64M", "pids_max": 20, "cpu_weight": 50}
 

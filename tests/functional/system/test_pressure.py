@@ -15,6 +15,7 @@ pytestmark = in_guest_of_our_own
 SLEEP = ["sleep", "1000"]
 
 
+@pytest.mark.alone("all of the machine's memory is taken")
 @pytest.mark.timeout(240)
 def test_want_of_memory_on_the_host_kills_the_hungry_worker_and_neither_daemon_nor_siblings(
     service: StartService,

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from circus_cg.config import loader
+from circus_cg.core import order
 from circus_cg.host import unit
 
 
@@ -31,7 +32,8 @@ def install_unit(config: str, name: str | None, print_: bool, enable: bool) -> N
     spec = loader.override(loader.load(path), name=name, cgroup_root=None)
     user = os.geteuid() != 0
     command = [*_program(), "run", str(path), *(["--name", name] if name else [])]
-    content = unit.text(spec.name, command, [*_program(), "ctl", "--name", spec.name, "upgrade"], user=user)
+    reload = [*_program(), "ctl", "--name", spec.name, "upgrade"]
+    content = unit.text(spec.name, command, reload, user=user, longest_stop=order.longest_stop(spec.watchers))
     if print_:
         click.echo(content, nl=False)
         return

@@ -6,6 +6,7 @@ import enum
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from circus_cg.core.ending import patience
 from circus_cg.core.restart import exit_code, is_success
 from circus_cg.core.state import Phase, Slot
 from circus_cg.spec import WatcherSpec
@@ -43,6 +44,16 @@ def dependants(specs: Iterable[WatcherSpec]) -> dict[str, set[str]]:
         for name in before(spec):
             found.setdefault(name, set()).add(spec.name)
     return found
+
+
+def longest_stop(specs: Sequence[WatcherSpec]) -> float:
+    """Seconds that a stop of them all takes at most, each watcher's after that of those that end before it."""
+    by_name = {spec.name: spec for spec in specs}
+    earlier = dependants(specs)
+    found: dict[str, float] = {}
+    for name in reversed(sequence(specs)):
+        found[name] = patience(by_name[name]) + max((found[one] for one in earlier[name] if one in found), default=0.0)
+    return max(found.values(), default=0.0)
 
 
 def cycle(specs: Sequence[WatcherSpec]) -> list[str]:

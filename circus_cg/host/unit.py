@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import subprocess
@@ -31,8 +32,9 @@ RestartPreventExitStatus=2 3 4
 Delegate=yes
 # SIGTERM for the keeper alone, which stops the workers in order; SIGKILL for all that is left at the end.
 KillMode=mixed
-# A stop asks for more time as long as it goes on; without a word for so long the daemon is stuck.
-TimeoutStopSec=30
+# A stop asks for more time as long as it goes on; without a word for so long the daemon is stuck. Of that time
+# `systemctl daemon-reload` knows nothing any more: so this is no less than the configuration's own time-outs add up to.
+TimeoutStopSec={stop}
 # Beyond the 30 s in which the keeper itself replaces a silent arbiter: then nobody is left to help but systemd.
 WatchdogSec=120
 # A worker killed at its own limit is the daemon's business.
@@ -44,11 +46,12 @@ LimitNOFILE=1024:524288
 [Install]
 WantedBy={target}
 """
+STUCK = 30  # seconds without a word, beyond what workers may take
 PRIVILEGED = "OOMScoreAdjust=-900\n"  # workers start at 0
 
 
-def text(name: str, command: list[str], reload: list[str], *, user: bool) -> str:
-    """`reload`: a command that returns when it is done.
+def text(name: str, command: list[str], reload: list[str], *, user: bool, longest_stop: float = 0.0) -> str:
+    """`reload`: a command that returns when it is done. `longest_stop`: seconds that the workers may take to leave.
 
     No hardening (ProtectSystem=, NoNewPrivileges=, ...): every worker would inherit it; limits belong to workers.
     """
@@ -57,6 +60,7 @@ def text(name: str, command: list[str], reload: list[str], *, user: bool) -> str
         command=" ".join(map(_quoted, command)),
         reload=" ".join(map(_quoted, reload)),
         edit=f"--user edit {unit(name)}" if user else f"edit {unit(name)}",
+        stop=STUCK + math.ceil(longest_stop),
         privileged="" if user else PRIVILEGED,
         target="default.target" if user else "multi-user.target",
     )

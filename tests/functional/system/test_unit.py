@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.conftest import SLOWNESS
+from tests.conftest import until
 from tests.functional.daemon import PROGRAM
 from tests.functional.evidence import alive, lines_of, quoted, sh
 from tests.functional.system.conftest import StartService
@@ -30,17 +32,37 @@ def test_systemd_finds_nothing_to_complain_about_in_the_unit(service: StartServi
     assert running.show("NeedDaemonReload") == "no"
 
 
-def test_a_stop_lets_each_worker_end_by_itself_however_long_it_takes(service: StartService, tmp_path: Path) -> None:
-    """Longer than TimeoutStopSec: the keeper asks for more time while it goes on."""
-    log = tmp_path / "log"
-    takes = 15 * max(1.0, SLOWNESS / 2)
+def taking(seconds: float, log: Path) -> dict[str, Any]:
+    """A watcher whose worker takes so long to leave."""
     ending = (
-        f"trap 'sleep {takes}; echo ended >> {quoted(log)}; exit 0' TERM; echo up >> {quoted(log)}; sleep 1000 & wait"
+        f"trap 'sleep {seconds}; echo ended >> {quoted(log)}; exit 0' TERM; echo up >> {quoted(log)}; sleep 1000 & wait"
     )
-    watcher = {"cmd": sh(ending), "graceful_timeout": takes * 4}
-    running = service({"w": watcher}, overrides="TimeoutStopSec=8")
+    return {"cmd": sh(ending), "graceful_timeout": seconds * 2}
+
+
+@pytest.mark.alone("a daemon-reload of another test would end the extended stop")
+def test_a_stop_lets_each_worker_end_by_itself_however_long_it_takes(service: StartService, tmp_path: Path) -> None:
+    """Longer than TimeoutStopSec, and than one word of the keeper grants: it asks for more while the stop goes on."""
+    log = tmp_path / "log"
+    running = service({"w": taking(25, log)}, overrides="TimeoutStopSec=8")
     running.workers(1)
-    running.systemctl("stop", seconds=120)
+    running.systemctl("stop")
+    assert lines_of(log) == ["up", "ended"]
+    assert (running.show("ActiveState"), running.show("Result")) == ("inactive", "success")
+
+
+@pytest.mark.timeout(120)
+def test_a_daemon_reload_takes_nothing_from_the_time_that_a_stop_has(service: StartService, tmp_path: Path) -> None:
+    """systemd forgets by it what the keeper asked for, and counts from the beginning of the stop."""
+    log = tmp_path / "log"
+    running = service({"w": taking(36, log)})
+    running.workers(1)
+    running.systemctl("stop", "--no-block")
+    began = time.monotonic()
+    until(lambda: time.monotonic() > began + 32, 40, "a stop longer than systemd would wait for a silent daemon")
+    assert running.show("ActiveState") == "deactivating"
+    command("systemctl", "daemon-reload")
+    until(lambda: running.show("ActiveState") != "deactivating", 60, "the end of the stop")
     assert lines_of(log) == ["up", "ended"]
     assert (running.show("ActiveState"), running.show("Result")) == ("inactive", "success")
 

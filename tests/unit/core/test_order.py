@@ -7,10 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from circus_cg.core.order import Standing, before, cycle, dependants, ended_for_good, obstacle, sequence, standing
+from circus_cg.core.order import (
+    Standing,
+    before,
+    cycle,
+    dependants,
+    ended_for_good,
+    longest_stop,
+    obstacle,
+    sequence,
+    standing,
+)
 from circus_cg.core.slot import Phase
 from circus_cg.core.state import Exit, Instead, Readiness, Slot
-from circus_cg.spec import WatcherSpec
+from circus_cg.spec import StopStep, WatcherSpec
 
 
 def watcher(name: str, **options: object) -> WatcherSpec:
@@ -48,6 +58,25 @@ def test_names_that_nobody_has_are_left_alone() -> None:
 def test_who_depends_on_whom() -> None:
     specs = [watcher("web", requires=("db",)), watcher("jobs", after=("db", "web")), watcher("db")]
     assert dependants(specs) == {"web": {"jobs"}, "jobs": set(), "db": {"web", "jobs"}}
+
+
+def test_the_longest_stop_is_that_of_the_longest_chain() -> None:
+    steps = (StopStep(15, 40.0), StopStep(2, 20.0))
+    specs = [
+        watcher("web", requires=("db",), graceful_timeout=5),
+        watcher("jobs", after=("db",), stop=steps),
+        watcher("db", after=("gone",), graceful_timeout=7),
+        watcher("alone", graceful_timeout=66, priority=9),
+    ]
+    assert longest_stop(specs) == 67
+    assert longest_stop([*specs, watcher("first", graceful_timeout=1)]) == 67
+    assert longest_stop([watcher("alone", graceful_timeout=66)]) == 66
+    assert longest_stop([]) == 0
+
+
+def test_a_chain_of_ten_thousand_stops_one_after_the_other() -> None:
+    chain = [watcher(str(i), after=(str(i + 1),), graceful_timeout=0.5) for i in range(10_000)]
+    assert longest_stop(chain) == 5_000
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,13 @@ def test_the_daemon_gets_what_its_groups_and_its_workers_need(user: bool) -> Non
     assert not [key for key in service if key.startswith(HARDENING)]
 
 
+def test_a_stop_has_the_time_that_the_workers_have_and_some_more() -> None:
+    def stop(seconds: float) -> str:
+        return parsed(unit.text("x", ["/x"], ["/x"], user=False, longest_stop=seconds))["Service"]["TimeoutStopSec"]
+
+    assert (stop(0), stop(60), stop(60.5)) == ("30", "90", "91")
+
+
 def test_only_root_can_ask_to_be_spared_by_the_oom_killer() -> None:
     assert "OOMScoreAdjust" in unit.text("x", ["/x"], ["/x"], user=False)
     assert "OOMScoreAdjust" not in unit.text("x", ["/x"], ["/x"], user=True)

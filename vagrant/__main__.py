@@ -1,4 +1,6 @@
-"""./dev vm [v2|v1|hybrid|all] [--keep] [PYTEST ARGUMENTS]: the functional tests in a booted Debian 12 guest.
+"""./dev vm [v2|v1|hybrid|all] [--keep] [--brief | PYTEST ARGUMENTS]: the functional tests in a booted Debian 12 guest.
+
+--brief leaves out what `./dev test` runs here and is the same in every cgroup layout, not what only a guest can do.
 
 Its last line is pytest's summary. Exit status: pytest's own; 124 when the tests took too long; 125 when the guest could
 not be built, booted or reached (tried twice): no test is to blame then. All of it happens in namespaces of their own
@@ -23,12 +25,16 @@ from vagrant.box import ensure_box
 from vagrant.bundle import PROJECT, Infrastructure, cache, make_bundle, make_wheels, say
 
 LAYOUTS = ("v2", "v1", "hybrid")
+OPTIONS = {"--keep", "--brief"}
 NEVER_RAN = 125
 NAMESPACES = ["--net", "--mount", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc", "--propagation=private"]
 
 
 def main(arguments: list[str]) -> int:
-    layouts, keep, pytest_arguments = parsed(arguments)
+    layouts, options, pytest_arguments = parsed(arguments)
+    if "--brief" in options and pytest_arguments:
+        say("cannot be brief about tests that were named: leave out --brief, or the names")
+        return 2
     if os.geteuid() != 0:
         say("cannot run guests: this needs root (namespaces, libvirtd); try sudo ./dev vm")
         return NEVER_RAN
@@ -41,20 +47,20 @@ def main(arguments: list[str]) -> int:
             say("another guest is running on this machine; waiting for its end")
             fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            statuses = [tried_twice(layout, partial(_run, layout, keep, pytest_arguments)) for layout in layouts]
+            statuses = [tried_twice(layout, partial(_run, layout, options, pytest_arguments)) for layout in layouts]
         except KeyboardInterrupt:
             say("interrupted; everything was taken down")
             return 130
     return max(statuses)
 
 
-def parsed(arguments: list[str]) -> tuple[tuple[str, ...], bool, list[str]]:
+def parsed(arguments: list[str]) -> tuple[tuple[str, ...], set[str], list[str]]:
+    """(machines, our own options, pytest's arguments)"""
     layouts: tuple[str, ...] = ("v2",)
     if arguments and arguments[0] in (*LAYOUTS, "all"):
         layouts = LAYOUTS if arguments[0] == "all" else (arguments[0],)
         arguments = arguments[1:]
-    keep = "--keep" in arguments
-    return layouts, keep, [argument for argument in arguments if argument != "--keep"]
+    return layouts, OPTIONS & {*arguments}, [argument for argument in arguments if argument not in OPTIONS]
 
 
 def tried_twice(layout: str, attempt: Callable[[], int]) -> int:
@@ -72,7 +78,8 @@ def tried_twice(layout: str, attempt: Callable[[], int]) -> int:
     return NEVER_RAN
 
 
-def _run(layout: str, keep: bool, pytest_arguments: list[str]) -> int:
+def _run(layout: str, options: set[str], pytest_arguments: list[str]) -> int:
+    keep = "--keep" in options
     box = ensure_box(make_wheels())
     state = _kept(layout)
     current = f"{box.name}\n"
@@ -85,7 +92,8 @@ def _run(layout: str, keep: bool, pytest_arguments: list[str]) -> int:
     results.mkdir(parents=True)
     make_bundle(state / "bundle")
     command = ["setpriv", "--pdeathsig", "KILL", "unshare", *NAMESPACES, sys.executable, "-m", "vagrant.inside"]
-    command += [layout, str(box), str(state), str(results), "keep" if keep else "fresh", *pytest_arguments]
+    command += [layout, str(box), str(state), str(results), "keep" if keep else "fresh"]
+    command += ["brief" if "--brief" in options else "whole", *pytest_arguments]
     # A session of its own: Ctrl-C is for us alone, and we end the whole pid namespace.
     inside = subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.DEVNULL, start_new_session=True)
     try:

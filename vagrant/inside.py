@@ -1,6 +1,6 @@
 """The part of `./dev vm` that lives in the namespaces: libvirtd, the guest, the tests in it.
 
-`python -m vagrant.inside LAYOUT BOX STATE RESULTS keep|fresh [PYTEST ARGUMENTS]`, started by vagrant.__main__.
+`python -m vagrant.inside LAYOUT BOX STATE RESULTS keep|fresh brief|whole [PYTEST ARGUMENTS]`, by vagrant.__main__.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.guest.uml import those_of_layouts
 from vagrant.bundle import PROJECT, Infrastructure, run, say
 from vagrant.guest import LOST, Guest
 
@@ -55,12 +56,13 @@ class Job(NamedTuple):
     state: Path
     results: Path
     keep: bool
+    brief: bool
     pytest_arguments: list[str]
 
 
 def _main(arguments: list[str]) -> int:
-    layout, box, state, results, keep, *pytest_arguments = arguments
-    job = Job(layout, Path(box), Path(state), Path(results), keep == "keep", pytest_arguments)
+    layout, box, state, results, keep, brief, *pytest_arguments = arguments
+    job = Job(layout, Path(box), Path(state), Path(results), keep == "keep", brief == "brief", pytest_arguments)
     try:
         _private_host(job.state)
         _start_libvirtd(job.state)
@@ -105,7 +107,8 @@ def _visits(guest: Guest, job: Job) -> int:
             statuses.append(_pytest(guest, "alone", [*units, "alone"]))
             # Apart from the rest, whose groups are at the hierarchies' roots: systemd changes what those offer.
             statuses.append(_pytest(guest, "system", [*AT_ONCE, MOSTLY_WAITING, *units, "not alone"]))
-            statuses.append(_pytest(guest, "suite", [*AT_ONCE, A_CPU_EACH, TESTS, f"--ignore={SYSTEM}"]))
+            those = those_of_layouts() if job.brief else [TESTS, f"--ignore={SYSTEM}"]
+            statuses.append(_pytest(guest, "suite", [*AT_ONCE, A_CPU_EACH, *those]))
         elif wanted != [BOOTS]:
             named = [word for word in wanted if (PROJECT / word.partition("::")[0]).exists()]
             statuses.append(_pytest(guest, "suite", wanted + ([] if named else [TESTS])))

@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
         )
         return NEVER_RAN
     with tempfile.TemporaryDirectory(prefix="circus-cg-guest-") as results:
-        return _boot(kernel, layout, pytest_arguments or _those_of_layouts(), Path(results))
+        return _boot(kernel, layout, pytest_arguments or those_of_layouts(), Path(results))
 
 
 def _boot(kernel: str, layout: str, pytest_arguments: list[str], results: Path) -> int:
@@ -92,7 +92,8 @@ def _completing_cpu_state(results: Path) -> dict[str, str]:
     return {"LD_PRELOAD": str(shim)} if built and built.returncode == 0 else {}
 
 
-def _those_of_layouts() -> list[str]:
+def those_of_layouts() -> list[str]:
+    """Pytest's arguments for what is not the same everywhere."""
     return ["tests/functional", *(f"--ignore-glob=tests/functional/{one}" for one in THE_SAME_EVERYWHERE)]
 
 

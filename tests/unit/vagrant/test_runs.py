@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from vagrant.__main__ import NEVER_RAN, parsed, tried_twice
-from vagrant.bundle import Infrastructure
+from tests.guest.uml import those_of_layouts
+from vagrant.__main__ import NEVER_RAN, main, parsed, tried_twice
+from vagrant.bundle import PROJECT, Infrastructure
 
 V2, ALL = ("v2",), ("v2", "v1", "hybrid")
 
@@ -21,17 +22,30 @@ def _cache_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("arguments", "meaning"),
     [
-        ([], (V2, False, [])),
-        (["hybrid"], (("hybrid",), False, [])),
-        (["all", "--keep"], (ALL, True, [])),
-        (["--keep", "-k", "unit"], (V2, True, ["-k", "unit"])),
-        (["v1", "tests/functional/test_host.py"], (("v1",), False, ["tests/functional/test_host.py"])),
+        ([], (V2, set(), [])),
+        (["hybrid"], (("hybrid",), set(), [])),
+        (["all", "--keep"], (ALL, {"--keep"}, [])),
+        (["v2", "--brief"], (V2, {"--brief"}, [])),
+        (["--keep", "-k", "unit"], (V2, {"--keep"}, ["-k", "unit"])),
+        (["v1", "tests/functional/test_host.py"], (("v1",), set(), ["tests/functional/test_host.py"])),
     ],
 )
 def test_the_first_word_names_the_guests_and_the_rest_is_pytests(
-    arguments: list[str], meaning: tuple[tuple[str, ...], bool, list[str]]
+    arguments: list[str], meaning: tuple[tuple[str, ...], set[str], list[str]]
 ) -> None:
     assert parsed(arguments) == meaning
+
+
+def test_named_tests_are_not_to_be_run_briefly(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["v2", "--brief", "tests/functional/test_host.py"]) == 2
+    assert "cannot be brief" in capfd.readouterr().err
+
+
+def test_what_is_brief_leaves_out_only_what_is_there() -> None:
+    patterns = [word.partition("=")[2] for word in those_of_layouts() if word.startswith("--ignore-glob=")]
+    assert patterns
+    for pattern in patterns:
+        assert [*PROJECT.glob(pattern)], f"{pattern} leaves nothing out"
 
 
 class Attempts:

@@ -109,6 +109,10 @@ class Service:
         rows: list[Row] = json.loads(done.stdout)["workers"] if done.returncode == 0 else []
         return rows
 
+    def wait_restarted(self, seconds: float) -> None:
+        """systemd has started it anew. A daemon-reload of another test between two starts has it count one twice."""
+        until(lambda: int(self.show("NRestarts")) > 0 and self.show("ActiveState") == "active", seconds, "the restart")
+
     def first_end(self, watcher: str, seconds: float = 60) -> Row:
         """How the watcher's worker ended."""
         found = until(lambda: [r["last_exit"] for r in self.rows(watcher) if r["last_exit"]], seconds, "an end") or []

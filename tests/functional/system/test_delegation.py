@@ -73,7 +73,7 @@ def test_another_services_groups_are_the_same_after_all_we_do(service: StartServ
     running = service({"w": {"cmd": SLEEP, "numprocesses": 3, "limits": LIMITS}})
     running.workers(3)
     os.kill(running.pid, signal.SIGKILL)
-    until(lambda: running.show("NRestarts") == "1" and running.show("ActiveState") == "active", 30, "the restart")
+    running.wait_restarted(30)
     running.workers(3)
     running.systemctl("restart")
     running.systemctl("stop")

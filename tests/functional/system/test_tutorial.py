@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import SLOWNESS
 from tests.functional.system.service import ENVIRONMENT, in_guest_of_our_own
 
-pytestmark = in_guest_of_our_own
+pytestmark = [*in_guest_of_our_own, pytest.mark.alone("systemd counts a restart twice at another's daemon-reload")]
 PAGE = Path(__file__).parents[3] / "docs/tutorial-service.md"
 BLOCK = re.compile(r"^( *)```(sh|text)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 END = "--- end of block "

@@ -39,7 +39,7 @@ def test_a_killed_keeper_takes_its_workers_along_and_systemd_starts_clean(servic
     members = {int(pid) for group in running.groups() for pid in (group / "cgroup.procs").read_text().split()}
     assert len(members) > len(workers) + 2
     os.kill(keeper, signal.SIGKILL)
-    until(lambda: running.show("NRestarts") == "1" and running.show("ActiveState") == "active", 30, "the restart")
+    running.wait_restarted(30)
     assert not [pid for pid in members | workers | {arbiter} if alive(pid)]
     assert not pids(running) & workers
     lives = {group.name for group in running.groups() if group.parent.name == "w"}
@@ -64,7 +64,7 @@ def test_a_watchdog_shorter_than_the_arbiters_silence_restarts_the_whole_service
     running = service({"w": {"cmd": SLEEP, "numprocesses": 2}}, overrides="WatchdogSec=20")
     keeper, workers = running.pid, pids(running)
     os.kill(running.arbiter(), signal.SIGSTOP)
-    until(lambda: running.show("NRestarts") == "1" and running.show("ActiveState") == "active", 90, "the restart")
+    running.wait_restarted(90)
     assert running.pid != keeper and not [pid for pid in workers if alive(pid)]
     assert not pids(running) & workers
 
@@ -79,7 +79,7 @@ def test_the_watchdog_is_fed_while_all_is_well_and_ends_a_stopped_keeper(service
         fed = until(lambda last=seen: (now := running.show("WatchdogTimestampMonotonic")) != last and now, 10, "a word")
     assert (running.pid, running.show("NRestarts")) == (keeper, "0")
     os.kill(keeper, signal.SIGSTOP)
-    until(lambda: running.show("NRestarts") == "1" and running.show("ActiveState") == "active", 60, "the restart")
+    running.wait_restarted(60)
     assert not [pid for pid in {keeper} | workers if alive(pid)]
     assert not pids(running) & workers
 

@@ -18,8 +18,8 @@ from circus_cg.rpc.keys import KeyPair
 
 MONITOR = "inproc://monitor"
 RECONNECT = 30  # ms
-TRIES = 2  # handshakes that may end without a word: one may have met an arbiter's end
-SILENCE = 1.0  # seconds after the first of them
+TRIES = 3  # handshakes that may end without a word: one may have met an arbiter's end, and one its keeper's
+SILENCE = 1.0  # seconds after the last of them
 LOST = "the connection was lost before the answer came; look whether it was done"
 
 
@@ -150,7 +150,7 @@ class _Talk:
 
     def _on_silence(self) -> None:
         self._silent += 1
-        self._deadline = min(self._deadline, self._clock() + SILENCE)  # libzmq may not try again
+        self._deadline = min(self._end, self._clock() + SILENCE)  # libzmq may not try again
 
     def _wrong_server(self) -> WrongServer:
         return WrongServer(

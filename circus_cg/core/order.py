@@ -47,7 +47,7 @@ def dependants(specs: Iterable[WatcherSpec]) -> dict[str, set[str]]:
 
 
 def longest_stop(specs: Sequence[WatcherSpec]) -> float:
-    """Seconds that a stop of them all takes at most, each watcher's after that of those that end before it."""
+    """Seconds before the last kill, if all are stopped and none leaves by itself: those of the longest chain."""
     by_name = {spec.name: spec for spec in specs}
     earlier = dependants(specs)
     found: dict[str, float] = {}

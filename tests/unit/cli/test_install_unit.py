@@ -59,7 +59,9 @@ def test_printing_and_enabling_exclude_each_other(config: Path) -> None:
 
 def test_the_unit_grants_a_stop_what_the_configurations_workers_may_take(config: Path) -> None:
     config.write_text(
-        "name: shop\nwatchers: {web: {cmd: sh, after: [db], graceful_timeout: 45s}, db: {cmd: sh, graceful_timeout: 20s}}"
+        "name: shop\nwatchers:\n"
+        "  web: {cmd: sh, after: [db], graceful_timeout: 45s}\n"
+        "  db: {cmd: sh, graceful_timeout: 20s}\n"
     )
     done = install_unit("--config", str(config), "--print")
     assert "TimeoutStopSec=95" in done.stdout.splitlines()

@@ -110,8 +110,14 @@ class Service:
         return rows
 
     def wait_restarted(self, seconds: float) -> None:
-        """systemd has started it anew. A daemon-reload of another test between two starts has it count one twice."""
+        """systemd has started it anew, once. By its journal: NRestarts counts one twice at a daemon-reload in between."""
         until(lambda: int(self.show("NRestarts")) > 0 and self.show("ActiveState") == "active", seconds, "the restart")
+        assert self._starts() == 2
+
+    def _starts(self) -> int:
+        command("journalctl", "--sync")
+        lines = command("journalctl", "--no-pager", "--output=cat", "--unit", self.unit).splitlines()
+        return sum(line.startswith(f"Starting {self.unit}") for line in lines)
 
     def first_end(self, watcher: str, seconds: float = 60) -> Row:
         """How the watcher's worker ended."""

@@ -110,7 +110,7 @@ class Service:
         return rows
 
     def wait_restarted(self, seconds: float) -> None:
-        """systemd has started it anew, once. By its journal: NRestarts counts one twice at a daemon-reload in between."""
+        """systemd has started it anew, once. By its journal: a daemon-reload doubles NRestarts."""
         until(lambda: int(self.show("NRestarts")) > 0 and self.show("ActiveState") == "active", seconds, "the restart")
         assert self._starts() == 2
 

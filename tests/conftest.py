@@ -6,10 +6,12 @@ Environment: CIRCUS_CG_STRICT=1 turns skips into failures; CIRCUS_CG_TEST_SLOWNE
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import signal
 import time
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -21,6 +23,7 @@ T = TypeVar("T")
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 STRICT = os.environ.get("CIRCUS_CG_STRICT") == "1"
+TMP_NAME = 12  # characters of a test's name in its directory's
 SLOWNESS = float(os.environ.get("CIRCUS_CG_TEST_SLOWNESS", "1"))
 
 # A slow machine is no falsifying example; what CI runs twice must be the same twice.
@@ -39,6 +42,12 @@ def until(condition: Callable[[], T], seconds: float = 10, why: str = "") -> T:
         time.sleep(pause)
         pause = min(pause * 1.5, 0.05)
     return found
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """pytest's own has 30 characters of the test's name; below it a socket's path came to the kernel's 107 and over."""
+    return tmp_path_factory.mktemp(re.sub(r"\W", "_", request.node.name).removeprefix("test_")[:TMP_NAME])
 
 
 @pytest.fixture

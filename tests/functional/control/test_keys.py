@@ -151,7 +151,7 @@ def test_both_kinds_of_addresses_are_served(afar: StartAfar, address: str) -> No
     running = afar(address)
     done = running.ctl(running.own_key("alice", "observe"), "list", "--json")
     assert done.returncode == 0, done.stderr
-    assert running.audit[-1]["address"] == address
+    assert until(lambda: running.audit, why="the look to be written")[-1]["address"] == address
 
 
 def test_the_next_arbiter_serves_who_came_while_there_was_none(afar: StartAfar) -> None:

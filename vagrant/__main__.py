@@ -1,6 +1,6 @@
 """./dev vm [v2|v1|hybrid|all] [--keep] [--brief | PYTEST ARGUMENTS]: the functional tests in a booted Debian 12 guest.
 
---brief leaves out what `./dev test` runs here and is the same in every cgroup layout, not what only a guest can do.
+--brief runs what only a booted guest can do: the boots and tests/functional/system; `./dev test` runs the rest here.
 
 Its last line is pytest's summary. Exit status: pytest's own; 124 when the tests took too long; 125 when the guest could
 not be built, booted or reached (tried twice): no test is to blame then. All of it happens in namespaces of their own

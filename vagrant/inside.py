@@ -16,7 +16,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.guest.uml import those_of_layouts
 from vagrant.bundle import PROJECT, Infrastructure, run, say
 from vagrant.guest import LOST, Guest
 
@@ -107,8 +106,8 @@ def _visits(guest: Guest, job: Job) -> int:
             statuses.append(_pytest(guest, "alone", [*units, "alone"]))
             # Apart from the rest, whose groups are at the hierarchies' roots: systemd changes what those offer.
             statuses.append(_pytest(guest, "system", [*AT_ONCE, MOSTLY_WAITING, *units, "not alone"]))
-            those = those_of_layouts() if job.brief else [TESTS, f"--ignore={SYSTEM}"]
-            statuses.append(_pytest(guest, "suite", [*AT_ONCE, A_CPU_EACH, *those]))
+            if not job.brief:
+                statuses.append(_pytest(guest, "suite", [*AT_ONCE, A_CPU_EACH, TESTS, f"--ignore={SYSTEM}"]))
         elif wanted != [BOOTS]:
             named = [word for word in wanted if (PROJECT / word.partition("::")[0]).exists()]
             statuses.append(_pytest(guest, "suite", wanted + ([] if named else [TESTS])))

@@ -19,7 +19,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 MEMORY = "2G"  # taken as it is used
-DEADLINE = float(os.environ.get("CIRCUS_CG_GUEST_DEADLINE", "1800"))  # seconds for the whole run
+DEADLINE = float(os.environ.get("CIRCUS_CG_GUEST_DEADLINE", "3000"))  # seconds for the whole run
 SLOWNESS = os.environ.get("CIRCUS_CG_TEST_SLOWNESS", "4")  # a system call costs many times the host's
 TIMED_OUT, NEVER_RAN = 124, 125
 # A guest is there for its cgroups, and has one slow CPU: what is the same in every layout runs natively and, with the

@@ -41,7 +41,7 @@ def test_named_tests_are_not_to_be_run_briefly(capfd: pytest.CaptureFixture[str]
     assert "cannot be brief" in capfd.readouterr().err
 
 
-def test_what_is_brief_leaves_out_only_what_is_there() -> None:
+def test_what_umls_guests_leave_out_is_there() -> None:
     patterns = [word.partition("=")[2] for word in those_of_layouts() if word.startswith("--ignore-glob=")]
     assert patterns
     for pattern in patterns:

@@ -1,6 +1,6 @@
 """./dev vm [v2|v1|hybrid|all] [--keep] [--brief | PYTEST ARGUMENTS]: the functional tests in a booted Debian 12 guest.
 
---brief runs what only a booted guest can do: the boots and tests/functional/system; `./dev test` runs the rest here.
+--brief runs the boots and tests/functional/system alone: only a booted guest can do these.
 
 Its last line is pytest's summary. Exit status: pytest's own; 124 when the tests took too long; 125 when the guest could
 not be built, booted or reached (tried twice): no test is to blame then. All of it happens in namespaces of their own

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from circus_cg.errors import AlreadyRunning, HostError
 
 FLOCK = struct.Struct("hhqqi4x")  # l_type, l_whence, l_start, l_len, l_pid, as 64-bit Linux has it
-SOCKET_PATH_MAX = 107  # sun_path less its NUL
+SOCKET_PATH_MAX = 107  # bytes: sun_path less its NUL
 
 
 class Dirs(NamedTuple):
@@ -50,6 +50,12 @@ def of(name: str) -> Dirs:
 
 def make(dirs: Dirs) -> None:
     """Create both; refuse a directory that somebody else owns or can write, or put in another's place."""
+    length = len(os.fsencode(dirs.runtime / "control.sock"))
+    if length > SOCKET_PATH_MAX:
+        raise HostError(
+            f"cannot use {dirs.runtime}: its socket's path would have {length} bytes, over {SOCKET_PATH_MAX};"
+            " set CIRCUS_CG_RUNTIME_DIR to a shorter one, or choose a shorter --name"
+        )
     for path, mode in ((dirs.runtime, 0o711), (dirs.state, 0o700)):
         refuse_anothers(path)
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -59,9 +65,6 @@ def make(dirs: Dirs) -> None:
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
             raise HostError(f"cannot use {path}: not a directory of this user; remove it or set CIRCUS_CG_RUNTIME_DIR")
         path.chmod(mode)
-    length = len(str(dirs.runtime / "control.sock"))
-    if length > SOCKET_PATH_MAX:
-        raise HostError(f"cannot use {dirs.runtime}: its socket's path would have {length} characters, over 107")
 
 
 def notify_directory(runtime: str) -> Path:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from circus_cg.host.dirs import anothers
+from circus_cg.errors import HostError
+from circus_cg.host.dirs import SOCKET_PATH_MAX, Dirs, anothers, make
 
 UID, GID = os.geteuid(), os.getegid()
 
@@ -50,3 +51,15 @@ def test_where_a_link_leads_counts_too(place: Path, tmp_path: Path) -> None:
     open_to_all.chmod(0o777)
     place.parent.symlink_to(open_to_all)
     assert anothers(place, UID, GID) == f"others can write {open_to_all}"
+
+
+@pytest.mark.parametrize("letter", ["x", "ä"])
+def test_a_socket_s_path_is_counted_in_bytes_before_anything_is_made(place: Path, letter: str) -> None:
+    room = SOCKET_PATH_MAX - len(os.fsencode(place / "control.sock"))
+    fits = place.with_name(place.name + letter * (room // len(letter.encode())))
+    make(Dirs(fits, fits.with_name("state")))
+    assert fits.is_dir()
+    too_long = fits.with_name(fits.name + letter)
+    with pytest.raises(HostError, match="bytes, over 107; set CIRCUS_CG_RUNTIME_DIR"):
+        make(Dirs(too_long, too_long.with_name("anothers-state")))
+    assert sorted(fits.parent.iterdir()) == sorted([fits, fits.with_name("state")])

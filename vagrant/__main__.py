@@ -2,9 +2,10 @@
 
 --brief runs the boots and tests/functional/system alone: only a booted guest can do these.
 
-Its last line is pytest's summary. Exit status: pytest's own; 124 when the tests took too long; 125 when the guest could
-not be built, booted or reached (tried twice): no test is to blame then. All of it happens in namespaces of their own
-(pid, mount, network): libvirtd, its bridge and the guest end with them, however this ends. Standard library only.
+Its last lines are pytest's counts, one for each machine. Exit status: pytest's own; 124 when the tests took too long;
+125 when the guest could not be built, booted or reached (tried twice): no test is to blame then. All of it happens in
+namespaces of their own (pid, mount, network): libvirtd, its bridge and the guest end with them, however this ends.
+Standard library only.
 """
 
 from __future__ import annotations
@@ -20,51 +21,77 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import TextIO
 
+from vagrant import verdict
 from vagrant.box import ensure_box
 from vagrant.bundle import PROJECT, Infrastructure, cache, make_bundle, make_wheels, say
+from vagrant.verdict import NEVER_RAN
 
 LAYOUTS = ("v2", "v1", "hybrid")
 OPTIONS = {"--keep", "--brief"}
-NEVER_RAN = 125
+RESULTS = PROJECT / "build/vm"
 NAMESPACES = ["--net", "--mount", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc", "--propagation=private"]
 
 
 def main(arguments: list[str]) -> int:
+    if {"-h", "--help"} & {*arguments}:
+        print(__doc__)
+        return 0
     layouts, options, pytest_arguments = parsed(arguments)
-    if "--brief" in options and pytest_arguments:
-        say("cannot be brief about tests that were named: leave out --brief, or the names")
+    if why := refused(options, pytest_arguments):
+        say(why)
         return 2
     if os.geteuid() != 0:
         say("cannot run guests: this needs root (namespaces, libvirtd); try sudo ./dev vm")
         return NEVER_RAN
     signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
-    with (cache() / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("another guest is running on this machine; waiting for its end")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            statuses = [tried_twice(layout, partial(_run, layout, options, pytest_arguments)) for layout in layouts]
-        except KeyboardInterrupt:
-            say("interrupted; everything was taken down")
-            return 130
-    return max(statuses)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+        signal.signal(signal.SIGHUP, _interrupt)
+    try:
+        with (cache() / "lock").open("w") as lock:
+            _wait_for(lock)
+            statuses = {each: tried_twice(each, partial(_run, each, options, pytest_arguments)) for each in layouts}
+    except KeyboardInterrupt:
+        say("interrupted; everything was taken down")
+        return 130
+    for layout, status in statuses.items():
+        print(verdict.summary(layout, results_of(layout), status), flush=True)
+    return verdict.worst([*statuses.values()])
 
 
 def parsed(arguments: list[str]) -> tuple[tuple[str, ...], set[str], list[str]]:
     """(machines, our own options, pytest's arguments)"""
+    pytest_arguments = [argument for argument in arguments if argument not in OPTIONS]
     layouts: tuple[str, ...] = ("v2",)
-    if arguments and arguments[0] in (*LAYOUTS, "all"):
-        layouts = LAYOUTS if arguments[0] == "all" else (arguments[0],)
-        arguments = arguments[1:]
-    return layouts, OPTIONS & {*arguments}, [argument for argument in arguments if argument not in OPTIONS]
+    if pytest_arguments and pytest_arguments[0] in (*LAYOUTS, "all"):
+        named = pytest_arguments.pop(0)
+        layouts = LAYOUTS if named == "all" else (named,)
+    return layouts, OPTIONS & {*arguments}, pytest_arguments
+
+
+def refused(options: set[str], pytest_arguments: list[str]) -> str | None:
+    """Why no guest is booted for these."""
+    if "--brief" in options and pytest_arguments:
+        return "cannot be brief about tests that were named: leave out --brief, or the names"
+    first = pytest_arguments[0] if pytest_arguments else "-"
+    if not first.startswith("-") and not (PROJECT / first.partition("::")[0]).exists():
+        return f"cannot run {first!r}: neither a machine ({', '.join(LAYOUTS)}, all) nor a file or directory of tests"
+    return None
+
+
+def _wait_for(lock: TextIO) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        say("another guest is running on this machine; waiting for its end")
+        fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 def tried_twice(layout: str, attempt: Callable[[], int]) -> int:
     """The attempt's status; the guest's own failure, and nothing else, is worth a second one."""
+    first = RESULTS / f"{layout}-first"  # what the first attempt left, if there is a second one
+    shutil.rmtree(first, ignore_errors=True)
     for last in (False, True):
         try:
             status = attempt()
@@ -75,6 +102,9 @@ def tried_twice(layout: str, attempt: Callable[[], int]) -> int:
             return status
         say(f"the {layout} guest failed, not a test of it" + ("" if last else "; once more, from a fresh guest"))
         shutil.rmtree(_kept(layout), ignore_errors=True)
+        if not last:
+            with suppress(FileNotFoundError):
+                results_of(layout).rename(first)
     return NEVER_RAN
 
 
@@ -87,7 +117,8 @@ def _run(layout: str, options: set[str], pytest_arguments: list[str]) -> int:
         shutil.rmtree(state, ignore_errors=True)
         state.mkdir(parents=True, mode=0o700)
         (state / "made-from").write_text(current)
-    results = PROJECT / "build/vm" / layout
+    (state / verdict.FILE).unlink(missing_ok=True)
+    results = results_of(layout)
     shutil.rmtree(results, ignore_errors=True)
     results.mkdir(parents=True)
     make_bundle(state / "bundle")
@@ -97,13 +128,21 @@ def _run(layout: str, options: set[str], pytest_arguments: list[str]) -> int:
     # A session of its own: Ctrl-C is for us alone, and we end the whole pid namespace.
     inside = subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.DEVNULL, start_new_session=True)
     try:
-        return inside.wait()
+        ended = inside.wait()
+        status = verdict.written(state)
     finally:
         with suppress(ProcessLookupError):
             inside.kill()
         inside.wait()
         if not keep:
             shutil.rmtree(state, ignore_errors=True)
+    if status is None:
+        raise Infrastructure(f"what ran the {layout} guest ended without a verdict, with status {ended}")
+    return status
+
+
+def results_of(layout: str) -> Path:
+    return RESULTS / layout
 
 
 def _kept(layout: str) -> Path:

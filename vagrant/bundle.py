@@ -10,10 +10,13 @@ import sys
 import tempfile
 import tomllib
 from pathlib import Path
+from typing import IO, Any
 
 PROJECT = Path(__file__).resolve().parents[1]
 PYTHON = "3.11"  # Debian 12's
 GLIBC = 36  # its minor version there
+# pip asks the conditions on python_version of the Python that runs it (pip's issue 11664): theirs that are older.
+OLDER_PYTHONS_NEED = ["typing-extensions"]
 PLATFORMS = [f"manylinux_2_{minor}_x86_64" for minor in range(GLIBC, 4, -1)]
 PLATFORMS += ["manylinux2014_x86_64", "manylinux2010_x86_64", "manylinux1_x86_64", "linux_x86_64"]
 
@@ -34,24 +37,27 @@ def cache() -> Path:
     return found
 
 
-def run(command: list[str], did: str, seconds: float = 1200, **options: object) -> None:
-    """Raises Infrastructure with the command's output when it fails."""
+def run(command: list[str], did: str, seconds: float = 1200, output: IO[Any] | None = None, **options: object) -> None:
+    """Raises Infrastructure, with what the command said, when it fails. Its output may go elsewhere."""
+    out, errors = (subprocess.PIPE, subprocess.STDOUT) if output is None else (output, subprocess.PIPE)
     try:
         done = subprocess.run(  # type: ignore[call-overload]
-            command, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, timeout=seconds, **options,
+            command, check=False, stdin=subprocess.DEVNULL, stdout=out, stderr=errors, text=True, errors="replace",
+            timeout=seconds, **options,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as cause:
         raise Infrastructure(f"cannot {did}: {cause}") from cause
     if done.returncode != 0:
-        raise Infrastructure(f"cannot {did}: exit status {done.returncode}:\n{done.stdout[-4000:]}")
+        said = done.stdout if output is None else done.stderr
+        raise Infrastructure(f"cannot {did}: exit status {done.returncode}:\n{said[-4000:]}")
 
 
 def make_wheels() -> Path:
     """The dependencies and the tests' tools for the guest's Python, cached by what pyproject.toml asks for."""
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"], *project["optional-dependencies"]["test"]]
-    wheels = cache() / f"wheels-{_digest(*sorted(wanted), PYTHON)}"
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    wheels = cache() / f"wheels-{_digest(*sorted(wanted), PYTHON, here)}"
     if wheels.exists():
         return wheels
     say("fetching the wheels that go into the guest")
@@ -68,6 +74,7 @@ def make_wheels() -> Path:
             PYTHON,
         ]
         target += [word for platform in PLATFORMS for word in ("--platform", platform)]
+        wanted += OLDER_PYTHONS_NEED
         run([sys.executable, "-m", "pip", "download", "-q", "-d", f"{fresh}/fit", *target, *wanted], "fetch wheels")
         Path(fresh, "fit").rename(wheels)
     return wheels

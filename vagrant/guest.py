@@ -7,7 +7,9 @@ import shlex
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import IO, Any
 
 from vagrant.bundle import PROJECT, Infrastructure, run, say
 
@@ -40,10 +42,7 @@ class Guest:
         began = time.monotonic()
         self._vagrant("up", self.layout, "--no-provision")
         with self._config.open("w") as config:
-            command = ["vagrant", "ssh-config", self.layout]
-            done = subprocess.run(command, cwd=PROJECT, env=self._environment, stdout=config, check=False, timeout=120)
-        if done.returncode != 0:
-            raise Infrastructure(f"cannot ask vagrant how to reach the {self.layout} guest")
+            self._vagrant("ssh-config", self.layout, output=config)
         self.wait_reachable()
         how = "emulated: KVM does not work here" if self.is_emulated() else "KVM"
         say(f"{self.layout} is up after {time.monotonic() - began:.0f} s ({how})")
@@ -116,12 +115,13 @@ class Guest:
         command = f"sudo tar -C {source} -cf - ."
         untar = subprocess.Popen(["tar", "-C", str(directory), "--no-same-owner", "-xf", "-"], stdin=subprocess.PIPE)
         assert untar.stdin is not None
-        done = subprocess.run(
-            self._ssh_command(command), stdin=subprocess.DEVNULL, stdout=untar.stdin, check=False, timeout=600
-        )
-        untar.stdin.close()
-        if untar.wait() != 0 or done.returncode != 0:
-            raise Infrastructure(f"cannot fetch {source} from the {self.layout} guest")
+        try:
+            run(self._ssh_command(command), f"fetch {source} from the {self.layout} guest", 600, untar.stdin)
+        finally:
+            untar.stdin.close()
+            unpacked = untar.wait()
+        if unpacked != 0:
+            raise Infrastructure(f"cannot unpack what came from the {self.layout} guest: tar's status {unpacked}")
 
     def is_emulated(self) -> bool:
         return self._ssh("systemd-detect-virt", seconds=60, capture=True).stdout.strip() != b"kvm"
@@ -150,11 +150,13 @@ class Guest:
     def _shared(self) -> list[str]:
         return ["-o", "ControlMaster=auto", "-o", "ControlPath=/run/ssh-%C", "-o", "ControlPersist=yes"]
 
-    def _vagrant(self, *arguments: str) -> None:
-        run(["vagrant", *arguments], f"vagrant {' '.join(arguments)}", cwd=PROJECT, env=self._environment)
+    def _vagrant(self, *arguments: str, output: IO[Any] | None = None) -> None:
+        command = ["vagrant", *arguments]
+        run(command, f"run {' '.join(command)}", output=output, cwd=PROJECT, env=self._environment)
 
     def _virsh(self, verb: str) -> list[str]:
         return ["virsh", "-q", "-c", "qemu:///system", verb, f"circus-cg_{self.layout}"]
 
     def _run_quietly(self, command: list[str]) -> None:
-        subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+        with suppress(subprocess.TimeoutExpired):
+            subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)

@@ -1,5 +1,6 @@
 """Across boots: `./dev vm` visits this module before and after a reboot, and again after the power was cut.
 
+It selects a visit's tests by their mark, so that a visit without a test is a failure.
 What one visit leaves for the next lies in /var/lib: a file that each life of the worker writes to.
 """
 
@@ -22,15 +23,10 @@ from tests.functional.system.service import CONFIG, command, in_guest_of_our_own
 NAME, UNIT = "boots", "circus-cg-boots.service"
 EVIDENCE = Path("/var/lib/circus-cg-boots")
 LOG, STOPS = EVIDENCE / "log", EVIDENCE / "stops"
-VISIT = os.environ.get("CIRCUS_CG_VISIT")
 BOOT_ID = "$(cat /proc/sys/kernel/random/boot_id)"  # in a shell
 BOOT = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 pytestmark = in_guest_of_our_own
-
-
-def visit(name: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(name != VISIT, reason=f"for the visit {name!r} that ./dev vm makes")
 
 
 def worker() -> int:
@@ -46,7 +42,7 @@ def unit_is(key: str) -> str:
     return command("systemctl", "show", "--value", f"--property={key}", UNIT).strip()
 
 
-@visit("before")
+@pytest.mark.visit(when="before")
 def test_an_enabled_unit_runs_before_the_reboot() -> None:
     EVIDENCE.mkdir()
     stop = f"trap 'echo {BOOT_ID} >> {quoted(STOPS)}; exit 0' TERM"
@@ -62,7 +58,7 @@ def test_an_enabled_unit_runs_before_the_reboot() -> None:
     os.sync()
 
 
-@visit("rebooted")
+@pytest.mark.visit(when="rebooted")
 def test_a_reboot_stopped_the_workers_in_order_and_the_unit_runs_again() -> None:
     pid = worker()
     until(lambda: len(lines_of(LOG)) == 2, why="the second life")
@@ -72,7 +68,7 @@ def test_a_reboot_stopped_the_workers_in_order_and_the_unit_runs_again() -> None
     assert (unit_is("ActiveState"), unit_is("NRestarts"), unit_of(pid)) == ("active", "0", UNIT)
 
 
-@visit("rebooted")
+@pytest.mark.visit(when="rebooted")
 def test_what_the_operator_stopped_ran_again_after_the_reboot() -> None:
     """What was asked of a running daemon lasts as long as the daemon."""
 
@@ -83,7 +79,7 @@ def test_what_the_operator_stopped_ran_again_after_the_reboot() -> None:
     until(is_active, 30, "both watchers")
 
 
-@visit("power-cut")
+@pytest.mark.visit(when="power-cut")
 def test_after_a_power_cut_the_next_boot_is_clean() -> None:
     pid = worker()
     until(lambda: BOOT in lines_of(LOG), why="this boot's life")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ def test_want_of_memory_on_the_host_kills_the_hungry_worker_and_neither_daemon_n
     assert (running.pid, running.arbiter(), running.show("NRestarts")) == (keeper, arbiter, "0")
 
 
+@pytest.mark.skipif(os.environ.get("CIRCUS_CG_EXPECT_LAYOUT") == "v1", reason="pure v1 has no pressure of a group")
 def test_pressure_in_a_workers_group_is_told_by_the_kernel(service: StartService) -> None:
     """Two that spin on a tenth of a CPU wait for each other."""
     spin = {"cmd": sh("while :; do :; done & while :; do :; done"), "limits": {"cpu_max": 0.1}}
@@ -43,10 +45,8 @@ def test_pressure_in_a_workers_group_is_told_by_the_kernel(service: StartService
     found = (
         pressure
         if pressure.exists()
-        else next(Path("/sys/fs/cgroup/unified").glob(f"**/{running.name}/w/*/cpu.pressure"), None)
+        else next(Path("/sys/fs/cgroup/unified").glob(f"**/{running.name}/w/*/cpu.pressure"))
     )
-    if found is None:
-        pytest.skip("pure v1 has no pressure of a group")
 
     def total() -> int:
         return int(found.read_text().split("total=")[1].split()[0])

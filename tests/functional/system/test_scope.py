@@ -123,6 +123,7 @@ def as_user(*words: str) -> list[str]:
     return ["runuser", "-u", USER, "--", *words]
 
 
+@pytest.mark.host_may_lack("a v2 hierarchy with controllers")
 @pytest.mark.skipif(os.environ.get("CIRCUS_CG_EXPECT_LAYOUT") != "v2", reason="v1 can't be delegated to a user")
 def test_a_user_runs_limited_workers_below_the_session(session: dict[str, str], scratch_name: str) -> None:
     home = Path(session["HOME"], scratch_name)

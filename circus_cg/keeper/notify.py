@@ -51,22 +51,23 @@ class Notifier:
         self._send(now, STATUS=text)
 
     def ready(self, text: str, now: float) -> None:
-        """An arbiter is ready: with the first one the service has started."""
+        """An arbiter is ready: with the first one the service has started. It ends no reload, which may still fail."""
         if self._extend_at != inf:
             return
-        if self._ready and not self._reloading:
+        if self._ready:
             self._send(now, STATUS=text)
         else:
-            self._ready, self._reloading = True, False
+            self._ready = True
             self._send(now, READY="1", STATUS=text)
 
     def reloading(self, now: float) -> None:
-        """SIGHUP was passed on: this is over when the arbiter answers a question put after it, or the next is ready."""
+        """An upgrade begins, as SIGHUP asks for one too."""
         if self._ready and self._extend_at == inf:
             self._reloading = True
             self._send(now, RELOADING="1", MONOTONIC_USEC=str(int(now * 1e6)))
 
     def reloaded(self, now: float) -> None:
+        """It is over, whichever way."""
         if self._reloading:
             self._reloading = False
             self._send(now, READY="1")

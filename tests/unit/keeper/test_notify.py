@@ -134,8 +134,10 @@ def test_a_reload_begins_with_its_time_and_ends_with_ready(notifier: Make, hear:
     told.reloaded(5.0)
     assert hear() == [{"RELOADING": "1", "MONOTONIC_USEC": "4500000"}, {"READY": "1"}]
     told.reloading(6.0)
-    told.ready("the next arbiter", 7.0)
-    assert hear()[1] == {"READY": "1", "STATUS": "the next arbiter"}
+    told.ready("the next arbiter", 7.0)  # it may not serve yet, and the one before may come back
+    assert hear()[1:] == [{"STATUS": "the next arbiter"}]
+    told.reloaded(8.0)
+    assert hear() == [{"READY": "1"}]
 
 
 def test_a_full_socket_blocks_nobody_and_loses_no_key(notifier: Make, hear: Hear) -> None:

@@ -47,6 +47,10 @@ class Errand:
                 os.close(fd)
         self.pidfd = os.pidfd_open(self.pid)
 
+    @property
+    def has_ended(self) -> bool:
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
     def kill(self) -> None:
         os.kill(self.pid, signal.SIGKILL)
 

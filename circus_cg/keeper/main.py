@@ -213,7 +213,7 @@ class Keeper:
             text = f"cannot do {str(message['op'])[:40]!r}: this keeper can't; upgrade it"
             asker.answer({"refused": text, "exit": 1})
 
-    def _begin_upgrade(self, python: str | None, asker: Asker | None) -> None:
+    def _begin_upgrade(self, python: object, asker: Asker | None) -> None:
         why = ""
         if not isinstance(self._arbiter, ArbiterLink):
             return  # a library's caller is its own arbiter

@@ -17,7 +17,6 @@ from circus_cg.keeper.errand import FIRST_FD, Errand
 from circus_cg.keeper.link import ArbiterLink
 from circus_cg.keeper.log import say
 from circus_cg.keeper.messages import Message
-from circus_cg.keeper.stopping import end
 
 LEAVE_LIMIT = 5.0  # seconds for the old arbiter to leave by itself
 READY_LIMIT = 30.0  # seconds for the new one, however often it is started, to be ready and serving
@@ -65,8 +64,11 @@ class Upgrade:
 
     # -- beginnings --------------------------------------------------------------------------------
 
-    def begin(self, python: str | None, now: float) -> None:
+    def begin(self, python: object, now: float) -> None:
         """Ask the code installed for `python` (by default the daemon's own) to read the configuration again."""
+        if not (python is None or _is_path(python)):
+            self._refuse(f"{python!r} is no absolute path of a Python")
+            return
         source = {**self.old["source"], **({"python": python} if python else {})}
         more = {"control": self.old["control"]["path"], "instance": self.old["instance"]}
         fd = succession.write("circus-cg-source", {**source, **more})
@@ -96,8 +98,12 @@ class Upgrade:
         return None if self._errand is None else self._errand.pid
 
     def on_errand_ended(self, now: float) -> None:
-        errand, self._errand = self._errand, None
+        """Or so it seems: one that began in the same turn of the loop may have the number of the one that has ended."""
+        errand = self._errand
         assert errand is not None
+        if not errand.has_ended:
+            return
+        self._errand = None
         self._keeper.unwatch(errand.pidfd)
         status, body, fds = errand.finish()
         words = errand.printed()
@@ -113,7 +119,7 @@ class Upgrade:
     def on_arbiter_gone(self, now: float) -> None:
         """Whichever it was, none lives now."""
         if self.stage is Stage.LEAVING:
-            if self.new["image"] == self.old["image"]:
+            if self._keeper_stays:
                 self._start(now)
             else:
                 self.stage, self.deadline = Stage.DUE, inf
@@ -129,8 +135,7 @@ class Upgrade:
     def on_ready(self, serving: bool) -> None:
         """An arbiter is; `serving`: it hears commands too. One of another version may never say so."""
         if self.stage is Stage.STARTING and serving:
-            kept = self.new["image"] == self.old["image"]
-            version, keeper = self.new["version"], "kept" if kept else "replaced"
+            version, keeper = self.new["version"], "kept" if self._keeper_stays else "replaced"
             told = {key: self.new[key] for key in ("watchers", "warnings")}
             answer = {"version": version, "keeper": keeper, **told}
             self._finish(f"upgraded to {version}, keeper {keeper}", {"done": answer}, gone=self.old)
@@ -161,7 +166,11 @@ class Upgrade:
             self._arbiter.kill()
         if self._errand is not None:
             self._keeper.unwatch(self._errand.pidfd)
-            end(self._errand.pid)
+            self._errand.kill()
+            _, _, fds = self._errand.finish()
+            for fd in fds:
+                os.close(fd)
+            self._errand.close()
             self._errand = None
         self._finish(f"upgrade given up: {why}", {"refused": f"cannot upgrade: {why}", "exit": 1}, gone={})
 
@@ -187,17 +196,26 @@ class Upgrade:
             return
         for line in self.new["warnings"]:
             say("keeper", f"warning: {line}")
-        if self.new["image"] == self.old["image"]:
+        if self._keeper_stays:
             self._leave(now)
+        elif not os.access(back := self.old["image"]["python"], os.X_OK):
+            self._refuse(
+                f"{back}, the running keeper's Python, is gone: no way back; put it back, or restart the daemon"
+            )
         else:
             self._rehearse(now)
+
+    @property
+    def _keeper_stays(self) -> bool:
+        """Its code is the same; where the Python lies that runs it may have changed."""
+        return bool(self.new["image"]["fd"] == self.old["image"]["fd"])
 
     def _next(self, sealed: Message, boot: int, image: int, launcher: int | None) -> Message:
         """The record to go by. The keeper stays the image it is where its code is the same."""
         running = self.old["image"]
         keeper = {**sealed["image"], "fd": image, "launcher": launcher}
         if sealed["image"]["digest"] == running["digest"]:
-            keeper = running
+            keeper = {**running, "python": sealed["image"]["python"]}  # the other one may be gone when it is needed
             if launcher is not None:
                 os.close(launcher)
         return {
@@ -265,6 +283,14 @@ class Upgrade:
         if self.asker is not None:
             self.asker.answer(answer)
         self._keeper.upgraded(text)
+
+
+def _is_path(text: object) -> bool:
+    """Absolute, and one that the kernel can be asked for."""
+    try:
+        return isinstance(text, str) and text.startswith("/") and b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def _end(status: int) -> str:

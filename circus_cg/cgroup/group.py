@@ -18,7 +18,7 @@ from circus_cg.cgroup.limits import Setting, controllers, settings
 from circus_cg.cgroup.limits.change import effective
 from circus_cg.cgroup.limits.cpuset import FILES as CPUSET_FILES
 from circus_cg.cgroup.limits.memory import MEMSW
-from circus_cg.cgroup.tree import TOP, Tree
+from circus_cg.cgroup.tree import TOP, UNKILLABLE, Tree
 from circus_cg.cgroup.usage import Meter, OomVerdict, Usage
 from circus_cg.errors import CgroupError, HostError
 from circus_cg.spec import Limits
@@ -309,7 +309,7 @@ class WorkerGroup:
                     files.write(directory, "pids.max", "0")  # a bomb must not outgrow the loop
         for group in files.walk(top):
             for pid in files.members(group):
-                with suppress(ProcessLookupError):
+                with suppress(*UNKILLABLE):
                     os.kill(pid, SIGKILL)
         self.thaw()  # now that the first thing it does is to die
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from signal import SIGKILL
 
 from circus_cg.cgroup.group import WatcherGroup, WorkerGroup
+from circus_cg.cgroup.tree import UNKILLABLE
 from circus_cg.cgroup.usage import OomVerdict, Usage
 from circus_cg.errors import HostError
 
@@ -49,7 +50,7 @@ class Session(WorkerGroup):
 
     def kill(self) -> None:
         for pid in self.members():
-            with suppress(ProcessLookupError):
+            with suppress(*UNKILLABLE):
                 os.kill(pid, SIGKILL)
 
     def freeze(self) -> None:

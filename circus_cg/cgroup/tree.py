@@ -17,6 +17,8 @@ TOP = "circus-cg"
 DAEMON = "@daemon"  # no valid watcher name
 KILL_ROUNDS = 50
 ROUND_MS = 200
+# Gone; or another user's, under a daemon that isn't root. Neither keeps the others from their signal.
+UNKILLABLE = (ProcessLookupError, PermissionError)
 LETHAL = (("pids.max", "0"), ("cpu.max", "max"), ("cpu.cfs_quota_us", "-1"), ("freezer.state", "THAWED"))
 
 
@@ -171,7 +173,7 @@ def _kill_round(tops: list[str]) -> bool:
                 files.write(top, "cgroup.kill", "1")
     pidfds = []
     for pid in pids:
-        with suppress(ProcessLookupError):
+        with suppress(*UNKILLABLE):
             pidfds.append(os.pidfd_open(pid))
             signal.pidfd_send_signal(pidfds[-1], signal.SIGKILL)
     all(_ends(fd) for fd in pidfds)  # no longer at the first that doesn't end

@@ -2,6 +2,10 @@
 
 import os
 import signal
+from contextlib import suppress
+
+# Gone; or another user's (a worker that has become root under a user's daemon). Neither keeps the others from theirs.
+UNKILLABLE = (ProcessLookupError, PermissionError)
 
 
 def members(request: dict[str, object]) -> list[int]:
@@ -50,10 +54,8 @@ def kill(request: dict[str, object]) -> None:
             pass  # before Linux 5.14 there is no cgroup.kill
     thaw(request)  # a v1 freezer holds even SIGKILL up
     for pid in members(request):
-        try:
+        with suppress(*UNKILLABLE):
             os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
 
 
 def thaw(request: dict[str, object]) -> None:

@@ -13,7 +13,7 @@ from circus_cg.keeper.messages import Message
 
 LOOK_EVERY = 0.2  # seconds; a group's end has no descriptor of ours to wait on, and this phase is short
 LEAVING = 5.0  # seconds that arbiter and launcher have to leave at the end
-KILL_LIMIT = 10.0  # seconds of group kills before what is stuck in the kernel is left behind
+KILL_LIMIT = 10.0  # seconds of group kills before what is stuck in the kernel, or is not ours to kill, is left behind
 
 
 class LastResort:
@@ -31,7 +31,8 @@ class LastResort:
             pid = ledger.pid_of(held.key)  # None once it was reaped
             if pid is not None:
                 groups.thaw(held.request)
-                os.kill(pid, signum)
+                with suppress(*groups.UNKILLABLE):
+                    os.kill(pid, signum)
 
     def reset(self) -> None:
         """Something ended: look again at once."""
@@ -59,16 +60,16 @@ class LastResort:
                 self._kill_ungrouped(held)
         if now >= self._patience + KILL_LIMIT:
             names = ", ".join(f"{held.slot[0]}.{held.slot[1]}" for held in left)
-            say("keeper", f"cannot end {names}: still in the kernel after SIGKILL")
+            say("keeper", f"cannot end {names}: still there after SIGKILL")
             self.done, self.deadline = True, inf
 
     def _kill_ungrouped(self, held: Held) -> None:
         """Where it is in no group: itself, and its process group, which is its own as long as it is not reaped."""
         pid = self._ledger.pid_of(held.key)
         if pid is not None and not groups.has_any(held.request):
-            os.kill(pid, signal.SIGKILL)
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, signal.SIGKILL)
+            for kill in (os.kill, os.killpg):
+                with suppress(*groups.UNKILLABLE):
+                    kill(pid, signal.SIGKILL)
 
     def _held(self) -> list[Held]:
         return [held for held in self._ledger.all() if held.request]

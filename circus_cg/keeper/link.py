@@ -75,9 +75,9 @@ class ArbiterLink:
             self.channel.shut_sending()
 
     def send(self, message: Message) -> None:
-        """Dropped when no arbiter lives: the next one gets the inventory instead."""
+        """Dropped when no arbiter lives, or it was asked to leave: the next one gets the inventory instead."""
         if self.channel is not None:
-            with suppress(Closed):  # its death is on the way to us; records stay until acknowledged
+            with suppress(Closed):  # its end is on the way to us; records stay until acknowledged
                 self.channel.send(message)
 
     def kill(self) -> None:

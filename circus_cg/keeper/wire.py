@@ -35,6 +35,7 @@ class Channel:
         self._buffer = bytearray(INLINE + 1)  # one for all: a fresh 64 kB for each packet costs more than the packet
         self.on_backlog: Callable[[], None] | None = None  # called when a message had to be queued
         self._queue: deque[tuple[bytes, list[int]]] = deque()  # and descriptors that are ours to close
+        self._silent = False  # nothing more can be sent
 
     def fileno(self) -> int:
         return self._sock.fileno()
@@ -48,8 +49,8 @@ class Channel:
         return len(self._queue)
 
     def send(self, message: Message) -> None:
-        """Raises Closed when nobody is there any more, on either side."""
-        if self._sock.fileno() < 0:
+        """Raises Closed when nobody is there any more, on either side, and after `shut_sending`."""
+        if self._silent or self._sock.fileno() < 0:
             raise Closed
         passed = [os.dup(fd) for fd in message["fds"]] if "fds" in message else []  # it may have to wait
         body = json.dumps(message, separators=(",", ":")).encode()
@@ -96,7 +97,9 @@ class Channel:
         return messages
 
     def shut_sending(self) -> None:
-        """The other side reads to the end of what was sent; what it says is still heard."""
+        """The other side reads to the end of what was sent; what it says is still heard. What waited is dropped."""
+        self._silent = True
+        self._drop()
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)
 
@@ -107,6 +110,9 @@ class Channel:
 
     def close(self) -> None:
         self._sock.close()
+        self._drop()
+
+    def _drop(self) -> None:
         for _, fds in self._queue:
             for fd in fds:
                 os.close(fd)

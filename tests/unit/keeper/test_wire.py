@@ -1,5 +1,6 @@
 """The channel: large messages, full sockets, and what can't be understood."""
 
+import os
 import socket
 from collections.abc import Iterator
 
@@ -73,3 +74,29 @@ def test_who_still_sends_when_our_own_end_is_closed_is_told_so_too(ends: tuple[C
     channel.close()
     with pytest.raises(Closed):
         channel.send({"op": "pong"})
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_an_end_that_says_nothing_more_hears_on_and_keeps_nothing_to_say(
+    ends: tuple[Channel, socket.socket], *, full: bool
+) -> None:
+    channel, theirs = ends
+    reader, writer = os.pipe()
+    while full and not channel.wants_write:
+        channel.send({"op": "x", "text": "y" * 60_000})
+    channel.send({"op": "last", "fds": [writer]})
+    os.close(writer)
+    channel.shut_sending()
+    with pytest.raises(Closed):
+        channel.send({"op": "x", "fds": [reader]})
+    assert (channel.wants_write, channel.backlog) == (False, 0)
+    channel.flush()
+    other = Channel(theirs)
+    other.send({"op": "note"})
+    assert channel.receive() == [{"op": "note"}]
+    heard = [message["op"] for message in other.receive()]
+    assert heard[-1] == ("x" if full else "last")
+    with pytest.raises(Closed):
+        other.receive()
+    assert os.read(reader, 1) == b"", "nobody holds a copy for what is not sent"
+    os.close(reader)

@@ -37,19 +37,23 @@ class Hearing:
         key, path, number = message["key"], message.get("notify"), message.get("notification_fd")
         if path is None and number is None:
             return {}
+        number = None if number is None else int(number)  # a bad one is refused before anything is made
         self.close(key)  # asked for again: the launcher died
         bound = -1 if path is None else _bound(path, message.get("uid"), message.get("gid"))
+        line = self._lines[key] = Line(path or "", bound, -1)
+        given: dict[int, int] = {}
         try:
-            reader, writer = (-1, -1) if number is None else os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+            if number is not None:
+                reader, given[number] = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+                line = self._lines[key] = line._replace(pipe=reader)
+                os.set_blocking(given[number], True)
+            self._tell(_hears(key, line))
         except OSError:
-            os.close(bound)
+            for fd in given.values():
+                os.close(fd)
+            self.close(key)
             raise
-        self._lines[key] = Line(path or "", bound, reader)
-        self._tell(_hears(key, self._lines[key]))
-        if number is None:
-            return {}
-        os.set_blocking(writer, True)
-        return {int(number): writer}
+        return given
 
     def close(self, key: Key) -> None:
         """The life is over, or never began."""

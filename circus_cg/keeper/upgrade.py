@@ -277,8 +277,9 @@ class Upgrade:
     def _finish(self, text: str, answer: Message, gone: Message) -> None:
         """`gone`: the record that is not gone by; its descriptors are closed as far as no other needs them."""
         self.stage, self.deadline = Stage.OVER, inf
-        if gone:
-            for fd in set(succession.held_fds(gone)) - set(succession.held_fds(self._keeper.record())):
+        if gone:  # and the old one's image and launcher, where all is as before but a new keeper stays
+            spoken_of = {*succession.held_fds(self.old), *succession.held_fds(gone)}
+            for fd in spoken_of.difference(succession.held_fds(self._keeper.record())):
                 os.close(fd)
         if self.asker is not None:
             self.asker.answer(answer)

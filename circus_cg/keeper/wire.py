@@ -49,15 +49,23 @@ class Channel:
         return len(self._queue)
 
     def send(self, message: Message) -> None:
-        """Raises Closed when nobody is there any more, on either side, and after `shut_sending`."""
+        """Raises Closed when nobody is there any more, on either side, and after `shut_sending`; OSError when there is
+        no descriptor left for its own or its body, and nothing is sent.
+        """
         if self._silent or self._sock.fileno() < 0:
             raise Closed
-        passed = [os.dup(fd) for fd in message["fds"]] if "fds" in message else []  # it may have to wait
         body = json.dumps(message, separators=(",", ":")).encode()
-        if len(body) < INLINE:
-            self._queue.append((INLINE_MARK + body, passed))
-        else:
-            self._queue.append((MEMFD_MARK, [_memfd(body), *passed]))
+        inline = len(body) < INLINE
+        held: list[int] = []
+        try:
+            if not inline:
+                held.append(_memfd(body))
+            for fd in message.get("fds", ()):
+                held.append(os.dup(fd))  # it may have to wait
+        except OSError:
+            _close(held)
+            raise
+        self._queue.append((INLINE_MARK + body if inline else MEMFD_MARK, held))
         if len(self._queue) == 1:
             self.flush()
             if self._queue and self.on_backlog is not None:
@@ -76,8 +84,7 @@ class Channel:
             except (BrokenPipeError, ConnectionError) as cause:
                 raise Closed from cause
             self._queue.popleft()
-            for fd in fds:
-                os.close(fd)
+            _close(fds)
 
     def receive(self, limit: int = 64) -> list[Message]:
         """Up to `limit` messages that are there now; raises Closed at the end of the stream."""
@@ -114,8 +121,7 @@ class Channel:
 
     def _drop(self) -> None:
         for _, fds in self._queue:
-            for fd in fds:
-                os.close(fd)
+            _close(fds)
         self._queue.clear()
 
     def _receive_one(self) -> tuple[bytes, list[int]]:
@@ -140,8 +146,7 @@ class Channel:
         except (ValueError, RecursionError, IndexError, OSError) as bad:
             return {"op": f"undecodable: {bad}"}
         finally:
-            for fd in fds:
-                os.close(fd)
+            _close(fds)
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
@@ -150,9 +155,13 @@ def pair() -> tuple[socket.socket, socket.socket]:
 
 def _memfd(body: bytes) -> int:
     fd = os.memfd_create("circus-cg-message", os.MFD_CLOEXEC)
-    view = memoryview(body)
-    while view:
-        view = view[os.write(fd, view) :]
+    try:
+        view = memoryview(body)
+        while view:
+            view = view[os.write(fd, view) :]
+    except OSError:
+        os.close(fd)
+        raise
     return fd
 
 
@@ -167,3 +176,8 @@ def _slurp(fd: int) -> bytes:
         parts.append(part)
         offset += len(part)
     return b"".join(parts)
+
+
+def _close(fds: list[int]) -> None:
+    for fd in fds:
+        os.close(fd)

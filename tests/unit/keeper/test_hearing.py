@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -139,5 +140,57 @@ def test_an_end_that_takes_no_descriptors_closes_what_comes() -> None:
     receiver.receive()
     assert os.read(reader, 1) == b"", "nobody holds the other end"
     os.close(reader)
+    sender.close()
+    receiver.close()
+
+
+def held() -> list[str]:
+    return sorted(os.listdir("/proc/self/fd"))
+
+
+def no_more(monkeypatch: pytest.MonkeyPatch, name: str, after: int = 0) -> None:
+    """That call of `os` finds no descriptor left, once it was made so often."""
+    real, left = getattr(os, name), [after]
+
+    def scarce(*args: Any) -> Any:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return real(*args)
+
+    monkeypatch.setattr(os, name, scarce)
+
+
+@pytest.mark.parametrize("socket_too", [False, True])
+@pytest.mark.parametrize("call", ["pipe2", "set_blocking", "dup"])
+def test_where_descriptors_run_out_the_cause_is_told_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, *, socket_too: bool
+) -> None:
+    ours, theirs = pair()
+    channel = Channel(ours)
+    hearing = Hearing(channel.send)
+    before = held()
+    no_more(monkeypatch, call)
+    path = {"notify": str(tmp_path / "s")} if socket_too else {}
+    with pytest.raises(OSError, match="Too many open files"):
+        hearing.open({"key": LIFE, "notification_fd": 3, **path})
+    assert (held(), hearing.inventory(), list(tmp_path.iterdir())) == (before, [], [])
+    theirs.close()
+    channel.close()
+
+
+@pytest.mark.parametrize("text", ["", "y" * 70_000])
+def test_a_message_whose_descriptors_can_not_all_be_copied_is_none(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    ours, theirs = pair()
+    sender, receiver = Channel(ours), Channel(theirs)
+    before = held()
+    with monkeypatch.context() as patched:
+        no_more(patched, "dup", after=1)
+        with pytest.raises(OSError, match="Too many open files"):
+            sender.send({"op": "hears", "text": text, "fds": [0, 0]})
+        no_more(patched, "memfd_create")
+        with pytest.raises(OSError, match="Too many open files"):
+            sender.send({"op": "hears", "text": "y" * 70_000, "fds": []})
+    assert (held(), sender.backlog, receiver.receive()) == (before, 0, [])
     sender.close()
     receiver.close()

@@ -43,13 +43,14 @@ Job = Callable[["_Keeping"], None]
 
 
 class History:
-    def __init__(self, arbiter: Arbiter, path: Path) -> None:
+    def __init__(self, arbiter: Arbiter, path: Path, after: int = 0) -> None:
+        """`after`: the last event that is there already, of this arbiter's."""
         self._arbiter, self._path = arbiter, path
         self._pending: list[Record] = []
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         # A counter has one writer: the loop's are these, the thread's its own.
         self._handed = self._dropped = 0
-        self._keeping = _Keeping(path)
+        self._keeping = _Keeping(path, after)
         self._loop = asyncio.get_running_loop()
         self._soon: asyncio.TimerHandle | None = None
         self._usage = UsageOverTime(arbiter, self._on_usage)
@@ -67,10 +68,16 @@ class History:
         """Events that never came to the disk."""
         return self._dropped + self._keeping.failed
 
+    @property
+    def last(self) -> int:
+        """The `seq` of the last event that is on disk."""
+        return self._keeping.last
+
     def begin(self) -> None:
-        """What the ring holds already is the first to be kept."""
+        """What the ring holds already, and is not there, is the first to be kept."""
         ring = self._arbiter.journal.ring
-        for _, record in ring.read(ring.oldest, ring.next - ring.oldest):
+        first = max(ring.oldest, self.last + 1)
+        for _, record in ring.read(first, ring.next - first):
             self._on_record(record)
         self._arbiter.journal.listeners.append(self._on_record)
         self._thread.start()
@@ -153,10 +160,10 @@ class History:
 
 
 class _Keeping:
-    """The thread's side. `done` and `failed` count events."""
+    """The thread's side. `done` and `failed` count events; `last` is the `seq` of the last one that is on disk."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, last: int) -> None:
+        self._path, self.last = path, last
         self._store: store.Store | None = None
         self._broken = False  # said, until it works again
         self._since_prune = 0
@@ -169,7 +176,7 @@ class _Keeping:
         lost = dropped + self.failed
         gap = [_gap(lost - self._said, events[0])] if lost > self._said else []
         if self._try(lambda kept: kept.write([*gap, *events])):
-            self._said = lost
+            self._said, self.last = lost, events[-1]["seq"]
             self._since_prune += len(events)
         else:
             self.failed += len(events)

@@ -20,6 +20,7 @@ class Observing:
     def __init__(self, arbiter: Arbiter, places: Dirs) -> None:
         self._arbiter, self._places = arbiter, places
         self._metrics: Metrics | None = None
+        self._ended: History | None = None  # turned off; a slow disk may still be taking its last words
         arbiter.on_reread.append(self.settle)
         self.settle()
 
@@ -28,11 +29,12 @@ class Observing:
         wanted = self._arbiter.boot.spec
         kept = self._arbiter.history
         if wanted.history.age > 0 and kept is None:
-            self._arbiter.history = History(self._arbiter, self._places.state / FILE)
+            after = 0 if self._ended is None else self._ended.last
+            self._arbiter.history = History(self._arbiter, self._places.state / FILE, after)
             self._arbiter.history.begin()
         elif wanted.history.age == 0 and kept is not None:
             kept.close()
-            self._arbiter.history = None
+            self._arbiter.history, self._ended = None, kept
         served = self._metrics
         if served is not None and (served.listen, served.workers) != (wanted.metrics.listen, wanted.metrics.workers):
             served.close()

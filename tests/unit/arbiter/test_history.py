@@ -10,12 +10,15 @@ from typing import Any, cast
 
 import pytest
 
+from circus_cg import spec
 from circus_cg.arbiter import history
 from circus_cg.arbiter.arbiter import Arbiter
 from circus_cg.arbiter.history import History
 from circus_cg.arbiter.journal import Journal
+from circus_cg.arbiter.observing import Observing
 from circus_cg.core.wanted import Wanted
 from circus_cg.errors import HostError
+from circus_cg.host.dirs import Dirs
 from circus_cg.spec import ArbiterSpec
 
 
@@ -113,6 +116,52 @@ def test_a_disk_that_does_not_keep_up_costs_no_memory(tmp_path: Path, monkeypatc
         gap = "50 events before were not kept: the disk refused them, or was too slow"
         assert (await kept(keeping))[50:] == [gap, "next"]
         keeping._jobs.put(None)
+
+    run(work())
+
+
+def turned(home: Any, *, on: bool) -> None:
+    """As `reloadconfig` does."""
+    home.boot.spec = ArbiterSpec(history=spec.History(age=3600.0 if on else 0.0))
+    for settle in home.on_reread:
+        settle()
+
+
+def observed(tmp_path: Path) -> Any:
+    home = arbiter()
+    home.history, home.on_reread = None, []
+    home.observing = Observing(cast(Arbiter, home), Dirs(tmp_path, tmp_path))
+    return home
+
+
+def test_turned_off_and_on_again_it_has_each_event_once_and_what_happened_meanwhile(tmp_path: Path) -> None:
+    async def work() -> None:
+        home = observed(tmp_path)
+        home.journal.tell("web", "start", "before")
+        for round_ in range(2):  # the second time there is nothing new to tell before it is turned off
+            turned(home, on=False)
+            assert home.history is None
+            home.journal.tell("web", "stop", f"meanwhile {round_}")
+            turned(home, on=True)
+        assert await kept(home.history) == ["before", "meanwhile 0", "meanwhile 1"]
+        turned(home, on=False)
+        turned(home, on=True)
+        home.journal.tell("web", "start", "after")
+        assert await kept(home.history) == ["before", "meanwhile 0", "meanwhile 1", "after"]
+        home.observing.close()
+
+    run(work())
+
+
+def test_what_the_disk_refused_at_last_is_kept_when_it_is_turned_on_again(tmp_path: Path) -> None:
+    async def work() -> None:
+        home = observed(tmp_path / "not-there")
+        home.journal.tell("web", "start", "refused")
+        turned(home, on=False)
+        (tmp_path / "not-there").mkdir()
+        turned(home, on=True)
+        assert await kept(home.history) == ["refused"]
+        home.observing.close()
 
     run(work())
 

@@ -146,10 +146,15 @@ def refuse_a_live_tree(tree: Tree) -> None:
 
     What a keeper that was killed left behind is no daemon, and is cleared away.
     """
-    if pids := [pid for pid in tree.daemon_pids() if is_keeper(pid)]:
+    refuse_a_keeper(tree.name, tree.daemon_pids())
+
+
+def refuse_a_keeper(name: str, pids: Iterable[int]) -> None:
+    """Raises AlreadyRunning if one of those who live in the groups of that name is a daemon."""
+    if keeper := next((pid for pid in pids if is_keeper(pid)), None):
         raise AlreadyRunning(
-            f"cannot run {tree.name!r}: a daemon of that name lives in its groups (pid {pids[0]}) with another"
-            " runtime directory; stop that one, or choose another --name"
+            f"cannot run {name!r}: a daemon of that name lives in its groups (pid {keeper}) with another runtime"
+            f" directory, or one that was removed; stop that one (kill {keeper}), or choose another --name"
         )
 
 

@@ -14,7 +14,15 @@ import msgspec
 from msgspec.structs import replace
 
 from circus_cg.arbiter.boot import Source
-from circus_cg.arbiter.ground import audit_path, claim, clean_environment, open_network, refuse_a_live_tree, survey
+from circus_cg.arbiter.ground import (
+    audit_path,
+    claim,
+    clean_environment,
+    open_network,
+    refuse_a_keeper,
+    refuse_a_live_tree,
+    survey,
+)
 from circus_cg.config import loader
 from circus_cg.config.findings import told
 from circus_cg.errors import HostError
@@ -33,7 +41,7 @@ def run(config: str, name: str | None, cgroup_root: str | None) -> None:
     loaded = loader.load_with_notices(Path(config))
     spec = loader.override(loaded.spec, name=name, cgroup_root=cgroup_root)
     if spec.cgroup_root is None and not dirs.is_locked(dirs.of(spec.name)):
-        scope.enter(spec.name)  # which begins anew: nothing was said yet
+        scope.enter(spec.name, refuse_a_keeper)  # which begins anew: nothing was said yet
     _warn(told(loaded.notices))
     ground = survey(spec)
     _warn(ground.warnings)

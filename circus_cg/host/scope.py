@@ -11,6 +11,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,14 +27,22 @@ class Unit(NamedTuple):
 
 def unit_of(memberships: str) -> Unit | None:
     """The unit a process is directly in, by its /proc/PID/cgroup. None: in none, or deeper in what was delegated."""
-    rows = [line.split(":", 2) for line in memberships.splitlines()]
-    paths = {names: path for _, names, path in rows}
-    path = paths.get("name=systemd", paths.get("", "/"))
-    above, _, last = path.rpartition("/")
+    above, _, last = _path(memberships).rpartition("/")
     if not last.endswith(UNITS) or last == "init.scope":
         return None
     managers = [part for part in above.split("/") if part.startswith("user@") and part.endswith(".service")]
     return Unit(last, bool(managers))
+
+
+def members(group: str, proc: str = "/proc") -> list[int]:
+    """The pids in a group of systemd's own hierarchy and below; none without a group."""
+    found = []
+    for pid in sorted(int(entry) for entry in os.listdir(proc) if group and entry.isdigit()):
+        with suppress(OSError):  # it has ended
+            path = _path(Path(proc, str(pid), "cgroup").read_text(errors="surrogateescape"))
+            if path == group or path.startswith(f"{group}/"):
+                found.append(pid)
+    return found
 
 
 def is_asked_for() -> bool:
@@ -56,18 +66,33 @@ def above() -> str:
     return "/" if uid == 0 else f"/user.slice/user-{uid}.slice/user@{uid}.service"
 
 
-def enter(name: str) -> None:
+def enter(name: str, refuse: Callable[[str, list[int]], None]) -> None:
     """Continue in `circus-cg-NAME.scope`; returns where that is not asked for.
 
-    The caller holds no lock yet and has made nothing. What a killed daemon of this name left in its scope is ended.
+    The caller holds no lock yet and has made nothing. What a killed daemon of this name left in its scope is ended,
+    but `refuse` raises first if a live one is among its pids: only its lock would be another one than ours.
     """
     if not is_asked_for():
         os.environ.pop(MARK, None)
         return
     whose = [] if os.geteuid() == 0 else ["--user"]
     scope = f"circus-cg-{name}.scope"
-    for end in (["kill", "--signal=KILL", scope], ["stop", scope]):  # in vain where there is none
-        subprocess.run(["systemctl", *whose, *end], check=False, capture_output=True, stdin=subprocess.DEVNULL)
+    shown = _systemctl(*whose, "show", "--value", "--property=ControlGroup", scope)
+    if shown.returncode == 0:  # else nobody knows who would be killed
+        refuse(name, members(shown.stdout.strip()))
+        for end in (["kill", "--signal=KILL", scope], ["stop", scope]):  # in vain where there is none
+            _systemctl(*whose, *end)
     command = ["systemd-run", *whose, "--scope", "--quiet", "--collect", f"--unit={scope}"]
     command += [f"--description=circus-cg: {name}", "--property=Delegate=yes", "--property=TasksMax=infinity", "--"]
     os.execvpe(command[0], [*command, *sys.orig_argv], {**os.environ, MARK: "1"})
+
+
+def _systemctl(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["systemctl", *words], check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+
+def _path(memberships: str) -> str:
+    """In systemd's own hierarchy, by a /proc/PID/cgroup."""
+    rows = [line.split(":", 2) for line in memberships.splitlines()]
+    paths = {names: path for _, names, path in rows}
+    return paths.get("name=systemd", paths.get("", "/"))

@@ -31,8 +31,9 @@ class ByHand:
         cmd = sh(f"echo $$ >> {quoted(self.pids)}; exec sleep 1000")
         self.config.write_text(yaml.safe_dump({"name": name, "watchers": {"w": {"cmd": cmd, "numprocesses": 2}}}))
 
-    def start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([PROGRAM, "run", str(self.config)], env=ENVIRONMENT, stdin=subprocess.DEVNULL)
+    def start(self, **variables: str) -> subprocess.Popen[bytes]:
+        environment = {**ENVIRONMENT, **variables}
+        return subprocess.Popen([PROGRAM, "run", str(self.config)], env=environment, stdin=subprocess.DEVNULL)
 
     def workers(self, count: int = 2) -> list[int]:
         until(lambda: len(lines_of(self.pids)) >= count, 30, f"{count} workers")
@@ -71,6 +72,15 @@ def test_a_second_one_of_the_name_is_refused_and_harms_nobody(by_hand: ByHand) -
     process = by_hand.start()
     workers = by_hand.workers()
     assert ended(by_hand.start()) == 4
+    assert all(alive(pid) for pid in (process.pid, *workers))
+    process.send_signal(signal.SIGTERM)
+    assert ended(process) == 0
+
+
+def test_a_second_one_of_the_name_that_sees_no_lock_is_refused_as_well(by_hand: ByHand, tmp_path: Path) -> None:
+    process = by_hand.start()
+    workers = by_hand.workers()
+    assert ended(by_hand.start(CIRCUS_CG_RUNTIME_DIR=str(tmp_path / "elsewhere"))) == 4
     assert all(alive(pid) for pid in (process.pid, *workers))
     process.send_signal(signal.SIGTERM)
     assert ended(process) == 0

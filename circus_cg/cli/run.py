@@ -29,6 +29,7 @@ from circus_cg.errors import HostError
 from circus_cg.host import dirs, pidfile, scope
 from circus_cg.keeper import door, image, log
 from circus_cg.keeper.boot import arbiter_command, become_keeper, is_keeper, sealed
+from circus_cg.keeper.succession import HELD_BACK
 
 
 @click.command()
@@ -50,8 +51,8 @@ def run(config: str, name: str | None, cgroup_root: str | None) -> None:
     lock = dirs.lock(places, spec.name)
     refuse_a_live_tree(ground.tree)
     network, listener = open_network(spec.control)
-    # From here on something of ours exists: a stop is heard by the keeper, which clears it away.
-    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+    # From here on something of ours exists: a signal is heard by the keeper, which clears it away at a stop.
+    signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
     _log_to(spec.logoutput)
     with pidfile.written(spec.pidfile, is_keeper):
         claim(ground, joining=True)

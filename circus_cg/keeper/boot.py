@@ -13,7 +13,7 @@ from circus_cg.keeper.errand import LOWEST
 from circus_cg.keeper.head import BOOT_FD, CHANNEL_FD, PIDFD
 from circus_cg.keeper.link import PASSED_FD
 from circus_cg.keeper.messages import Message
-from circus_cg.keeper.succession import held_fds
+from circus_cg.keeper.succession import HELD_BACK, held_fds
 
 PR_SET_CHILD_SUBREAPER = 36
 EMBEDDED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "embedded.py")
@@ -67,14 +67,13 @@ def start_keeper(boot: Message, channel: int) -> int:
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
         ]
         argv = [sys.executable, "-I", "-S", EMBEDDED, str(BOOT_FD)]
-        blocked = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD]  # until the keeper can hear them
         return os.posix_spawn(
             argv[0],
             argv,
             os.environ,
             file_actions=actions,
             setsid=True,
-            setsigmask=blocked,
+            setsigmask=HELD_BACK,
             setsigdef=signal.valid_signals() - UNCHANGEABLE,
         )
     finally:

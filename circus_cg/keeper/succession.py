@@ -21,7 +21,7 @@ from circus_cg.keeper.messages import VERSION, Message
 
 STATE_VERSION = 1
 START_LIMIT = 20  # seconds that the next image has to rebuild everything
-HELD_BACK = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}  # until the next image can hear them
+HELD_BACK = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}  # until a keeper can hear them
 
 # Run by the next interpreter, but written by this image: however broken the next one is, it goes back to this one.
 RESUME = """\

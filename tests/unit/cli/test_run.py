@@ -1,0 +1,54 @@
+"""`run`, up to where the groups are made."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from circus_cg.cli import run as module
+from circus_cg.cli.main import main
+from circus_cg.errors import HostError
+from circus_cg.keeper.succession import HELD_BACK
+
+CONFIG = "name: shop\ncgroup_root: /\non_missing: warn\nwatchers: {w: {cmd: sleep 9, copy_env: true}}\n"
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Of a daemon whose directories are in `tmp_path`."""
+    monkeypatch.setenv("CIRCUS_CG_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("CIRCUS_CG_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "shop.yaml"
+    path.write_text(CONFIG)
+    return path
+
+
+@pytest.fixture
+def blocked(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[int]]:
+    """What `run` holds back when it is about to make its groups, which it isn't let do."""
+    found: set[int] = set()
+
+    def claim(*_: object, **__: object) -> None:
+        found.update(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+        raise HostError("no further")
+
+    monkeypatch.setattr(module, "claim", claim)
+    monkeypatch.setattr(module, "_raise_nofile", lambda: (256, 4096))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    yield found
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def run(config: str) -> Result:
+    return CliRunner().invoke(main, ["run", config])
+
+
+def test_each_signal_that_the_keeper_hears_waits_for_it(config: Path, blocked: set[int]) -> None:
+    done = run(str(config))
+    assert (done.exit_code, "no further" in done.stderr) == (3, True), done.stderr
+    assert blocked >= HELD_BACK

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import msgspec
 
 from circus_cg.cgroup.hierarchy import Layout
+from circus_cg.errors import HostError
 from circus_cg.host.identity import Identity
 from circus_cg.keeper.link import PASSED_FD
 from circus_cg.spec import ArbiterSpec, WatcherSpec
@@ -59,6 +61,39 @@ class Reread(msgspec.Struct, kw_only=True):
     warnings: list[str] = []
     wrong: str = ""
     code: str = ""
+
+
+def encode(record: ArbiterBoot) -> bytes:
+    """As read() takes it. Raises HostError for what is not UTF-8: JSON carries nothing else, and a worker must not be
+    given something that only looks like it.
+    """
+    try:
+        return msgspec.json.encode(record)
+    except UnicodeEncodeError as wrong:
+        lines = [f"cannot use {what}: not UTF-8; {remedy}" for what, remedy in _not_utf8(record)]
+        raise HostError("\n".join(lines)) from wrong
+
+
+def _not_utf8(record: ArbiterBoot) -> list[tuple[str, str]]:
+    """What it is, and what to do. Of a variable the name alone: its value may be a secret."""
+    source = record.source or Source(path="")
+    said: list[tuple[Any, str, str]] = [
+        ((name, value), f"the environment variable {name!r}", "correct it, or unset it")
+        for name, value in record.environment.items()
+    ]
+    said.append((source.path, f"the configuration {source.path!r}", "rename it, or what it is in"))
+    said.append((source.cwd, f"the working directory {source.cwd!r}", "start the daemon in another one"))
+    rest = [(getattr(record, field), f"the {field}", "rename what it names") for field in record.__struct_fields__]
+    found = [(what, remedy) for value, what, remedy in said if not _is_utf8(value)]
+    return found or [(what, remedy) for value, what, remedy in rest if not _is_utf8(value)]
+
+
+def _is_utf8(value: object) -> bool:
+    try:
+        msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def read(fd: int) -> ArbiterBoot:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from circus_cg.arbiter.boot import ArbiterBoot, Reread, Source
+from circus_cg.arbiter.boot import ArbiterBoot, Reread, Source, encode
 from circus_cg.arbiter.ground import refuse_another_daemon, survey
 from circus_cg.config import loader
 from circus_cg.config.findings import told
@@ -62,9 +62,15 @@ def answer(running: ArbiterBoot) -> Reread:
     assert running.source is not None
     try:
         found = renewed(running, running.source)
+        encode(found.record)
     except CircusCgError as wrong:
-        return Reread(wrong=str(wrong), code=wrong.code)
-    return Reread(record=found.record, warnings=found.warnings)
+        return Reread(wrong=_text(str(wrong)), code=wrong.code)
+    return Reread(record=found.record, warnings=list(map(_text, found.warnings)))
+
+
+def _text(said: str) -> str:
+    """It may name a file whose name is not UTF-8."""
+    return said.encode(errors="backslashreplace").decode()
 
 
 def main() -> None:

@@ -43,7 +43,7 @@ def install_unit(config: str, name: str | None, print_: bool, enable: bool) -> N
     if enable:
         unit.systemctl("enable", "--now", target.name, user=user)
         done += ", enabled and running"
-    click.echo(f"{target}: {done}")
+    click.echo(f"{click.format_filename(target)}: {done}")
 
 
 def _program() -> list[str]:

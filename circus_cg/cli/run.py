@@ -10,10 +10,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import click
-import msgspec
 from msgspec.structs import replace
 
-from circus_cg.arbiter.boot import Source
+from circus_cg.arbiter.boot import Source, encode
 from circus_cg.arbiter.ground import (
     audit_path,
     claim,
@@ -47,6 +46,10 @@ def run(config: str, name: str | None, cgroup_root: str | None) -> None:
     ground = survey(spec)
     _warn(ground.warnings)
     places = dirs.of(spec.name)
+    nofile = _raise_nofile()
+    source = Source(path=os.path.abspath(config), name=name, cgroup_root=cgroup_root, cwd=os.getcwd())
+    record = replace(ground.record(nofile, places), source=source)
+    encode(record)  # what can't be handed on is refused while nothing is made
     dirs.make(places)
     lock = dirs.lock(places, spec.name)
     refuse_a_live_tree(ground.tree)
@@ -56,10 +59,7 @@ def run(config: str, name: str | None, cgroup_root: str | None) -> None:
     _log_to(spec.logoutput)
     with pidfile.written(spec.pidfile, is_keeper):
         claim(ground, joining=True)
-        nofile = _raise_nofile()
-        source = Source(path=os.path.abspath(config), name=name, cgroup_root=cgroup_root, cwd=os.getcwd())
-        record = replace(ground.record(nofile, places, network), source=source)
-        boot = sealed("circus-cg-arbiter-boot", msgspec.json.encode(record))
+        boot = sealed("circus-cg-arbiter-boot", encode(replace(record, network=network)))
         taken = image.take()
         become_keeper(
             {
@@ -76,8 +76,8 @@ def run(config: str, name: str | None, cgroup_root: str | None) -> None:
                 "control": {"fd": door.listen(str(places.keeper)), "path": str(places.keeper)},
                 "source": {
                     "python": sys.executable,
-                    "config": os.path.abspath(config),
-                    "cwd": os.getcwd(),
+                    "config": source.path,
+                    "cwd": source.cwd,
                     "name": name,
                     "cgroup_root": cgroup_root,
                     "nofile": nofile,

@@ -20,7 +20,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from circus_cg.arbiter import boot
@@ -44,7 +43,9 @@ def seal(running: ArbiterBoot, source: dict[str, Any]) -> Renewed:
     soft, hard = source["nofile"]
     # By the interpreter that runs here, which may be another one from now on.
     own = {"environment": clean_environment(), "python_path": python_path(), "nofile": (soft, hard)}
-    return found._replace(record=replace(found.record, source=where, **own))
+    record = replace(found.record, source=where, **own)
+    boot.encode(record)  # what can't be handed on is refused, too
+    return found._replace(record=record)
 
 
 def with_the_watchers_of_now(sealed_record: ArbiterBoot, instance: str | None) -> ArbiterBoot:
@@ -75,7 +76,7 @@ def main() -> None:
         }
         fds = [
             sealed("circus-cg-record", json.dumps(body).encode()),
-            sealed("circus-cg-arbiter-boot", msgspec.json.encode(record)),
+            sealed("circus-cg-arbiter-boot", boot.encode(record)),
             taken.fd,
         ]
         socket.send_fds(channel, [b'{"sealed": true}'], fds + ([] if taken.launcher is None else [taken.launcher]))

@@ -52,6 +52,7 @@ PRIVILEGED = "OOMScoreAdjust=-900\n"  # workers start at 0
 
 def text(name: str, command: list[str], reload: list[str], *, user: bool, longest_stop: float = 0.0) -> str:
     """`reload`: a command that returns when it is done. `longest_stop`: seconds that the workers may take to leave.
+    Raises HostError for a word that no unit can have.
 
     No hardening (ProtectSystem=, NoNewPrivileges=, ...): every worker would inherit it; limits belong to workers.
     """
@@ -79,16 +80,21 @@ def directory(*, user: bool) -> Path:
 
 def write(path: Path, content: str) -> bool:
     """Whole or not at all; False when it was there already. Raises HostError."""
+    raw = content.encode()
     try:
-        if path.exists() and path.read_text() == content:
+        if path.exists() and path.read_bytes() == raw:
             return False
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as fresh:
-            fresh.write(content)
-            fresh.flush()
-            os.fsync(fresh.fileno())
-            os.fchmod(fresh.fileno(), 0o644)
-        os.replace(fresh.name, path)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as fresh:
+            try:
+                fresh.write(raw)
+                fresh.flush()
+                os.fsync(fresh.fileno())
+                os.fchmod(fresh.fileno(), 0o644)
+                os.replace(fresh.name, path)
+            except BaseException:
+                os.unlink(fresh.name)
+                raise
     except OSError as cause:
         raise HostError(
             f"cannot write {path}: {cause.strerror}; run this as root, or --print it and put it there"
@@ -115,7 +121,13 @@ def _escaped(text: str) -> str:
 
 
 def _quoted(word: str) -> str:
-    """One word of a command line: systemd.service(5), "Command lines"."""
+    """One word of a command line: systemd.service(5), "Command lines". Raises HostError."""
+    try:
+        word.encode()
+    except UnicodeEncodeError as wrong:
+        raise HostError(
+            f"cannot name {word!r} in a unit: not UTF-8, and systemd takes nothing else; rename it"
+        ) from wrong
     plain = _escaped(word).replace("$", "$$")
     if plain and not any(c.isspace() or c in "\"'\\;" for c in plain):
         return plain

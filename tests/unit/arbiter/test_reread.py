@@ -11,9 +11,10 @@ import pytest
 from msgspec.structs import replace
 
 from circus_cg.arbiter import reconfigure
-from circus_cg.arbiter.boot import ArbiterBoot, Network, Source
+from circus_cg.arbiter.boot import ArbiterBoot, Network, Reread, Source, encode
 from circus_cg.arbiter.reread import answer
 from circus_cg.cgroup.hierarchy import Hierarchy, Layout
+from circus_cg.errors import HostError
 from circus_cg.spec import ArbiterSpec, WatcherSpec
 
 LAYOUT = Layout("v2", (Hierarchy(2, "/sys/fs/cgroup", "/of/the/daemon", ("cpu", "memory", "pids")),))
@@ -68,6 +69,16 @@ def test_what_is_wrong_is_the_answer(running: ArbiterBoot, tmp_path: Path, text:
     assert found.record is None and found.code == code and why in found.wrong
 
 
+def test_an_included_file_whose_name_is_not_utf8_is_told_about_all_the_same(
+    running: ArbiterBoot, tmp_path: Path
+) -> None:
+    (tmp_path / "shop.yaml").write_text("name: shop\ninclude: ['part-*.yaml']\n")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/part-\xe9.yaml")).write_text("watchers: {web: {}}\n")
+    found = answer(running)
+    assert found.record is None and "part-\\udce9.yaml:1" in found.wrong
+    assert msgspec.json.decode(msgspec.json.encode(found), type=Reread) == found
+
+
 def test_a_directory_of_the_start_that_is_gone_is_said(running: ArbiterBoot, tmp_path: Path) -> None:
     where = Source(path=str(tmp_path / "shop.yaml"), cwd=str(tmp_path / "gone"))
     found = answer(replace(running, source=where))
@@ -95,3 +106,8 @@ def test_the_endpoints_key_is_not_given_to_a_parser(running: ArbiterBoot) -> Non
     secret = Network(secret=b"k" * 32, keys="/keys")
     assert b"a2tr" in msgspec.json.encode(replace(running, network=secret))
     assert b"a2tr" not in reconfigure.told_to_a_parser(replace(running, network=secret))
+
+
+def test_whatever_is_not_utf8_has_a_name(running: ArbiterBoot) -> None:
+    with pytest.raises(HostError, match=r"^cannot use the python_path: not UTF-8; rename what it names$"):
+        encode(replace(running, python_path=("/opt/\udce9",)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,13 @@ def test_a_wrong_configuration_makes_no_unit(config: Path, text: str) -> None:
 def test_a_name_that_is_no_path_component_is_refused(config: Path) -> None:
     done = install_unit("--config", str(config), "--name", "../x", "--print")
     assert (done.exit_code, done.stdout) == (2, "")
+
+
+def test_a_path_that_is_not_utf8_is_refused(config: Path) -> None:
+    foreign = config.rename(os.fsdecode(os.fsencode(config.parent) + b"/\xe9.yaml"))
+    done = install_unit("--config", str(foreign), "--print")
+    assert (done.exit_code, done.stdout) == (3, "")
+    assert "\\udce9.yaml' in a unit: not UTF-8" in done.stderr
 
 
 def test_printing_and_enabling_exclude_each_other(config: Path) -> None:

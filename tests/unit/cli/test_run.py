@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,3 +53,27 @@ def test_each_signal_that_the_keeper_hears_waits_for_it(config: Path, blocked: s
     done = run(str(config))
     assert (done.exit_code, "no further" in done.stderr) == (3, True), done.stderr
     assert blocked >= HELD_BACK
+
+
+def test_a_variable_that_is_not_utf8_is_named_while_nothing_is_made(
+    config: Path, monkeypatch: pytest.MonkeyPatch, blocked: set[int]
+) -> None:
+    monkeypatch.setitem(os.environb, b"CITY", b"secret \xe9")
+    done = run(str(config))
+    assert done.exit_code == 3 and "secret" not in done.stderr
+    assert "circus-cg: cannot use the environment variable 'CITY': not UTF-8; correct it, or unset it" in done.stderr
+    assert not blocked and os.listdir(config.parent) == [config.name]
+
+
+def test_so_are_a_configuration_s_path_and_the_working_directory(
+    config: Path, monkeypatch: pytest.MonkeyPatch, blocked: set[int]
+) -> None:
+    foreign = Path(os.fsdecode(os.fsencode(config.parent) + b"/\xe9"))
+    foreign.mkdir()
+    config = config.rename(foreign / config.name)
+    monkeypatch.chdir(foreign)
+    done = run(str(config))
+    assert done.exit_code == 3
+    assert f"circus-cg: cannot use the configuration {str(config)!r}: not UTF-8; rename it" in done.stderr
+    assert f"circus-cg: cannot use the working directory {str(foreign)!r}: not UTF-8; start" in done.stderr
+    assert not blocked and os.listdir(foreign.parent) == [foreign.name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,14 @@ def test_what_only_a_restart_can_change_is_refused(source: dict[str, Any], text:
 def test_a_wrong_configuration_names_its_line(source: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"shop\.yaml:2"):
         seal(running(watcher("web")), written(source, "name: shop\nwatchers: {web: {}}\n"))
+
+
+def test_a_variable_that_could_not_be_handed_on_is_refused(
+    source: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(os.environb, b"CITY", b"\xe9")
+    with pytest.raises(HostError, match="the environment variable 'CITY': not UTF-8"):
+        seal(running(watcher("web")), written(source, "name: shop\nwatchers: {web: {cmd: sleep 9}}\n"))
 
 
 def test_what_this_host_lacks_is_refused_too(source: dict[str, Any]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import configparser
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -94,6 +96,28 @@ def test_a_unit_is_written_whole_once_and_readable_by_all(tmp_path: Path) -> Non
     assert unit.write(path, "two\n")
     assert [entry.name for entry in path.parent.iterdir()] == ["circus-cg-shop.service"]
     assert path.read_text() == "two\n"
+
+
+def test_a_path_that_is_not_utf8_makes_no_unit_for_systemd_takes_none() -> None:
+    with pytest.raises(HostError, match=r"'/etc/\\udce9\.yaml' in a unit: not UTF-8.*; rename it"):
+        unit.text("x", ["/x", "run", "/etc/\udce9.yaml"], ["/x"], user=False)
+
+
+def test_a_unit_that_is_not_utf8_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "x.service"
+    path.write_bytes(b"# \xe9\n")
+    assert unit.write(path, "# \u00e9\n")
+    assert path.read_bytes() == b"# \xc3\xa9\n"
+
+
+def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(HostError, match="No space left"):
+        unit.write(tmp_path / "x.service", "text")
+    assert not list(tmp_path.iterdir())
 
 
 def test_where_it_can_not_be_written_the_remedy_is_told(tmp_path: Path) -> None:

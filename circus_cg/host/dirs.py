@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from circus_cg import xdg
 from circus_cg.errors import AlreadyRunning, HostError
 
 FLOCK = struct.Struct("hhqqi4x")  # l_type, l_whence, l_start, l_len, l_pid, as 64-bit Linux has it
@@ -36,16 +37,28 @@ class Dirs(NamedTuple):
 
 
 def of(name: str) -> Dirs:
-    """Below CIRCUS_CG_RUNTIME_DIR and CIRCUS_CG_STATE_DIR; as root /run and /var/lib, else the user's own."""
+    """Below CIRCUS_CG_RUNTIME_DIR and CIRCUS_CG_STATE_DIR; as root /run and /var/lib, else the user's own.
+
+    Raises HostError where one of the two is a relative path.
+    """
     if os.geteuid() == 0:
         runtime, state = "/run/circus-cg", "/var/lib/circus-cg"
     else:
         home = os.path.expanduser("~")
-        runtime = os.path.join(os.environ.get("XDG_RUNTIME_DIR", f"/tmp/circus-cg-{os.geteuid()}"), "circus-cg")
-        state = os.path.join(os.environ.get("XDG_STATE_HOME", f"{home}/.local/state"), "circus-cg")
-    runtime = os.environ.get("CIRCUS_CG_RUNTIME_DIR", runtime)
-    state = os.environ.get("CIRCUS_CG_STATE_DIR", state)
+        theirs = xdg.directory(os.environ, "XDG_RUNTIME_DIR", f"/tmp/circus-cg-{os.geteuid()}")
+        runtime = os.path.join(theirs, "circus-cg")
+        state = os.path.join(xdg.directory(os.environ, "XDG_STATE_HOME", f"{home}/.local/state"), "circus-cg")
+    runtime = _said("CIRCUS_CG_RUNTIME_DIR") or runtime
+    state = _said("CIRCUS_CG_STATE_DIR") or state
     return Dirs(Path(runtime) / name, Path(state) / name)
+
+
+def _said(variable: str) -> str:
+    """Empty counts as unset. A relative path would be another place for whoever asks from another directory."""
+    path = os.environ.get(variable, "")
+    if path and not path.startswith("/"):
+        raise HostError(f"cannot use {variable}={path!r}: not an absolute path; begin it with /, or unset it")
+    return path
 
 
 def make(dirs: Dirs) -> None:

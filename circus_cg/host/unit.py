@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from circus_cg import xdg
 from circus_cg.errors import HostError
 
 TEMPLATE = """\
@@ -75,7 +76,7 @@ def directory(*, user: bool) -> Path:
     """Of units that an administrator, or a user, wrote."""
     if not user:
         return Path("/etc/systemd/system")
-    return Path(os.environ.get("XDG_CONFIG_HOME", os.path.expanduser("~/.config"))) / "systemd/user"
+    return Path(xdg.directory(os.environ, "XDG_CONFIG_HOME", os.path.expanduser("~/.config"))) / "systemd/user"
 
 
 def write(path: Path, content: str) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from circus_cg import xdg
 from circus_cg.errors import CircusCgError
 from circus_cg.rpc.keys import HEADER, KeyPair, key_name, read_pair, write_pair, write_public
 
@@ -32,7 +33,7 @@ def server_keys() -> Path:
 
 def client_directory() -> Path:
     """Where a user's own keys and hosts are."""
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "circus-cg"
+    return Path(xdg.directory(os.environ, "XDG_CONFIG_HOME", f"{Path.home()}/.config")) / "circus-cg"
 
 
 def read_server(directory: Path) -> KeyPair:

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 from click.shell_completion import ShellComplete
 
+from circus_cg import xdg
 from circus_cg.errors import CircusCgError
 
 try:
@@ -106,7 +107,8 @@ class _History:
     """In a file of this user's alone; without readline, or a terminal, there is none."""
 
     def __init__(self) -> None:
-        self._path = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "circus-cg" / "history"
+        own = xdg.directory(os.environ, "XDG_STATE_HOME", f"{Path.home()}/.local/state")
+        self._path = Path(own) / "circus-cg" / "history"
         self._kept = sys.stdin.isatty() and readline is not None
         if not self._kept:
             return

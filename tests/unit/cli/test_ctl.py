@@ -95,6 +95,13 @@ def test_a_mistake_has_its_status_and_says_what_to_do(
     assert (done.exit_code, told in done.stderr) == (status, True), done.stderr
 
 
+def test_a_relative_runtime_directory_is_a_mistake_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CIRCUS_CG_RUNTIME_DIR", "run")
+    done = CliRunner().invoke(main, ["ctl", "status"])
+    assert (done.exit_code, "CIRCUS_CG_RUNTIME_DIR='run': not an absolute path" in done.stderr) == (3, True)
+    assert complete("ctl", "status", "w") == []
+
+
 def test_every_errors_status_is_in_the_one_table() -> None:
     classes = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, Exception)]
     assert {getattr(one, "exit_status", None) for one in classes} | {0} == set(errors.EXIT_STATUSES)

@@ -1,4 +1,4 @@
-"""A directory that others could put their own in the place of is not used."""
+"""Where the directories are; one that others could put their own in the place of is not used."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from circus_cg.errors import HostError
-from circus_cg.host.dirs import SOCKET_PATH_MAX, Dirs, anothers, make
+from circus_cg.host.dirs import SOCKET_PATH_MAX, Dirs, anothers, make, of
 
 UID, GID = os.geteuid(), os.getegid()
 
@@ -63,3 +63,46 @@ def test_a_socket_s_path_is_counted_in_bytes_before_anything_is_made(place: Path
     with pytest.raises(HostError, match="bytes, over 107; set CIRCUS_CG_RUNTIME_DIR"):
         make(Dirs(too_long, too_long.with_name("anothers-state")))
     assert sorted(fits.parent.iterdir()) == sorted([fits, fits.with_name("state")])
+
+
+@pytest.fixture
+def user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not root, and nothing is said about directories."""
+    monkeypatch.setattr(os, "geteuid", lambda: 7)
+    monkeypatch.setenv("HOME", "/home/seven")
+    for variable in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME", "CIRCUS_CG_RUNTIME_DIR", "CIRCUS_CG_STATE_DIR"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+THEIR_OWN = Dirs(Path("/tmp/circus-cg-7/circus-cg/shop"), Path("/home/seven/.local/state/circus-cg/shop"))
+
+
+@pytest.mark.usefixtures("user")
+def test_a_user_s_directories_are_where_the_variables_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert of("shop") == THEIR_OWN
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/7")
+    monkeypatch.setenv("XDG_STATE_HOME", "/state")
+    assert of("shop") == Dirs(Path("/run/user/7/circus-cg/shop"), Path("/state/circus-cg/shop"))
+    monkeypatch.setenv("CIRCUS_CG_RUNTIME_DIR", "/a")
+    monkeypatch.setenv("CIRCUS_CG_STATE_DIR", "/b")
+    assert of("shop") == Dirs(Path("/a/shop"), Path("/b/shop"))
+
+
+@pytest.mark.usefixtures("user")
+@pytest.mark.parametrize("said", ["", "relative/one"])
+def test_of_xdgs_variables_an_empty_or_relative_one_says_nothing(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", said)
+    monkeypatch.setenv("XDG_STATE_HOME", said)
+    assert of("shop") == THEIR_OWN
+
+
+@pytest.mark.usefixtures("user")
+@pytest.mark.parametrize("variable", ["CIRCUS_CG_RUNTIME_DIR", "CIRCUS_CG_STATE_DIR"])
+def test_of_our_own_an_empty_one_says_nothing_and_a_relative_one_is_refused(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "")
+    assert of("shop") == THEIR_OWN
+    monkeypatch.setenv(variable, "run")
+    with pytest.raises(HostError, match=f"^cannot use {variable}='run': not an absolute path; begin it with /"):
+        of("shop")

@@ -124,3 +124,11 @@ def test_where_it_can_not_be_written_the_remedy_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(HostError, match=r"^cannot write .*/file/x\.service: .*; run this as root, or --print it"):
         unit.write(tmp_path / "file" / "x.service", "text")
+
+
+@pytest.mark.parametrize(("said", "base"), [("", "/home/x/.config"), ("here", "/home/x/.config"), ("/own", "/own")])
+def test_a_users_unit_belongs_where_systemd_looks(monkeypatch: pytest.MonkeyPatch, said: str, base: str) -> None:
+    monkeypatch.setenv("HOME", "/home/x")
+    monkeypatch.setenv("XDG_CONFIG_HOME", said)
+    assert unit.directory(user=True) == Path(base, "systemd/user")
+    assert unit.directory(user=False) == Path("/etc/systemd/system")

@@ -12,6 +12,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import TypeGuard
 
 import zmq
 
@@ -64,14 +65,22 @@ def _borrowed(fd: int) -> Iterator[socket.SocketType]:
 
 
 def _origin(fd: int) -> str:
-    """The address, or the network of 64 bits that somebody with IPv6 has for himself."""
+    """The address, or the network of 64 bits that somebody with IPv6 has for himself. "": it is over already, and that
+    number may be another socket's by now, one that isn't of IP.
+    """
     try:
         with _borrowed(fd) as found:
-            host = str(found.getpeername()[0]).partition("%")[0]
-    except OSError:  # it is over already
+            name = found.getpeername()
+            host = name[0].partition("%")[0] if _is_of_ip(name) else ""
+            mapped = host.startswith(MAPPED)
+            return host if ":" not in host or mapped else socket.inet_pton(socket.AF_INET6, host)[:8].hex()
+    except OSError:
         return ""
-    mapped = host.startswith(MAPPED)
-    return host if ":" not in host or mapped else socket.inet_pton(socket.AF_INET6, host)[:8].hex()
+
+
+def _is_of_ip(name: object) -> TypeGuard[tuple[str, int]]:
+    """Of a socket: only one of IP has a tuple that begins with an address and a port."""
+    return isinstance(name, tuple) and isinstance(name[0], str) and isinstance(name[1], int)
 
 
 class Door:
@@ -146,9 +155,9 @@ class Door:
                 found.shutdown(socket.SHUT_RDWR)
 
     def _is_ours(self, found: socket.SocketType) -> bool:
-        """A connection to our port: only the name of one of IP is a tuple that begins with an address."""
+        """A connection to our port."""
         name = found.getsockname()
-        if not (isinstance(name, tuple) and isinstance(name[0], str) and name[1] == self._port):
+        if not (_is_of_ip(name) and name[1] == self._port):
             return False
         return not found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
 

@@ -184,9 +184,11 @@ def _text(value: str | float, expected: str) -> str:
     """What was written; a number as one would write it."""
     if isinstance(value, str):
         return value
+    if isinstance(value, int) and not isinstance(value, bool):  # of any size: isfinite() takes none beyond a float
+        return str(value)
     if isinstance(value, bool) or not math.isfinite(value):
         raise _wrong(value, expected)
-    return str(value) if isinstance(value, int) else f"{value:.9f}".rstrip("0")
+    return f"{value:.9f}".rstrip("0")
 
 
 def _bounded(value: object, number: int) -> int:

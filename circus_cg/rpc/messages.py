@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from circus_cg.errors import CircusCgError
+from circus_cg.units import MAX_INT
 
 MAX_MESSAGE = 1 << 20  # bytes; a larger request is refused unread
 MAX_PARTS = 8  # of a request: routing, an empty one perhaps, the body
@@ -318,10 +319,25 @@ def _deeper(value: Any, most: int) -> bool:
 
 def properties(command: str, kind: type[T], given: dict[str, Any]) -> T:
     """The command's own arguments as `kind`; raises BadMessage."""
+    if _beyond(given):
+        raise BadMessage(Errno.BAD_MSG_DATA, f"cannot run {command!r}: a number is out of range: it has over 64 bits")
     try:
         return msgspec.convert(given, kind)
     except msgspec.ValidationError as wrong:
         raise BadMessage(Errno.BAD_MSG_DATA, f"cannot run {command!r}: {wrong}") from wrong
+
+
+def _beyond(value: Any) -> bool:
+    """JSON's integers have up to 4300 digits, options have any type: bounded here, no command has to think of it."""
+    match value:
+        case dict():
+            return any(map(_beyond, value.values()))
+        case list():
+            return any(map(_beyond, value))
+        case int():
+            return not -MAX_INT - 1 <= value <= MAX_INT
+        case _:
+            return False
 
 
 def events(subscription: str, found: list[dict[str, Any]], lost: int | None, seq: int) -> bytes:

@@ -41,6 +41,6 @@ async def exec_(arbiter: Arbiter, asked: rpc.Exec) -> Fields:
 def _worker(arbiter: Arbiter, asked: rpc.Exec) -> tuple[str, int | None]:
     """`web.2` is worker 2 of `web`, unless a watcher is called so."""
     name, dot, number = asked.name.rpartition(".")
-    if asked.wid is None and dot and number.isdecimal() and asked.name not in arbiter.runners:
+    if asked.wid is None and dot and number.isdecimal() and len(number) < 10 and asked.name not in arbiter.runners:
         return name, int(number)
     return asked.name, asked.wid

@@ -65,6 +65,12 @@ def test_a_watcher_can_not_be_added_beyond_the_keys_own() -> None:
         run("add", Caller("key", Role.ADMIN, ("web-*",)), name="db", cmd="true")
 
 
+def test_a_worker_of_very_many_digits_is_no_workers_name() -> None:
+    """Python reads no number of so many."""
+    with pytest.raises(BadMessage, match="not found"):
+        run("exec", Caller("key", Role.ADMIN), name="web." + "9" * 5000, cmd=["true"])
+
+
 def view(runners: dict[str, str]) -> tuple[Any, SimpleNamespace]:
     arbiter = SimpleNamespace(runners=runners, stopping=False)
     return View.of(cast(Arbiter, arbiter), Caller("key", Role.ADMIN, ("web*",)).sees), arbiter

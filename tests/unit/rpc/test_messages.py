@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from circus_cg.arbiter.commands import COMMANDS
-from circus_cg.rpc.messages import BadMessage, Errno, decode_request, error, ok, properties
+from circus_cg.rpc.messages import BadMessage, Errno, Set, decode_request, error, ok, properties
 
 # As circus 0.19's own command line builds them.
 CIRCUS: list[tuple[str, dict[str, Any]]] = [
@@ -59,6 +60,31 @@ def test_wrong_properties_are_refused_with_the_commands_name(command: str, given
     with pytest.raises(BadMessage, match=f"cannot run '{command}'") as refused:
         properties(command, COMMANDS[command].asks, given)
     assert refused.value.errno is Errno.BAD_MSG_DATA
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 10**4299], ids=["over", "under", "endless"])
+@pytest.mark.parametrize(
+    ("command", "where"),
+    [
+        ("incr", lambda number: {"name": "w", "nb": number}),
+        ("signal", lambda number: {"name": "w", "signum": number}),
+        ("kill", lambda number: {"name": "w", "graceful_timeout": number}),
+        ("set", lambda number: {"name": "w", "options": {"rlimits": {"nofile": [1, number]}}}),
+    ],
+    ids=["nb", "signum", "time", "option"],
+)
+def test_a_number_beyond_64_bits_is_refused_wherever_it_is(
+    command: str, where: Callable[[int], dict[str, Any]], number: int
+) -> None:
+    """Its digits may be too many for Python to write, and for a float."""
+    with pytest.raises(BadMessage, match=f"cannot run '{command}': a number is out of range") as refused:
+        properties(command, COMMANDS[command].asks, where(number))
+    assert refused.value.errno is Errno.BAD_MSG_DATA
+
+
+def test_the_largest_and_the_least_number_are_taken() -> None:
+    options = {"a": 2**63 - 1, "b": [-(2**63), True]}
+    assert properties("set", Set, {"name": "w", "options": options}).options == options
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from circus_cg.core.line import one_line
 from circus_cg.core.rate import Rate, admit
 from circus_cg.host import clock
 from circus_cg.keeper.log import say
@@ -63,7 +64,7 @@ class Audit:
             "key": caller.name,
             "role": caller.role.word,
             "address": look.peer.address,
-            "command": look.command[:SHOWN],
+            "command": one_line(look.command, SHOWN),
             "names": _names(properties.get("name")),
         }
         if isinstance(options := properties.get("options"), dict):
@@ -115,4 +116,4 @@ def _names(given: Any) -> list[str] | None:
     if given is None:
         return None
     names = given if isinstance(given, list) else [given]
-    return [name[:SHOWN] if isinstance(name, str) else "?" for name in names[:MAX_NAMES]]
+    return [one_line(name, SHOWN) if isinstance(name, str) else "?" for name in names[:MAX_NAMES]]

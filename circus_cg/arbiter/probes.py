@@ -10,6 +10,7 @@ from circus_cg.arbiter.execs import Ended, Execs
 from circus_cg.arbiter.life import WID
 from circus_cg.config.substitution import substitute
 from circus_cg.config.validate_health import address
+from circus_cg.core.line import one_line
 from circus_cg.errors import CircusCgError
 from circus_cg.spec import HealthCheck
 
@@ -72,7 +73,7 @@ def _of_command(ended: Ended, timeout: float) -> str | None:
         return None
     how = f"status {ended.code}" if ended.signal is None else f"signal {ended.signal}"
     text = (ended.stderr or ended.stdout)[-SHOWN:].decode(errors="replace")
-    said = " ".join("".join(one if one.isprintable() else " " for one in text).split())
+    said = " ".join(one_line(text, SHOWN).split())
     return f"{how}: {said}" if said else how
 
 

@@ -6,6 +6,8 @@ import re
 from errno import errorcode
 from typing import NamedTuple
 
+from circus_cg.core.line import one_line
+
 MAX_STATUS = 256  # characters
 MAX_SECONDS = 1e9  # what is longer means for ever
 _PID_MAX = 1 << 22
@@ -43,7 +45,7 @@ def parse(datagram: bytes) -> Word:
         stopping=said.get("STOPPING") == "1",
         alive=said.get("WATCHDOG") == "1",
         trigger=said.get("WATCHDOG") == "trigger",
-        status=_shown(said["STATUS"]) if "STATUS" in said else None,
+        status=one_line(said["STATUS"], MAX_STATUS) if "STATUS" in said else None,
         main_pid=_number(said.get("MAINPID"), 1, _PID_MAX),
         watchdog=_seconds(said.get("WATCHDOG_USEC")),
         extend=_seconds(said.get("EXTEND_TIMEOUT_USEC")),
@@ -51,11 +53,6 @@ def parse(datagram: bytes) -> Word:
         busy=_share(said.get("X_BUSY")),
         backlog=_number(said.get("X_BACKLOG"), 0, 2**31),
     )
-
-
-def _shown(text: str) -> str:
-    """One line, without what a terminal would obey."""
-    return "".join(one if one.isprintable() else " " for one in text[:MAX_STATUS]).strip()
 
 
 def _number(text: str | None, least: int, most: int) -> int | None:

@@ -11,10 +11,12 @@ from circus_cg.arbiter import because
 from circus_cg.arbiter.arbiter import Arbiter
 from circus_cg.arbiter.commands.target import Fields
 from circus_cg.core.access import Caller
+from circus_cg.core.line import one_line
 from circus_cg.errors import CircusCgError
 from circus_cg.rpc.messages import Forbidden
 
 LONGEST = 500  # characters of a refusal
+LONGEST_WORD = 64
 SHOWN = 10  # names of options
 VALUES = ("options", "cmd", "args")  # of a request: whoever may look and the log must not get a word of them
 UNSAID = "why was told to who asked, since it may quote what was given"
@@ -50,13 +52,12 @@ class Asking:
         names = getattr(self._asked, "name", None)
         for name in [names] if isinstance(names, str) else names or ():
             if name in self._arbiter.runners:
-                why = UNSAID if self._quotes else "; ".join(str(refused).splitlines())[:LONGEST]
+                why = UNSAID if self._quotes else one_line("; ".join(str(refused).splitlines()), LONGEST)
                 self._arbiter.journal.tell(name, "refused", f"{self._text}: {why}")
 
 
 def _said(command: str, asked: Any) -> str:
-    """Names of options only: a value may be a secret."""
-    words = [command, *(str(value) for word in WORDS if (value := getattr(asked, word, None)) is not None)]
-    options = list(getattr(asked, "options", None) or {})
-    words += [str(name)[:64] for name in options[:SHOWN]]
-    return " ".join(words)
+    """Names of options only: a value may be a secret. Whoever reads it, in a terminal perhaps, is not who wrote it."""
+    values = [value for word in WORDS if (value := getattr(asked, word, None)) is not None]
+    names = list(getattr(asked, "options", None) or {})[:SHOWN]
+    return " ".join([command, *(one_line(str(one), LONGEST_WORD) for one in [*values, *names])])

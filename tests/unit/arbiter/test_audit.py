@@ -65,6 +65,15 @@ def test_a_client_can_not_write_lines_of_its_own(tmp_path: Path) -> None:
     assert len(line["names"]) == 20
 
 
+def test_no_terminal_obeys_what_a_client_wrote(tmp_path: Path) -> None:
+    """JSON escapes only the older half of what one would."""
+    path = tmp_path / "audit.log"
+    audit_of(path).command(PEER, "x\x9b31m", {"name": "w\u202eb", "options": {"env.A\x7f\x9b2J": 1}}, "ok", None)
+    (line,) = lines(path)
+    assert (line["command"], line["names"], line["options"]) == ("x 31m", ["w b"], ["env.A  2J"])
+    assert path.read_text().removesuffix("\n").isprintable()
+
+
 def test_the_file_is_ours_alone_and_goes_on_where_it_ended(tmp_path: Path) -> None:
     path = tmp_path / "audit.log"
     path.write_text('{"before": 1}\n')

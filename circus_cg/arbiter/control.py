@@ -1,4 +1,7 @@
-"""The control channel: bytes in, a command run, bytes out. Never waits on the loop."""
+"""The control channel: bytes in, a command run, bytes out. Never waits on the loop.
+
+What a command raises is its answer, whatever it is. But for Closed: the keeper is gone, and so must the arbiter be.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,18 @@ import asyncio
 from collections.abc import Awaitable
 
 from circus_cg.arbiter.arbiter import Arbiter
-from circus_cg.arbiter.audit import Audit
+from circus_cg.arbiter.audit import SHOWN, Audit
 from circus_cg.arbiter.commands import COMMANDS, Commands, Fields
 from circus_cg.arbiter.ground import audit_path
 from circus_cg.arbiter.remote import Remote
 from circus_cg.core.access import Role
+from circus_cg.core.line import one_line
 from circus_cg.errors import CircusCgError
 from circus_cg.host import clock
 from circus_cg.host.dirs import Dirs
 from circus_cg.keeper.audit import opened
+from circus_cg.keeper.log import say
+from circus_cg.keeper.wire import Closed
 from circus_cg.rpc import messages as rpc
 from circus_cg.rpc.server import HERE, Peer, Reply, Server, Work
 
@@ -38,6 +44,7 @@ class Endpoints:
             self._remote.close()
 
 
+LONGEST = 500  # characters of an error that nobody foresaw
 UNREADABLE = rpc.Request(command="")
 
 
@@ -54,7 +61,9 @@ class Control:
         try:
             request = rpc.decode_request(body)
             outcome = self._commands.begin(request.command, request.properties, peer.caller, reply)
-        except (CircusCgError, OSError) as wrong:
+        except Closed:
+            raise
+        except Exception as wrong:
             self._refuse(request, peer, reply, wrong)
             return None
         if isinstance(outcome, dict):
@@ -68,7 +77,9 @@ class Control:
     async def _wait(self, outcome: Awaitable[Fields], request: rpc.Request, peer: Peer, reply: Reply) -> None:
         try:
             fields = await outcome
-        except (CircusCgError, OSError) as wrong:
+        except Closed:
+            raise
+        except Exception as wrong:
             self._refuse(request, peer, reply, wrong)
         except asyncio.CancelledError:
             self._audited(request, peer, "nobody waited", None)
@@ -77,11 +88,17 @@ class Control:
             self._answer(request, peer, reply, fields)
 
     def _answer(self, request: rpc.Request, peer: Peer, reply: Reply, fields: Fields) -> None:
+        try:
+            body = rpc.ok(request.id, clock.wall(), fields) if request.wants_reply else b""
+        except Exception as wrong:  # before it is called ok
+            self._refuse(request, peer, reply, wrong)
+            return
         self._audited(request, peer, "ok", None)
         if request.wants_reply:
-            reply(rpc.ok(request.id, clock.wall(), fields))
+            reply(body)
 
-    def _refuse(self, request: rpc.Request, peer: Peer, reply: Reply, wrong: CircusCgError | OSError) -> None:
+    def _refuse(self, request: rpc.Request, peer: Peer, reply: Reply, wrong: Exception) -> None:
+        reason = str(wrong)
         match wrong:
             case rpc.Forbidden():
                 result, errno = "forbidden", wrong.errno
@@ -89,11 +106,16 @@ class Control:
                 result, errno = "refused", wrong.errno
             case CircusCgError():
                 result, errno = "refused", rpc.Errno.COMMAND_ERROR
-            case _:
+            case OSError():
                 result, errno = "failed", rpc.Errno.OS_ERROR
+            case _:  # a bug of ours, which whoever may ask could use against the arbiter again and again
+                result, errno = "failed", rpc.Errno.NOT_SPECIFIED
+                doing, kind = one_line(request.command, SHOWN), type(wrong).__name__
+                reason = f"cannot {doing}: internal error ({kind}); the daemon's log says more"
+                say("arbiter", f"internal error in {doing}: {one_line(repr(wrong), LONGEST)}", "error")
         self._audited(request, peer, result, errno)
         if request.wants_reply:
-            reply(rpc.error(request.id, clock.wall(), str(wrong), errno))
+            reply(rpc.error(request.id, clock.wall(), reason, errno))
 
     def _audited(self, request: rpc.Request, peer: Peer, result: str, errno: int | None) -> None:
         """Who may open the local endpoint may read what the audit would tell; `--watch` asks again and again.

@@ -73,8 +73,8 @@ def details(pids: Iterable[int]) -> dict[int, dict[str, Any]]:
                 found[pid] = {
                     "pid": pid,
                     "ppid": process.ppid(),
-                    "cmdline": process.cmdline(),
-                    "username": _username(process),
+                    "cmdline": [_utf8(word) for word in process.cmdline()],
+                    "username": _utf8(_username(process)),
                     "nice": process.nice(),
                     "mem": round(process.memory_percent(), 1),
                     "rss": memory.rss,
@@ -85,6 +85,11 @@ def details(pids: Iterable[int]) -> dict[int, dict[str, Any]]:
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
     return found
+
+
+def _utf8(text: str) -> str:
+    """A process may call itself anything; what isn't UTF-8 can be shown so, and JSON carries it."""
+    return os.fsencode(text).decode(errors="backslashreplace")
 
 
 def _username(process: Any) -> str:

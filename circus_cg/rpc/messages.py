@@ -355,6 +355,6 @@ def ok(request_id: str | None, time: float, fields: dict[str, Any]) -> bytes:
 
 
 def error(request_id: str | None, time: float, reason: str, errno: Errno) -> bytes:
-    return msgspec.json.encode(
-        {"id": request_id, "status": "error", "time": time, "reason": reason, "errno": int(errno)}
-    )
+    """`reason` may name what isn't UTF-8, such as a file; it is told all the same."""
+    told = reason.encode(errors="backslashreplace").decode()
+    return msgspec.json.encode({"id": request_id, "status": "error", "time": time, "reason": told, "errno": int(errno)})

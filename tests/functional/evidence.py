@@ -40,7 +40,7 @@ def children_of(pid: int) -> dict[int, str]:
     for child, state in _children(pid):
         if state != "Z":
             with suppress(FileNotFoundError, ProcessLookupError):
-                found[child] = Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ")
+                found[child] = Path(f"/proc/{child}/cmdline").read_text(errors="replace").replace("\0", " ")
     return found
 
 

@@ -64,6 +64,20 @@ def test_stats_are_of_the_whole_group_and_say_who_works(daemon: StartDaemon) -> 
     assert totals["large"]["memory_current"] > 40 << 20
 
 
+def test_a_command_line_that_is_not_utf8_is_shown_by_the_same_arbiter(daemon: StartDaemon) -> None:
+    odd = "import os; os.execv('/bin/sleep', [b'sl\\xe9p', b'2000'])"
+    running = daemon(watchers={"w": {"cmd": python(odd)}})
+    running.wait_phase("w")
+    arbiter = arbiter_of(running.pid)
+
+    def shown() -> list[str]:
+        infos = client(running).call("stats", name="w", extended=True)["info"].values()
+        return [info["cmdline"] for info in infos]
+
+    until(lambda: shown() == ["sl\\xe9p 2000"])
+    assert arbiter_of(running.pid) == arbiter
+
+
 def test_extended_stats_have_circuss_fields(daemon: StartDaemon) -> None:
     running = daemon(watchers={"w": {"cmd": sh("sleep 1000 & exec sleep 2000"), "nice": 3}})
     running.wait_phase("w")

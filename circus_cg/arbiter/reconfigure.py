@@ -40,7 +40,10 @@ class _Applied(msgspec.Struct, kw_only=True):
 
 
 def latest(boot: ArbiterBoot, instance: str | None) -> ArbiterBoot:
-    """As the keeper has it, or as it was read again since. `instance` None: whichever that is, it must be later."""
+    """As the keeper has it, or as it was read again since. `instance` None: whichever that is, it must be later.
+
+    The endpoint's own key is always the keeper's, whatever an earlier version put down.
+    """
     if boot.state is None:
         return boot
     try:
@@ -51,7 +54,14 @@ def latest(boot: ArbiterBoot, instance: str | None) -> ArbiterBoot:
         say("arbiter", f"cannot read {FILE}: {broken}; the configuration of the daemon's start holds")
         return boot
     later = instance in (None, applied.instance) and applied.boot.sealed_at > boot.sealed_at
-    return applied.boot if later else boot
+    return replace(applied.boot, network=boot.network) if later else boot
+
+
+def put_down(boot: ArbiterBoot, instance: str) -> None:
+    """For latest(), without the endpoint's own key: the file outlasts the daemon, and a key that is replaced."""
+    if boot.state is not None:
+        applied = _Applied(instance=instance, boot=replace(boot, network=None))
+        write_private(Path(boot.state) / FILE, msgspec.json.encode(applied))
 
 
 async def reread(arbiter: Arbiter) -> dict[str, Any]:
@@ -64,9 +74,7 @@ async def reread(arbiter: Arbiter) -> dict[str, Any]:
         assert found.record is not None
         boot = replace(found.record, network=arbiter.boot.network)
         _refuse(arbiter, boot)
-        if boot.state is not None:
-            applied = _Applied(instance=arbiter.instance, boot=boot)
-            write_private(Path(boot.state) / FILE, msgspec.json.encode(applied))
+        put_down(boot, arbiter.instance)
         return {**_apply(arbiter, boot), "warnings": found.warnings}
 
 

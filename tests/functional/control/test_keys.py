@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from base64 import b64encode
 from typing import Any
 
 import pytest
@@ -74,6 +75,22 @@ def test_a_request_sent_before_the_revocation_was_noticed_is_not_done(afar: Star
         peer.send("stop", name="web")
         assert peer.is_silent()
     assert running.daemon.ctl("status", "web")["statuses"] == {"web": "active"}
+
+
+def test_the_servers_own_key_is_in_no_file_of_the_daemons_and_outlasts_its_arbiter(afar: StartAfar) -> None:
+    running = afar()
+    running.key("alice", "observe")
+    running.daemon.ctl("reloadconfig")
+    line = (running.keys_directory / "server.key").read_text()
+    secret = next(bytes.fromhex(word) for word in line.split() if len(word) == 64 and word != running.server_key)
+    forms = [secret, secret.hex().encode(), b64encode(secret)]
+    kept = [path for path in (running.directory / "state").rglob("*") if path.is_file()]
+    assert "configuration.json" in [path.name for path in kept]
+    assert not [path for path in kept if any(form in path.read_bytes() for form in forms)]
+    before = running.arbiter
+    os.kill(before, signal.SIGKILL)
+    until(lambda: arbiter_of(running.daemon.pid) not in (None, before), why="the next arbiter")
+    until(lambda: answers(running, "alice"), why="the endpoint to be served again")
 
 
 def test_a_key_whose_role_changes_has_its_new_one_at_once(afar: StartAfar) -> None:

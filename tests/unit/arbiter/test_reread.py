@@ -102,10 +102,38 @@ def test_the_record_that_was_made_last_holds(
     assert bool(reconfigure.latest(running, asked).retired) is later
 
 
+NETWORK = Network(secret=b"k" * 32, keys="/keys", listener=9)
+
+
 def test_the_endpoints_key_is_not_given_to_a_parser(running: ArbiterBoot) -> None:
-    secret = Network(secret=b"k" * 32, keys="/keys")
-    assert b"a2tr" in msgspec.json.encode(replace(running, network=secret))
-    assert b"a2tr" not in reconfigure.told_to_a_parser(replace(running, network=secret))
+    assert b"a2tr" in msgspec.json.encode(replace(running, network=NETWORK))
+    assert b"a2tr" not in reconfigure.told_to_a_parser(replace(running, network=NETWORK))
+
+
+def test_the_endpoints_key_is_not_put_down_and_the_next_arbiter_has_it_all_the_same(running: ArbiterBoot) -> None:
+    sealed = replace(running, network=NETWORK)
+    read_again = replace(sealed, sealed_at=101.0, retired=(WatcherSpec(name="other", cmd=("true",)),))
+    reconfigure.put_down(read_again, "this")
+    (path,) = Path(str(running.state)).iterdir()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert b"a2tr" not in path.read_bytes() and b"secret" not in path.read_bytes()
+    assert reconfigure.latest(sealed, "this") == read_again
+
+
+@pytest.mark.parametrize("network", [NETWORK, None])
+def test_a_key_that_an_earlier_version_put_down_is_not_taken_for_the_keepers(
+    running: ArbiterBoot, network: Network | None
+) -> None:
+    earlier = Network(secret=b"e" * 32, keys="/earlier")
+    kept(running, "this", sealed_at=101.0, network=earlier)
+    assert reconfigure.latest(replace(running, network=network), "this") == replace(
+        running, sealed_at=101.0, network=network
+    )
+
+
+def test_of_a_program_that_keeps_nothing_on_disk_nothing_is_put_down(running: ArbiterBoot) -> None:
+    reconfigure.put_down(replace(running, state=None), "this")
+    assert list(Path(str(running.state)).iterdir()) == []
 
 
 def test_whatever_is_not_utf8_has_a_name(running: ArbiterBoot) -> None:

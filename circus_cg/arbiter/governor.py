@@ -65,6 +65,12 @@ class Governor:
         text = f"{self._runner.numprocesses} workers are the operator's number, for {spec.autoscale.hold:g} s"
         self._arbiter.journal.decide(spec.name, None, "hold", text, inputs)
 
+    def unpin(self) -> None:
+        """The number is the configuration's again: the law goes on from there."""
+        self._scaling = autoscale.unpin(self._scaling)
+        if self._runner.spec.autoscale is not None:
+            keep(self._arbiter.intents.scale, self._runner.spec.name, None, self._scaling)
+
     def shown(self) -> dict[str, Any] | None:
         """What the autoscaler last thought; `pinned`: for how many seconds more the operator's number stays."""
         policy = self._runner.spec.autoscale
@@ -172,6 +178,10 @@ class Governors:
     def pin(self, name: str) -> None:
         if name in self._of:
             self._of[name].pin()
+
+    def unpin(self, name: str) -> None:
+        if name in self._of:
+            self._of[name].unpin()
 
     def shown(self, name: str) -> dict[str, Any] | None:
         return self._of[name].shown() if name in self._of else None

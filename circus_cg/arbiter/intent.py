@@ -6,14 +6,15 @@ It lasts as long as this daemon: `instance` names the keeper it belongs to. A fr
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
-from circus_cg.core import autoscale
+from circus_cg.core import autoscale, dotted, plan
+from circus_cg.core.dotted import Options
 from circus_cg.host.identity import Identity
 from circus_cg.keeper.log import say
 from circus_cg.spec import WatcherSpec
@@ -32,13 +33,25 @@ class Intent(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
     wanted: bool | None = None
     numprocesses: int | None = None
     added: WatcherSpec | None = None  # it is not of the configuration, or instead of what that has
-    changed: dict[str, Any] | None = None  # options that `set` gave, by name, as the specs have them
+    changed: dict[str, Any] | None = None  # `options`, each whole: what an earlier version kept, and comes back to
+    dotted: Options | None = None  # None: that version's are all there are
     identity: Identity | None = None  # resolved when it was said: a user may be gone when an arbiter begins
     removed: bool = False
     renew: dict[int, int] = {}  # wid -> generation of the lives that were to be replaced by new ones
     rolling: dict[int, int] = {}  # the same, one after the other
     frozen: dict[int, int] = {}  # wid -> generation of the lives that were to stand still
     scaling: Scaling | None = None
+
+    @property
+    def options(self) -> Options:
+        """What `set` gave; what it did not is the configuration's to say, in the same struct or mapping too."""
+        return (self.changed or {}) if self.dotted is None else self.dotted
+
+    def giving(self, options: Options, spec: WatcherSpec) -> Intent:
+        """With these, which `spec` has."""
+        wholes = {key.partition(".")[0] for key in options}
+        changed = {key: dotted.at(spec, key) for key in sorted(wholes)}
+        return replace(self, dotted=options or None, changed=changed or None)
 
 
 class _Document(msgspec.Struct, kw_only=True):
@@ -76,14 +89,15 @@ class Intents:
     def merged(self, spec: WatcherSpec) -> WatcherSpec:
         """What was said instead of `spec`. Options that don't fit any more are left out: it must run."""
         said = self.of(spec.name)
-        base = said.added or (spec if self._over is None else self._over(spec))
-        if not said.changed:
-            return base
-        try:
-            return msgspec.convert({**msgspec.to_builtins(base), **said.changed}, WatcherSpec)
-        except msgspec.ValidationError as wrong:
-            say("arbiter", f"cannot apply what was set for {spec.name}: {wrong}; its configuration stands")
-            return base
+        merged = said.added or (spec if self._over is None else self._over(spec))
+        for key, value in said.options.items():
+            try:
+                merged = dotted.put(merged, {key: value})
+            except msgspec.ValidationError as wrong:
+                say(
+                    "arbiter", f"cannot apply the {key} that was set for {spec.name}: {wrong}; its configuration stands"
+                )
+        return merged
 
     def wanted(self, spec: WatcherSpec) -> bool:
         said = self.of(spec.name).wanted
@@ -133,11 +147,19 @@ class Intents:
     def change(self, old: WatcherSpec, new: WatcherSpec, identity: Identity, lives: dict[int, int]) -> None:
         """`old` became `new`; a changed count is pinned as by count(); `lives` are to be replaced."""
         said = self.of(new.name)
-        fields = [f for f in new.__struct_fields__ if getattr(old, f) != getattr(new, f) and f != "numprocesses"]
-        changed = {**(said.changed or {}), **{f: msgspec.to_builtins(getattr(new, f)) for f in fields}}
+        changed = [key for key in plan.diff(old, new).changed if key != "numprocesses"]
+        others = {key: value for key, value in said.options.items() if not dotted.concerns(changed, key)}
         count = new.numprocesses if new.numprocesses != old.numprocesses else said.numprocesses
         stale = {**said.renew, **lives}
-        self.put(new.name, replace(said, changed=changed, identity=identity, numprocesses=count, renew=stale))
+        now = said.giving({**others, **{key: dotted.at(new, key) for key in changed}}, new)
+        self.put(new.name, replace(now, identity=identity, numprocesses=count, renew=stale))
+
+    def unsay(self, spec: WatcherSpec, keys: Collection[str]) -> None:
+        """These options are the configuration's again, whatever it will say; `spec` is what the watcher is now."""
+        said = self.of(spec.name)
+        count = None if dotted.concerns(keys, "numprocesses") else said.numprocesses
+        now = said.giving(dotted.without(said.options, keys, spec), spec)
+        self.put(spec.name, replace(now, numprocesses=count))
 
     def remove(self, name: str) -> None:
         """It is to go; its spec is kept until it has gone, since it must be stopped by its own rules."""

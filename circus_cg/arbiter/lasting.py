@@ -10,19 +10,17 @@ import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from circus_cg.arbiter.intent import write_private
 from circus_cg.core import plan
+from circus_cg.core.dotted import Options, at, concerns, put
 from circus_cg.keeper.log import say
 from circus_cg.spec import WatcherSpec
 
 FILE = "lasting.json"
 KEPT = plan.LIVE - {"health"}  # which has commands
-
-Options = dict[str, Any]  # by name, dotted below the top, as the specs have them in JSON
 
 
 class _Document(msgspec.Struct, kw_only=True):
@@ -51,7 +49,7 @@ class Lasting:
             return spec
         try:
             return put(spec, kept)
-        except (msgspec.ValidationError, TypeError) as wrong:
+        except msgspec.ValidationError as wrong:
             say("arbiter", f"cannot apply what {FILE} says of {spec.name}: {wrong}; its configuration stands")
             return spec
 
@@ -61,8 +59,8 @@ class Lasting:
         On disk when it returns, even after a power cut. Raises OSError: then nothing is kept that was not before.
         """
         asked = tuple(keys)
-        others = {key: value for key, value in self.of(now.name).items() if not _concerns(asked, key)}
-        changed = [key for key in plan.diff(configured, now).changed if _concerns(asked, key)]
+        others = {key: value for key, value in self.of(now.name).items() if not concerns(asked, key)}
+        changed = [key for key in plan.diff(configured, now).changed if concerns(asked, key)]
         self._write({**self._document.watchers, now.name: {**others, **{key: at(now, key) for key in changed}}})
 
     def _write(self, watchers: Mapping[str, Options]) -> None:
@@ -76,31 +74,6 @@ class Lasting:
 def configured_alone(keys: Iterable[str]) -> list[str]:
     """Those that can't be kept."""
     return [key for key in keys if key.partition(".")[0] not in KEPT]
-
-
-def at(spec: WatcherSpec, key: str) -> Any:
-    """The value of an option, as JSON has it; None for what a mapping has not."""
-    head, _, rest = key.partition(".")
-    value = getattr(spec, head)
-    if rest:
-        value = value.get(rest) if isinstance(value, Mapping) else getattr(value, rest)
-    return msgspec.to_builtins(value)
-
-
-def put(spec: WatcherSpec, options: Mapping[str, Any]) -> WatcherSpec:
-    """`spec` with these; None takes an item from a mapping. Raises msgspec.ValidationError."""
-    said = {name: msgspec.to_builtins(getattr(spec, name)) for name in spec.__struct_fields__}
-    for key, value in options.items():
-        head, _, rest = key.partition(".")
-        if rest and value is None and isinstance(getattr(spec, head), Mapping):
-            said[head] = {name: one for name, one in said[head].items() if name != rest}
-        else:
-            said[head] = {**said[head], rest: value} if rest else value
-    return msgspec.convert(said, WatcherSpec)
-
-
-def _concerns(asked: tuple[str, ...], key: str) -> bool:
-    return any(key == one or key.startswith(f"{one}.") for one in asked)
 
 
 def _read(path: Path) -> _Document:

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from circus_cg.arbiter import roster
 from circus_cg.arbiter.boot import ArbiterBoot, Reread
 from circus_cg.arbiter.intent import write_private
+from circus_cg.config import validate
 from circus_cg.core import order
 from circus_cg.errors import CircusCgError, ConfigError, HostError
 from circus_cg.keeper.boot import IMAGE_FD, sealed_command
@@ -124,7 +125,18 @@ def _refuse(arbiter: Arbiter, new: ArbiterBoot) -> None:
             )
         runner = arbiter.runners.get(spec.name)
         if runner is not None and not arbiter.intents.of(spec.name).removed:
-            roster.refuse_tight(runner, _target(arbiter, spec), "`circus-cg ctl set --force` can do it before")
+            target = _target(arbiter, spec)
+            _refuse_unfit(target)
+            roster.refuse_tight(runner, target, "`circus-cg ctl set --force` can do it before")
+
+
+def _refuse_unfit(target: WatcherSpec) -> None:
+    """The file alone is right, and so was what was set. Raises HostError."""
+    if wrong := [f"{'.'.join(found.path)}: {found.text}" for found in validate.alone(target)]:
+        raise HostError(
+            f"cannot read the configuration again: {target.name!r} was changed at run time, and together with the file"
+            f" that is wrong: {'; '.join(wrong)}; `circus-cg ctl diff` shows what was set, `revert` takes it back"
+        )
 
 
 def _apply(arbiter: Arbiter, boot: ArbiterBoot) -> dict[str, Any]:

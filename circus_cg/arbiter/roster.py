@@ -153,8 +153,6 @@ def change(
     except CircusCgError:
         keep(arbiter.intents.put, spec.name, before)
         raise
-    if decided.recount:
-        arbiter.governors.pin(spec.name)
     return decided
 
 

@@ -190,6 +190,43 @@ def test_what_was_done_at_run_time_stays_over_the_new_configuration(daemon: Star
     }
 
 
+def test_a_part_of_an_option_that_was_set_leaves_the_others_to_the_file_and_so_does_a_revert(
+    daemon: StartDaemon,
+) -> None:
+    running = daemon(watchers={"w": {"cmd": SLEEP, "limits": {"pids_max": 100}}})
+    running.wait_phase("w")
+    running.ctl("set", "w", "limits.memory_max=1G", "env.LANG=C", "graceful_timeout=5s", "numprocesses=2")
+    running.ctl("revert", "w", "graceful_timeout", "numprocesses")
+    limits = {"pids_max": 500, "cpu_max": 2}
+    changed = {"cmd": SLEEP, "graceful_timeout": "60s", "numprocesses": 3, "env": {"TOKEN": "new"}, "limits": limits}
+    done = reload_with(running, {"w": changed})
+    assert done["changed"] == {
+        "w": ["numprocesses", "env.TOKEN", "graceful_timeout", "limits.cpu_max", "limits.pids_max"]
+    }
+    for _ in range(2):
+        found = running.ctl("options", "w")["options"]
+        assert (found["graceful_timeout"], found["numprocesses"]) == (60.0, 3)
+        assert found["env"] == {"LANG": "C", "TOKEN": "new"}
+        assert {key: value for key, value in found["limits"].items() if value} == limits | {"memory_max": 1 << 30}
+        kill_arbiter(running)
+    running.ctl("revert", "w")
+    assert running.ctl("diff")["changed"] == {}
+    reload_with(running, {"w": {"cmd": SLEEP, "limits": {"memory_max": "64M"}, "env": {"LANG": "de"}}})
+    found = running.ctl("options", "w")["options"]
+    assert (found["env"], found["limits"]["memory_max"]) == ({"LANG": "de"}, 64 << 20)
+
+
+def test_a_file_that_does_not_go_together_with_what_was_set_changes_nothing(daemon: StartDaemon) -> None:
+    running = daemon(watchers={"w": {"cmd": SLEEP}})
+    running.ctl("set", "w", "backoff.max=2s")
+    before = running.ctl("options", "w")
+    with pytest.raises(Refused, match=r"'w' was changed at run time.* wrong: backoff\..*`revert` takes it back"):
+        reload_with(running, {"w": {"cmd": SLEEP, "backoff": {"initial": "5s"}}})
+    assert running.ctl("options", "w") == before
+    running.ctl("revert", "w")
+    assert running.ctl("reloadconfig")["changed"] == {"w": ["backoff.initial"]}
+
+
 def test_a_reread_configuration_outlives_the_arbiter_and_not_the_daemon(daemon: StartDaemon, tmp_path: Path) -> None:
     stubborn = {"cmd": sh("trap '' TERM; while :; do sleep 0.1; done"), "graceful_timeout": 2}
     running = daemon(watchers={"gone": stubborn, "w": {"cmd": SLEEP}})

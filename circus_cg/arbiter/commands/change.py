@@ -8,12 +8,13 @@ from typing import Any
 from circus_cg.arbiter import roster
 from circus_cg.arbiter.arbiter import Arbiter
 from circus_cg.arbiter.commands.target import Fields, keep, runner_of, settled, to_start
-from circus_cg.arbiter.lasting import at, configured_alone, put
+from circus_cg.arbiter.lasting import configured_alone
 from circus_cg.arbiter.runner import WatcherRunner
 from circus_cg.config.options import chosen, plain, revised
 from circus_cg.config.words import command_words
 from circus_cg.core import plan
 from circus_cg.core.choice import choose
+from circus_cg.core.dotted import at, concerns, put
 from circus_cg.errors import CircusCgError, ConfigError, HostError
 from circus_cg.rpc import messages as rpc
 from circus_cg.rpc.messages import BadMessage, Errno
@@ -64,6 +65,8 @@ async def set_(arbiter: Arbiter, asked: rpc.Set) -> Fields:
     spec = _revised(runner.current, asked.options, doing)
     configured = _to_keep(arbiter, spec.name, list(asked.options), doing) if asked.persist else None
     fields = _become(arbiter, runner, spec, doing, force=asked.force)
+    if "numprocesses" in fields["changed"]:
+        arbiter.governors.pin(spec.name)
     if configured is not None:
         _keep_lasting(arbiter, configured, spec, list(asked.options))
         fields["lasting"] = arbiter.lasting.of(spec.name)
@@ -71,7 +74,7 @@ async def set_(arbiter: Arbiter, asked: rpc.Set) -> Fields:
 
 
 async def revert(arbiter: Arbiter, asked: rpc.Revert) -> Fields:
-    """As set, to what is configured."""
+    """As set, to what is configured; and from then on it is whatever is configured."""
     runner = runner_of(arbiter, asked.name)
     to_start(arbiter, [runner])
     name = runner.spec.name
@@ -80,12 +83,17 @@ async def revert(arbiter: Arbiter, asked: rpc.Revert) -> Fields:
         text = f"cannot revert {name!r}: it was added at run time, so nothing of it is configured; use set, or rm"
         raise BadMessage(Errno.COMMAND_ERROR, text)
     differing = plan.diff(configured, runner.current).changed
-    keys = [*differing, *arbiter.lasting.of(name)] if asked.keys is None else asked.keys
-    meant = {one: [key for key in differing if key == one or key.startswith(f"{one}.")] for one in keys}
-    _refuse_unknown(configured, [one for one in asked.keys or () if not meant[one]], f"revert {name!r}")
+    said = arbiter.intents.of(name).options
+    keys = [*differing, *arbiter.lasting.of(name), *said, "numprocesses"] if asked.keys is None else asked.keys
+    meant = {one: [key for key in differing if concerns([one], key)] for one in keys}
+    nothing = [one for one in asked.keys or () if not (meant[one] or any(concerns([one], key) for key in said))]
+    _refuse_unknown(configured, nothing, f"revert {name!r}")
     spec = put(runner.current, {key: at(configured, key) for found in meant.values() for key in found})
     fields = _become(arbiter, runner, spec, f"revert {name!r}", force=asked.force)
     _keep_lasting(arbiter, configured, configured, keys)
+    keep(arbiter.intents.unsay, runner.current, keys)
+    if concerns(keys, "numprocesses"):
+        arbiter.governors.unpin(name)
     return {**fields, **await settled(asked.waiting, [runner], WatcherRunner.is_up)}
 
 

@@ -159,3 +159,16 @@ def test_an_operators_number_is_kept_for_the_next_arbiter_and_told() -> None:
 def test_who_has_no_policy_is_pinned_by_nobody() -> None:
     arbiter = governed(Runner(PLAIN), lambda governors, _: governors.pin("w"))
     assert arbiter.intents.of("w").scaling is None
+
+
+def test_a_number_that_is_the_configurations_again_is_left_to_the_law() -> None:
+    def speak(governors: Governors, arbiter: Any) -> None:
+        governors.pin("w")
+        governors.unpin("w")
+        shown = governors.shown("w")
+        assert shown is not None and shown["pinned"] is None
+        governors.unpin("nobody's")
+
+    kept = governed(Runner(SCALED), speak).intents.of("w").scaling
+    assert (kept.count, kept.state.pinned_until) == (None, None)
+    assert governed(Runner(LEAKING), lambda governors, _: governors.unpin("w")).intents.of("w").scaling is None

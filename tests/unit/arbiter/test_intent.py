@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import stat
+from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -78,6 +80,78 @@ def test_changed_options_are_merged_over_the_configuration_as_it_is_then(path: P
     assert again(path).of("web").renew == {1: 4}
     elsewhere = replace(WEB, cmd=("other",))
     assert again(path).merged(elsewhere) == replace(changed, cmd=("other",))
+
+
+def test_a_part_that_is_set_leaves_the_other_parts_to_the_configuration(path: Path) -> None:
+    changed = replace(WEB, limits=Limits(memory_max=1 << 30), env={"A": "1", "LANG": "C"}, graceful_timeout=5.0)
+    again(path).change(WEB, changed, WHO, {})
+    later = replace(WEB, limits=Limits(memory_max=1 << 20, pids_max=500, cpu_max=2.0), env={"A": "2", "TOKEN": "new"})
+    assert again(path).merged(later) == replace(
+        later,
+        limits=Limits(memory_max=1 << 30, pids_max=500, cpu_max=2.0),
+        env={"A": "2", "TOKEN": "new", "LANG": "C"},
+        graceful_timeout=5.0,
+    )
+
+
+def test_what_is_taken_from_a_mapping_stays_away_and_what_is_set_later_goes_before(path: Path) -> None:
+    scaled = replace(WEB, autoscale=ScalePolicy(max=8))
+    steps = [scaled, replace(scaled, env={}), replace(WEB, env={}), replace(scaled, env={"A": "3"})]
+    steps.append(replace(steps[-1], autoscale=ScalePolicy(max=9)))
+    for before, after in pairwise(steps):
+        again(path).change(before, after, WHO, {})
+        assert again(path).merged(scaled) == after
+
+
+def test_what_is_unsaid_is_whatever_the_configuration_will_say(path: Path) -> None:
+    changed = replace(WEB, graceful_timeout=5.0, limits=Limits(pids_max=9, memory_max=5), numprocesses=4)
+    again(path).change(WEB, changed, WHO, {})
+    back = replace(changed, graceful_timeout=WEB.graceful_timeout, limits=Limits(pids_max=9))
+    again(path).unsay(back, ["graceful_timeout", "limits.memory_max"])
+    later = replace(WEB, graceful_timeout=60.0, limits=Limits(pids_max=1, memory_max=7))
+    assert again(path).merged(later) == replace(later, limits=Limits(pids_max=9, memory_max=7))
+    assert again(path).numprocesses(later) == 4
+    again(path).unsay(replace(back, limits=Limits(), numprocesses=1), ["limits", "numprocesses"])
+    assert again(path).merged(later) == later and again(path).numprocesses(later) == 1
+
+
+def test_an_option_that_does_not_fit_any_more_is_left_out_and_no_other(path: Path) -> None:
+    scaled = replace(WEB, autoscale=ScalePolicy(max=8))
+    again(path).change(scaled, replace(scaled, autoscale=ScalePolicy(max=9), nice=1), WHO, {})
+    assert again(path).merged(WEB) == replace(WEB, nice=1)
+
+
+# -- another version's ------------------------------------------------------------------------------------
+
+
+def earlier(path: Path, changed: WatcherSpec, *options: str) -> None:
+    """As a version before kept them: whole."""
+    said = {key: msgspec.to_builtins(getattr(changed, key)) for key in options}
+    path.write_bytes(msgspec.json.encode({"instance": "here", "version": 1, "watchers": {"web": {"changed": said}}}))
+
+
+def test_what_an_earlier_version_kept_is_as_it_meant_and_can_be_changed_and_unsaid_in_parts(path: Path) -> None:
+    changed = replace(WEB, limits=Limits(memory_max=5, pids_max=9), nice=3)
+    earlier(path, changed, "limits", "nice")
+    later = replace(WEB, limits=Limits(cpu_max=2.0, memory_max=1), graceful_timeout=9.0)
+    assert again(path).merged(later) == replace(later, limits=changed.limits, nice=3), "limits are its, all of them"
+    now = replace(changed, limits=Limits(memory_max=6, pids_max=9))
+    again(path).change(changed, now, WHO, {})
+    assert again(path).merged(later) == replace(later, limits=now.limits, nice=3)
+    back = replace(now, limits=Limits(memory_max=1, pids_max=9))
+    again(path).unsay(back, ["limits.memory_max"])
+    elsewhere = replace(later, limits=Limits(cpu_max=2.0, memory_max=2))
+    assert again(path).merged(elsewhere) == replace(elsewhere, limits=Limits(memory_max=2, pids_max=9), nice=3)
+
+
+def test_an_earlier_version_that_comes_back_finds_what_was_set_and_its_word_is_the_last(path: Path) -> None:
+    """An upgrade has a way back: that version knows whole options, and nothing of how ours are kept."""
+    changed = replace(WEB, limits=Limits(memory_max=5), env={"A": "1", "B.C": "2"})
+    again(path).change(WEB, changed, WHO, {})
+    kept = msgspec.json.decode(path.read_bytes())["watchers"]["web"]["changed"]
+    assert msgspec.convert({**msgspec.to_builtins(WEB), **kept}, WatcherSpec) == changed, "what it makes of the file"
+    earlier(path, replace(changed, env={}), "limits", "env")
+    assert again(path).merged(WEB) == replace(changed, env={})
 
 
 def test_an_option_set_back_to_its_default_is_set_back(path: Path) -> None:

@@ -11,10 +11,9 @@ import pytest
 from msgspec.structs import replace
 
 from circus_cg.arbiter.intent import Intents
-from circus_cg.arbiter.lasting import FILE, Lasting, at, configured_alone, put
-from circus_cg.core import plan
+from circus_cg.arbiter.lasting import FILE, Lasting, configured_alone
 from circus_cg.host.identity import Identity
-from circus_cg.spec import IoMax, Limits, Rlimit, WatcherSpec
+from circus_cg.spec import IoMax, Limits, WatcherSpec
 
 MB = 1 << 20
 WEB = WatcherSpec(name="web", cmd=("serve",), limits=Limits(memory_max=64 * MB, pids_max=9))
@@ -83,12 +82,3 @@ def test_a_broken_file_is_kept_beside_and_the_daemon_begins(path: Path, text: st
     path.write_text(text)
     assert Lasting(path).over(WEB) == WEB
     assert path.with_suffix(".broken").read_text() == text and not path.exists()
-
-
-def test_a_value_is_read_and_put_as_json_has_it() -> None:
-    assert at(WEB, "limits.memory_max") == 64 * MB and at(WEB, "graceful_timeout") == 30.0
-    assert put(WEB, {"limits.memory_max": None}).limits == Limits(pids_max=9)
-    changed = replace(WEB, env={"A": "1", "B.C": "2"}, rlimits={"nofile": Rlimit(soft=1, hard=2)}, uid="www")
-    keys = plan.diff(WEB, changed).changed
-    assert put(changed, {key: at(WEB, key) for key in keys}) == WEB
-    assert put(WEB, {key: at(changed, key) for key in keys}) == changed

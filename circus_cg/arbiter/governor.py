@@ -168,6 +168,8 @@ class Governors:
     def adjust(self, runner: WatcherRunner) -> None:
         """As its spec says now."""
         name = runner.spec.name
+        if runner.spec.autoscale is None:
+            keep(self._arbiter.intents.unscale, name)
         if not is_needed(runner.spec):
             self.forget(name)
             return

@@ -141,6 +141,11 @@ class Intents:
         """The autoscaler's word; without a `count` the operator's stands."""
         self.put(name, replace(self.of(name), scaling=Scaling(count=count, state=autoscale.lasting(state))))
 
+    def unscale(self, name: str) -> None:
+        """It has no autoscaler: what one came to is not what the next one begins with."""
+        if (said := self.of(name)).scaling is not None:
+            self.put(name, replace(said, scaling=None))
+
     def add(self, spec: WatcherSpec, identity: Identity, wanted: bool) -> None:
         self.put(spec.name, Intent(added=spec, identity=identity, wanted=wanted))
 

@@ -189,6 +189,12 @@ def test_a_policy_that_is_set_acts_and_one_that_is_taken_away_leaves_the_number(
     running.ctl("set", "w", "autoscale=null")
     assert "autoscale" not in running.ctl("status", "w")
     assert running.ctl("get", "w", "numprocesses")["options"] == {"numprocesses": 2}
+    running.ctl("decr", "w")
+    running.ctl("set", "w", "autoscale.max=2", "autoscale.dry_run=true")
+    running.ctl("reloadconfig")
+    assert running.ctl("get", "w", "numprocesses")["options"] == {"numprocesses": 1}, (
+        "not what the first policy came to"
+    )
 
 
 def test_a_watcher_without_policy_or_listener_is_not_looked_at(daemon: StartDaemon, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from circus_cg.arbiter.governor import Governors
 from circus_cg.arbiter.intent import Intents
 from circus_cg.arbiter.journal import Journal
 from circus_cg.cgroup.usage import Usage, Work
+from circus_cg.core import autoscale
 from circus_cg.core.slot import Phase, Slot
 from circus_cg.spec import Limits, MemoryPolicy, ScalePolicy, WatcherSpec
 
@@ -172,3 +174,26 @@ def test_a_number_that_is_the_configurations_again_is_left_to_the_law() -> None:
     kept = governed(Runner(SCALED), speak).intents.of("w").scaling
     assert (kept.count, kept.state.pinned_until) == (None, None)
     assert governed(Runner(LEAKING), lambda governors, _: governors.unpin("w")).intents.of("w").scaling is None
+
+
+def test_a_policy_that_goes_takes_its_number_and_its_memory_with_it() -> None:
+    """Whatever took it, and with or without a governor that is left: the next policy begins by the number of then."""
+    for without in (PLAIN, LEAKING):
+        runner = Runner(SCALED)
+
+        def go(governors: Governors, arbiter: Any, runner: Runner = runner, without: WatcherSpec = without) -> None:
+            arbiter.intents.scale("w", 8, autoscale.State(peaks=(autoscale.Work(5.0, 1.5),), pinned_until=9.0))
+            governors.adjust(cast(Any, runner))
+            assert arbiter.intents.numprocesses(SCALED) == 8, "another look at the policy leaves it"
+            runner.spec = without
+            governors.adjust(cast(Any, runner))
+            arbiter.intents.count("w", 3)
+
+        intents = governed(runner, go).intents
+        assert intents.of("w").scaling is None and intents.numprocesses(SCALED) == 3
+
+
+def test_nothing_is_kept_of_who_never_had_a_policy(tmp_path: Path) -> None:
+    intents = Intents(tmp_path / "intent.json", "here")
+    intents.unscale("w")
+    assert not list(tmp_path.iterdir())

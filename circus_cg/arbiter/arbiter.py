@@ -28,7 +28,7 @@ from circus_cg.arbiter.relief import Relief
 from circus_cg.arbiter.runner import Shared, WatcherRunner
 from circus_cg.arbiter.sampler import Sampler
 from circus_cg.arbiter.samples import Samples
-from circus_cg.arbiter.udp_watchdog import Heartbeats
+from circus_cg.arbiter.udp_watchdog import UdpWatchdogs
 from circus_cg.cgroup.tree import Tree
 from circus_cg.cgroup.watch import EventHub
 from circus_cg.core.slot import Held, Slot, from_note, rebuild
@@ -68,6 +68,7 @@ class Arbiter:
         self.on_reread: list[Callable[[], None]] = []  # called when there is another configuration
         self.governors = Governors(self)
         self.relief = Relief(self)
+        self.udp_watchdogs = UdpWatchdogs(self)
         self.reconfiguring = asyncio.Lock()
         self.ordering = Ordering(self)
         checking = partial(Health, Probes(self.execs), self.journal, self.spawn_task)
@@ -113,8 +114,7 @@ class Arbiter:
         loop.add_reader(self.keeper.fileno(), self._on_readable)
         if self.stopping:
             self.terminate(self.exit_status)
-        if self.boot.spec.udp_watchdog is not None:
-            self.spawn_task(Heartbeats(self, self.boot.spec.udp_watchdog).run())
+        self.udp_watchdogs.adjust()
         self.keeper.ready(self.summary)
 
     @property
@@ -148,6 +148,7 @@ class Arbiter:
             task.cancel()
         self.governors.close()
         self.relief.close()
+        self.udp_watchdogs.close()
         self.ordering.close()
         for runner in self.runners.values():
             runner.close()

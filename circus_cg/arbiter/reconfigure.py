@@ -144,6 +144,7 @@ def _apply(arbiter: Arbiter, boot: ArbiterBoot) -> dict[str, Any]:
     done: dict[str, Any] = {"added": [], "removed": [], "changed": {}, "failed": {}}
     arbiter.boot = boot
     arbiter.relief.adjust()
+    arbiter.udp_watchdogs.adjust()
     for spec in old.watchers:
         if boot.spec.watcher(spec.name) is None and _leave(arbiter, spec):
             done["removed"].append(spec.name)

@@ -33,7 +33,7 @@ class Heartbeats(asyncio.DatagramProtocol):
         self._transport: asyncio.BaseTransport | None = None
 
     async def run(self) -> None:
-        """For as long as the arbiter lives."""
+        """Until it is cancelled, and closed."""
         loop, spec = asyncio.get_running_loop(), self._spec
         due = loop.time()
         while True:
@@ -46,6 +46,11 @@ class Heartbeats(asyncio.DatagramProtocol):
             self._look(clock.now())
             due = max(due + spec.loop_rate, loop.time())
             await asyncio.sleep(due - loop.time())
+
+    def close(self) -> None:
+        """The address is free in the loop's next round, before a task that is made after this begins."""
+        if self._transport is not None:
+            self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
@@ -97,3 +102,31 @@ class Heartbeats(asyncio.DatagramProtocol):
         if spec.graceful_timeout is not None:
             patience = replace(patience, graceful_timeout=spec.graceful_timeout, stop=())
         runner.deliver(slot.wid, event, spec=patience)
+
+
+class UdpWatchdogs:
+    """The one that the configuration wants at each moment, or none."""
+
+    def __init__(self, arbiter: Arbiter) -> None:
+        self._arbiter = arbiter
+        self._spec: UdpWatchdog | None = None
+        self._current: Heartbeats | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def adjust(self) -> None:
+        """By the configuration as it is now. Another rule begins with nobody late."""
+        wanted = self._arbiter.boot.spec.udp_watchdog
+        if wanted == self._spec:
+            return
+        self.close()
+        self._spec = wanted
+        if wanted is not None:
+            self._current = Heartbeats(self._arbiter, wanted)
+            self._task = self._arbiter.spawn_task(self._current.run())
+
+    def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        if self._current is not None:
+            self._current.close()
+        self._spec = self._current = self._task = None

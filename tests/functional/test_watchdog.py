@@ -187,3 +187,18 @@ def test_circuss_udp_watchdog_acts_as_circus_ini_says(tmp_path: Path, scratch_na
         assert lines_of(log)[:1] == ["asked"]
         assert {name: row(running, name)["pid"] for name in ("loud", "other")} == pids
         assert not [line for line in Path("/proc/net/udp").read_text().splitlines() if f" 00000000:{port:04X}" in line]
+
+
+def test_circuss_udp_watchdog_comes_changes_and_goes_with_the_file(daemon: StartDaemon, port: int) -> None:
+    watchers = {name: {"cmd": ["sleep", "1000"], "stop_signal": "KILL"} for name in ("w", "v")}
+    rule = {"port": port, "loop_rate": 0.2 * SLOWNESS, "max_count": 2, "watchers_regex": "w"}
+    running = daemon(watchers=watchers)
+    running.wait_phase("w"), running.wait_phase("v")
+    for said, ended in ((rule, "w"), ({**rule, "watchers_regex": "v"}, "v")):
+        running.write_config({"watchers": watchers, "udp_watchdog": said})
+        running.ctl("reloadconfig")
+        before = row(running, ended)["generation"]
+        until(lambda ended=ended, before=before: row(running, ended)["generation"] > before, 30)
+    running.write_config({"watchers": watchers})
+    running.ctl("reloadconfig")
+    until(lambda: not [line for line in Path("/proc/net/udp").read_text().splitlines() if f":{port:04X} " in line])

@@ -143,9 +143,12 @@ class _Reading:
         """From the defaults."""
         required = [name for name, field in fields(cls).items() if field.required]
         if missing := [name for name in required if value.get(name) is None]:
-            self._tell(path, f"{_dotted((*path, missing[0]))} is missing; give it too")
+            if (*path, missing[0]) not in self.judged:  # given by a key of its own, and wrong
+                self._tell(path, f"{_dotted((*path, missing[0]))} is missing; give it too")
             return UNSET
-        return self.struct(cls(**dict.fromkeys(required)), value, path)
+        read = self.struct(cls(**dict.fromkeys(required)), value, path)
+        # What is left of the stand-ins was wrong, and told: validation is to meet no None where none can be.
+        return UNSET if any(getattr(read, name) is None for name in required) else read
 
     def _keyed(self, cls: type[msgspec.Struct], value: Mapping[str, Any], path: Path) -> Any:
         items = []

@@ -50,6 +50,7 @@ def test_texts_with_units_become_numbers() -> None:
         ({"cmd": b"sleep 1"}, "cmd: expected a text, or a list of words"),
         ({"limits": "64M"}, "limits: expected Limits or a mapping, found str"),
         ({"watcher_limits": {"memory_max": "64Q"}}, "watcher_limits.memory_max: '64Q' is wrong"),
+        ({"autoscale": {"max": "x"}}, "autoscale.max: 'x' is wrong; expected a whole number"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(options: dict[str, object], told: str) -> None:

@@ -95,6 +95,22 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
     assert len(problems({"nice": 99, "foo": 1, "limits.cpu_max": "x", "env.A=": "1"})) == 4
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"autoscale.max": "two"}, ["autoscale.max: 'two' is wrong; expected a whole number"]),
+        ({"autoscale": {"max": "x"}}, ["autoscale.max: 'x' is wrong; expected a whole number"]),
+        ({"autoscale": {"max": [2], "min": 1}}, ["autoscale.max: expected a whole number, found a list"]),
+        ({"autoscale.max": "two", "autoscale.min": "2"}, ["autoscale.max: 'two' is wrong"]),
+        ({"autoscale": {"max": "two", "min": "x"}}, ["autoscale.max: 'two' is wrong", "autoscale.min: 'x' is wrong"]),
+        ({"autoscale.max": "two", "nice": 99}, ["autoscale.max: 'two' is wrong", "nice: 99 is out of range"]),
+    ],
+)
+def test_a_new_policy_whose_required_part_is_wrong_is_refused(options: dict[str, Any], told: list[str]) -> None:
+    found = problems(options)
+    assert len(found) == len(told) and all(map(str.startswith, found, told)), found
+
+
 def test_a_variables_value_is_in_no_message() -> None:
     assert not any("s3cret" in text for text in problems({"env": {"A": ["s3cret"]}, "env.T=": "s3cret"}))
     assert not any("s3cret" in text for text in problems({"env.A": "s3cret\0"}))
@@ -123,7 +139,8 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
-KEYS = st.sampled_from([*fields(WatcherSpec), "limits.memory_max", "limits.io_max", "env.A", "rlimit_core", ".", "a.b"])
+DOTTED = ("limits.memory_max", "limits.io_max", "env.A", "rlimit_core", "autoscale.max", "autoscale.min", ".", "a.b")
+KEYS = st.sampled_from([*fields(WatcherSpec), *DOTTED])
 
 
 @given(st.dictionaries(KEYS | st.text(max_size=8), JSON, max_size=4))

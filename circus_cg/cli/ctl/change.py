@@ -18,6 +18,7 @@ force_option = click.option(
 )
 
 STDIN = "-"  # a secret's way in: an argument is there for everybody to see
+STREAMS = {"stdout", "stderr"}  # whose `null` is a word of the configuration: /dev/null
 
 
 @click.command()
@@ -71,7 +72,9 @@ def set_(session: Session, /, name: str, words: tuple[str, ...], *, wait: bool, 
     """Change options of a watcher; where a worker must be born with one, its workers are renewed.
 
     Limits are changed where workers run. Keys below the top are dotted. VALUE `-` is read from standard input, `null`
-    is the default. Example: circus-cg ctl set web limits.memory_max=128M watcher_limits.cpu_max=1.5
+    is the default; but /dev/null for stdout and stderr, whose default is `inherit`.
+
+    Example: circus-cg ctl set web limits.memory_max=128M watcher_limits.cpu_max=1.5
     """
     fields = session.call("set", name=name, options=pairs(words), **how)
     _tell_of_changes(session, name, fields, wait, json_)
@@ -126,7 +129,7 @@ def _value(key: str, text: str) -> Any:
     """Text, as in configuration; JSON where it is a list or a mapping."""
     if text == STDIN:
         return sys.stdin.read().removesuffix("\n")
-    if text == "null":
+    if text == "null" and key not in STREAMS:
         return None
     if text[:1] not in ("[", "{"):
         return text

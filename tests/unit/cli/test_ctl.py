@@ -12,9 +12,11 @@ from click.testing import CliRunner
 from circus_cg import errors
 from circus_cg.arbiter.commands import COMMANDS
 from circus_cg.cli.ctl import ctl
-from circus_cg.cli.ctl.change import pairs
+from circus_cg.cli.ctl.change import STREAMS, pairs
 from circus_cg.cli.main import main
 from circus_cg.cli.output import aligned, coloured
+from circus_cg.config.schema import OPTIONS
+from circus_cg.spec import WatcherSpec
 
 CONTEXT = click.Context(ctl)
 VERBS = ctl.list_commands(CONTEXT)
@@ -46,12 +48,17 @@ def test_every_verb_has_an_example_and_json(name: str) -> None:
         (["env.A=x=y"], {"env.A": "x=y"}),
         (["a="], {"a": ""}),
         (["a=null"], {"a": None}),
+        (["stdout=null", "stderr", "null"], {"stdout": "null", "stderr": "null"}),
         (['a=["x", 1]'], {"a": ["x", 1]}),
         (['a={"x": 1}'], {"a": {"x": 1}}),
     ],
 )
 def test_options_are_written_in_two_ways(words: list[str], options: dict[str, object]) -> None:
     assert pairs(words) == options
+
+
+def test_null_stays_a_word_where_the_configuration_has_it_as_one() -> None:
+    assert {key for key, option in OPTIONS[WatcherSpec].items() if "null" in option.words} == STREAMS
 
 
 @pytest.mark.parametrize("words", [["a"], ["a=1", "b"], ["a=[1"], ["a={"]])

@@ -54,6 +54,7 @@ def problems(options: dict[str, Any]) -> list[str]:
         ({"limits.memory_max": None}, "limits", Limits()),
         ({"limits": {"io_max": {"8:0": {"rbps": 4096}}}}, "limits", Limits(io_max=(IoMax(device="8:0", rbps=4096),))),
         ({"working_dir": None}, "working_dir", None),
+        ({"stdout": "null"}, "stdout", "null"),
     ],
 )  # fmt: skip
 def test_a_value_is_read_as_configuration_reads_it(options: dict[str, Any], field: str, value: object) -> None:

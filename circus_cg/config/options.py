@@ -17,7 +17,9 @@ from circus_cg.config.schema import (
     KEYS,
     OPTIONS,
     STOP_STEP,
+    UMASK,
     Option,
+    Unit,
     expected,
     fields,
     from_text,
@@ -51,7 +53,7 @@ def revised(spec: WatcherSpec, options: Mapping[str, Any]) -> WatcherSpec:
 
 def plain(spec: WatcherSpec) -> dict[str, Any]:
     """All options with their values, defaults too, as JSON has them."""
-    return {name: _plain(getattr(spec, name)) for name in fields(WatcherSpec)}
+    return {name: _plain(getattr(spec, name), OPTIONS[WatcherSpec][name].unit) for name in fields(WatcherSpec)}
 
 
 def chosen(options: Mapping[str, Any], keys: list[str]) -> dict[str, Any]:
@@ -179,6 +181,8 @@ class _Reading:
             return self._wrong(path, expected(kind, unit), value)
         if isinstance(value, bool) and not isinstance(kind, inspect.BoolType):
             return self._wrong(path, expected(kind, unit), value)
+        if unit == UMASK and isinstance(value, int | float):  # its decimal digits are no mask
+            return value if isinstance(value, int) else self._wrong(path, expected(kind, unit), value)
         try:
             return from_text(kind, unit, _text(value))
         except ValueError as wrong:
@@ -253,8 +257,10 @@ def _text(value: Any) -> str:
     return f"{value:.9f}".rstrip("0").removesuffix(".") if isinstance(value, float) else str(value)
 
 
-def _plain(value: Any) -> Any:  # noqa: PLR0911 - one a kind of value
+def _plain(value: Any, unit: Unit | None = None) -> Any:  # noqa: PLR0911 - one a kind of value
     match value:
+        case int() if unit == UMASK:
+            return spelled(value, UMASK)  # as a number it would be decimal, which nobody knows a mask by
         case Rlimit():
             return [value.soft, value.hard]
         case StopStep():

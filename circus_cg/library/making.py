@@ -22,7 +22,7 @@ LimitsLike = Limits | specs.Limits | Mapping[str, Any]
 class WatcherOptions(TypedDict, total=False):
     """Options of a watcher beside its command, count and limits; the configuration reference tells each one's meaning.
 
-    Times are seconds, or text such as "30s"; signals numbers or names.
+    Times are seconds, or text such as "30s"; signals numbers or names; a umask is text such as "022", or 0o22.
     """
 
     singleton: bool
@@ -41,7 +41,7 @@ class WatcherOptions(TypedDict, total=False):
     uid: str | int
     gid: str | int
     groups: Sequence[str | int]
-    umask: str
+    umask: int | str
     nice: int
     sched_policy: str
     sched_priority: int

@@ -34,6 +34,7 @@ def test_texts_with_units_become_numbers() -> None:
     assert watcher.cmd == ("sleep", "1")
     assert type(watcher.limits) is LimitsSpec and watcher.limits.memory_max == 64 << 20
     assert (watcher.graceful_timeout, watcher.stop_signal, watcher.backoff.max) == (60.0, 2, 5.0)
+    assert made("w", cmd="a", umask="077").umask == made("w", cmd="a", umask=0o77).umask == 0o77
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,11 @@ def test_merged_keys_give_way_to_a_mapping_s_own() -> None:
     assert (b.numprocesses, b.nice, b.umask, b.cmd) == (3, 5, 0o77, ("x",))
 
 
+@pytest.mark.parametrize("written", ["022", "22", "0o22", "'022'"])
+def test_a_mask_is_octal_as_it_is_written_whatever_number_yaml_makes_of_it(written: str) -> None:
+    assert watcher(f"umask: {written}").umask == 0o22
+
+
 def test_all_problems_are_told_at_once_in_the_order_of_the_file() -> None:
     assert problems(
         "name: ../up\n"

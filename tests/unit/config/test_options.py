@@ -38,6 +38,8 @@ def problems(options: dict[str, Any]) -> list[str]:
         ({"uid": "www-data"}, "uid", "www-data"),
         ({"groups": ["a", 3]}, "groups", ("a", 3)),
         ({"umask": "022"}, "umask", 0o22),
+        ({"umask": "22"}, "umask", 0o22),
+        ({"umask": 0o77}, "umask", 0o77),
         ({"copy_env": "yes"}, "copy_env", True),
         ({"copy_env": False}, "copy_env", False),
         ({"env": {"B": 2}}, "env", {"B": "2"}),
@@ -78,6 +80,9 @@ def test_a_value_is_read_as_configuration_reads_it(options: dict[str, Any], fiel
         ({"limits": 5}, "limits: expected a mapping, found a number"),
         ({"limits.io_max": ["8:0"]}, "limits.io_max: expected a mapping, found a list"),
         ({"nice": 99}, "nice: 99 is out of range; expected -20 to 19"),
+        ({"umask": 0o1000}, "umask: 512 is out of range"),
+        ({"umask": -1}, "umask: -1 is out of range"),
+        ({"umask": 22.0}, "umask: expected an octal mask such as 022, found a number"),
         ({"nice.x": 1}, "nice has no parts"),
         ({"cmd": None}, "cmd: expected a command: a list or text, found null"),
         ({"cmd": ""}, "cmd: no program"),
@@ -122,6 +127,13 @@ def test_plain_has_every_option_and_reads_back_as_itself() -> None:
     shown = json.loads(json.dumps(plain(full)))
     assert set(shown) == set(fields(WatcherSpec))
     assert revised(SPEC, {key: value for key, value in shown.items() if value is not None}) == full
+
+
+def test_a_mask_is_shown_as_one_writes_it_and_a_number_is_that_number() -> None:
+    """077, not 63: which written back would be the mask 063."""
+    changed = revised(SPEC, {"umask": "077"})
+    assert plain(changed)["umask"] == "077"
+    assert revised(SPEC, {"umask": plain(changed)["umask"]}) == changed == revised(SPEC, {"umask": 63})
 
 
 def test_single_options_are_chosen_dotted_ones_too() -> None:

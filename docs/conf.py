@@ -8,7 +8,7 @@ from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
 
 from circus_cg import __version__
-from circus_cg.config.schema import BYTES, COUNT, CPUS, OPTIONS, SECONDS
+from circus_cg.config.schema import BYTES, COUNT, CPUS, OPTIONS, SECONDS, SIZE
 
 project = "circus-cg"
 author = "The circus-cg authors"
@@ -25,7 +25,7 @@ myst_heading_anchors = 4
 autodoc_member_order = "bysource"
 maximum_signature_line_length = 100
 
-UNITS = {BYTES: "bytes", SECONDS: "seconds", CPUS: "CPUs", COUNT: "a number"}  # as the specs hold them
+UNITS = {BYTES: "bytes", SIZE: "bytes", SECONDS: "seconds", CPUS: "CPUs", COUNT: "a number"}  # as the specs hold them
 
 
 def describe_options(_app: Sphinx, what: str, _name: str, thing: Any, _options: Any, lines: list[str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import NODEFAULT
 
-from circus_cg.config.schema import BYTES, RLIMIT, SECONDS, SIGNAL, STOP_STEP, UMASK, Unit, fields
+from circus_cg.config.schema import BYTES, RLIMIT, SECONDS, SIGNAL, SIZE, STOP_STEP, UMASK, Unit, fields
 from circus_cg.units import format_bytes, format_seconds, format_signal
 
 
@@ -27,6 +27,6 @@ def spelled(value: Any, unit: Unit | None) -> Any:
         return f"{format_signal(value.signal)} {f'{value.wait:.9f}'.rstrip('0').removesuffix('.')}s"
     if unit == UMASK:
         return f"{value:03o}"
-    if unit in (BYTES, RLIMIT):
+    if unit in (BYTES, SIZE, RLIMIT):
         return format_bytes(value)
     return value

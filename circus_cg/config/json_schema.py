@@ -27,6 +27,7 @@ from circus_cg.config.schema import (
     RLIMITS,
     SECONDS,
     SIGNAL,
+    SIZE,
     STATUSES,
     STOP_STEP,
     STOPS,
@@ -55,6 +56,7 @@ _BOOLEANS = _any_case("true", "yes", "on", "false", "no", "off")
 
 PATTERNS: dict[Unit, str] = {
     BYTES: f"max|{_SIZE}",
+    SIZE: _SIZE,
     CPUS: f"max|{_NUMBER} ?%?",
     COUNT: r"max|[-+]?(?:0|[1-9][0-9]{0,18})",
     SECONDS: f"{_NUMBER}|(?:{_NUMBER} ?(?:ms|s|m|h|d) ?)+",
@@ -63,7 +65,7 @@ PATTERNS: dict[Unit, str] = {
     RLIMIT: f"infinity|unlimited|-1|{_SIZE}",
 }
 PATTERNS[STOP_STEP] = rf" *(?:{PATTERNS[SIGNAL]}) +(?:{PATTERNS[SECONDS]}) *"
-_WHOLE = frozenset({BYTES, COUNT, SIGNAL, UMASK, RLIMIT})
+_WHOLE = frozenset({BYTES, SIZE, COUNT, SIGNAL, UMASK, RLIMIT})
 _BOUNDS: dict[Unit, Schema] = {UMASK: {"minimum": 0, "maximum": 777}, RLIMIT: {"minimum": -1}}  # 022 is read as decimal
 
 

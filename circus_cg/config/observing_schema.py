@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from circus_cg.config.option import BYTES, MAX_SECONDS, SECONDS, Option
+from circus_cg.config.option import MAX_SECONDS, SECONDS, SIZE, Option
 from circus_cg.spec import History, Metrics
 
 OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
@@ -12,7 +12,7 @@ OPTIONS: dict[type[msgspec.Struct], dict[str, Option]] = {
         "age": Option(
             "what is older is dropped; 0: nothing is kept", SECONDS, 0, MAX_SECONDS, also=("max_age", "keep")
         ),
-        "size": Option("the oldest are dropped beyond it", BYTES, 1 << 20, also=("max_size",)),
+        "size": Option("the oldest are dropped beyond it", SIZE, 1 << 20, also=("max_size",)),
         "usage": Option(
             "what each watcher uses is kept so often; 0: never", SECONDS, 0, 86400, also=("sample", "interval")
         ),

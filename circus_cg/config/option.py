@@ -40,6 +40,7 @@ class Option(NamedTuple):
 _NAMES = re.compile(r"[^,\s]+")
 
 BYTES = Unit("bytes such as 512M", units.parse_bytes, none="max")
+SIZE = BYTES._replace(none=None)  # where there is a limit always
 CPUS = Unit("CPUs such as 1.5", units.parse_cpus, none="max")
 COUNT = Unit("a whole number", units.parse_count, none="max")
 SECONDS = Unit("seconds such as 30s or 500ms", units.parse_seconds)

@@ -31,6 +31,7 @@ from circus_cg.config.option import (
     RLIMIT,
     SECONDS,
     SIGNAL,
+    SIZE,
     STATUSES,
     STOP_STEP,
     STOPS,
@@ -51,8 +52,8 @@ from circus_cg.spec import (
 
 __all__ = [
     "BYTES", "CAPABILITIES", "COMMAND", "COUNT", "CPUS", "KEYS", "MAX_SECONDS", "MAX_WORKERS", "NAMES", "OPTIONS",
-    "PATHS", "RLIMIT", "RLIMITS", "SECONDS", "SIGNAL", "STATUSES", "STOPS", "STOP_STEP", "STREAMS", "UMASK", "Option",
-    "Unit", "expected", "fields", "from_text", "nearest", "struct_of",
+    "PATHS", "RLIMIT", "RLIMITS", "SECONDS", "SIGNAL", "SIZE", "STATUSES", "STOPS", "STOP_STEP", "STREAMS", "UMASK",
+    "Option", "Unit", "expected", "fields", "from_text", "nearest", "struct_of",
 ]  # fmt: skip
 
 _NUMBER = re.compile("[0-9]{1,10}")

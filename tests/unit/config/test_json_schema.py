@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from msgspec import inspect
 
 from circus_cg.cli.main import main
 from circus_cg.config import defaults, json_schema, native, schema
@@ -92,6 +93,7 @@ def test_what_is_right_fits(options: str) -> None:
         *("env: {A=B: 1}\nwatchers: {web: {cmd: x}}", "watchers: {web: {cmd: x, env: {A=B: 1}}}"),
         *("watchers: {web: {cmd: []}}", "watchers: {web: {cmd: {}}}", "watchers: {web: {cmd: true}}"),
         *("watchers: {web: {cmd: }}", "watchers: {web: {cmd: [[x]]}}", "watchers: {web: {cmd: x, x-own: 1}}"),
+        "history: {size: max}\nwatchers: {web: {cmd: x}}",
     ],
 )  # fmt: skip
 def test_a_wrong_file_is_refused(text: str) -> None:
@@ -139,6 +141,15 @@ def test_every_option_says_what_it_means_and_its_default_reads_as_itself() -> No
             if isinstance(default, bool | int | float | str):
                 written = str(defaults.spelled(default, option.unit))
                 assert schema.from_text(field.type, option.unit, written) == default
+
+
+def test_a_word_for_no_limit_is_known_where_an_option_may_have_none_and_nowhere_else() -> None:
+    """`history: {size: max}` passed every check, and then the arbiter couldn't read its None."""
+    for struct, options in schema.OPTIONS.items():
+        for key, field in schema.fields(struct).items():
+            may_be_none = isinstance(field.type, inspect.UnionType) and field.type.includes_none
+            unit = options[key].unit
+            assert unit is None or unit.none is None or may_be_none, f"{key} of {struct.__name__}"
 
 
 TEXTS = st.from_regex(r"[0-9.]{0,4} ?[a-zA-Z%+-]{0,4}[0-9]{0,2}", fullmatch=True)

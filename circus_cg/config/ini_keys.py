@@ -108,6 +108,7 @@ WATCHER = {
 }
 
 HOOKS = _not_yet("no hooks are called")
+HEALTH = _not_yet("a check needs circus-cg's own YAML, which `circus-cg import` makes of this file")
 
 STREAM = {
     "class": _acts("FileStream and its kin: one plain file; StdoutStream: inherited"),
@@ -159,6 +160,8 @@ def watcher_fate(key: str) -> Fate | None:
     head, _, tail = key.partition(".")
     if head == "hooks" and tail:
         return HOOKS
+    if head == "health":
+        return HEALTH
     if head in ("stdout_stream", "stderr_stream"):
         return STREAM.get(tail)
     if head == "flapping":
@@ -203,7 +206,7 @@ def own(cls: type[ArbiterSpec] | type[WatcherSpec]) -> list[str]:
     return found
 
 
-_OTHERWISE = ("watchers", "cmd", "env", "rlimits")  # these are written circus's way
+_OTHERWISE = ("watchers", "cmd", "env", "rlimits", "health")  # these are written circus's way, or not at all
 
 
 def _close(key: str, known: list[str]) -> str | None:

@@ -21,11 +21,20 @@ def option_at(key: str, spec: type[Spec] = WatcherSpec) -> tuple[type[msgspec.St
     """The spec and the field that a (dotted) key names; None if it names none, or one written otherwise."""
     head, dot, tail = key.partition(".")
     field = fields(spec).get(head)
-    if field is None or head in ("cmd", "watchers"):
+    if field is None or head == "cmd":
         return None
     if (inner := struct_of(field.type)) is not None:
         return (inner, tail) if tail in fields(inner) else None
-    return None if dot or isinstance(field.type, inspect.DictType) else (spec, head)
+    return None if dot or _is_deep(field.type) else (spec, head)
+
+
+def _is_deep(kind: inspect.Type) -> bool:
+    """A mapping, or one of structs: no line of a section can say it. (`limits.io_max` is one level down.)"""
+    match kind:
+        case inspect.DictType() | inspect.VarTupleType(item_type=inspect.StructType()):
+            return True
+        case _:
+            return False
 
 
 def made(spec: type[Spec], key: str, values: dict[str, Any]) -> Any:

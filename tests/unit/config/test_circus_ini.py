@@ -201,6 +201,14 @@ def test_what_does_not_act_gets_one_line_however_often_it_is_there() -> None:
     ]
 
 
+@pytest.mark.parametrize("key", ["health", "health.up", "health.up.tcp"])
+def test_a_health_check_is_told_to_need_yaml(key: str) -> None:
+    text = f"[watcher:a]\ncmd = a\n{key} = 127.0.0.1:80\n"
+    assert read(text).spec.watchers[0].health == ()
+    why = "a check needs circus-cg's own YAML, which `circus-cg import` makes of this file"
+    assert notices(text) == [f"3: {key}: not yet: {why}"]
+
+
 def test_unknown_keys_and_sections_are_warnings_with_a_guess() -> None:
     text = """\
 [circus]

@@ -88,6 +88,7 @@ class _Reader:
         self._patterns: list[tuple[Section, str, dict[str, Value]]] = []  # [env:PATTERN,PATTERN]
         self._used: set[str] = set()  # titles of those
         self._rule = _NO_PLUGIN
+        self._watchdog: tuple[Section, Rule] | None = None  # what a plugin says of it
         self._values: dict[str, Any] = {}
         self._inner: dict[str, dict[str, Any]] = {}  # `control.tcp` and the like, by the first part
         self._watchers: list[Section] = []
@@ -106,6 +107,8 @@ class _Reader:
         for section in {section.title: section for section, _, _ in self._patterns}.values():
             if section.title not in self._used:
                 self._findings.notice(Kind.NOTE, section.place, f"[{shown(section.title)}] is for no watcher")
+        if self._watchdog:
+            self._inner["udp_watchdog"] = self._one_watchdog(*self._watchdog)
         inner = {key: made(ArbiterSpec, key, found) for key, found in self._inner.items()}  # none of them needs one
         return ArbiterSpec(watchers=tuple(watchers), **self._values, **inner)
 
@@ -178,7 +181,7 @@ class _Reader:
             what = f"[{shown(section.title)}] has no `use`, and is skipped"
             self._findings.notice(Kind.NOTE, section.place, what)
         elif use.text == ini_keys.WATCHDOG_PLUGIN:
-            self._values["udp_watchdog"] = UdpWatchdog(**self._watchdog(section, names))
+            self._watchdog = (section, self._watchdog_options(section, names))
         elif use.text != ini_keys.FLAPPING_PLUGIN:
             why = ini_keys.PLUGINS.get(use.text, ini_keys.OTHER_PLUGIN)
             self._fate(use.place, f"[{shown(section.title)}]", Fate(Kind.NOT_YET, why), None)
@@ -194,7 +197,7 @@ class _Reader:
                     self._findings.unknown(value.place, what, lambda: None)
             self._rule = rule
 
-    def _watchdog(self, section: Section, names: Mapping[str, str]) -> Rule:
+    def _watchdog_options(self, section: Section, names: Mapping[str, str]) -> Rule:
         options: Rule = {}
         for key, value in section.values.items():
             if own := ini_keys.WATCHDOG.get(key):
@@ -204,6 +207,15 @@ class _Reader:
                 what = f"key '{shown(key)}' in [{shown(section.title)}]"
                 self._findings.unknown(value.place, what, lambda: None)
         return options
+
+    def _one_watchdog(self, section: Section, options: Rule) -> Rule:
+        """Of the plugin and of [circus], which has the same options by our names."""
+        ours = self._inner.get("udp_watchdog", {})
+        for key, value in section.values.items():
+            if (own := ini_keys.WATCHDOG.get(key)) in ours:
+                text = f"{key} is in [{shown(section.title)}], and udp_watchdog.{own} in [circus]; remove one"
+                self._findings.problem(value.place, text)
+        return {**ours, **options}
 
     def _one_each(self) -> list[Section]:
         seen: dict[str, Section] = {}

@@ -12,7 +12,7 @@ from circus_cg.config.findings import Findings, Kind, told
 from circus_cg.config.ini_surroundings import Surroundings
 from circus_cg.config.loader import Loaded
 from circus_cg.errors import ConfigError
-from circus_cg.spec import ArbiterSpec, Backoff, Flapping, IoMax, Limits, Rlimit, WatcherSpec
+from circus_cg.spec import ArbiterSpec, Backoff, Flapping, IoMax, Limits, Rlimit, UdpWatchdog, WatcherSpec
 
 ENVIRON = {"HOME": "/home/jo", "PATH": "/bin", "PORT": "80", "TOKEN": "s3cret", "BROKEN": "a\udcff"}
 
@@ -248,6 +248,21 @@ def test_a_plugin_is_told_with_what_is_there_instead() -> None:
     assert notices(text) == [
         "2: [plugin:r]: not yet: limits.memory_max and limits.cpu_max bind each worker",
         "4: [plugin:own]: not yet: no plugins are run",
+    ]
+
+
+WATCHDOG = "[plugin:dog]\nuse = circus.plugins.watchdog.WatchDog\nloop_rate = 5\n"
+OURS = "[circus]\nudp_watchdog.port = 1700\n"
+
+
+@pytest.mark.parametrize("text", [WATCHDOG + OURS, OURS + WATCHDOG])
+def test_the_watchdog_plugin_and_our_own_options_are_of_one_watchdog(text: str) -> None:
+    assert read(text).spec.udp_watchdog == UdpWatchdog(port=1700, loop_rate=5.0)
+
+
+def test_what_both_say_of_the_watchdog_is_refused() -> None:
+    assert problems(f"{OURS}{WATCHDOG}port = 1664\n") == [
+        "6: port is in [plugin:dog], and udp_watchdog.port in [circus]; remove one"
     ]
 
 

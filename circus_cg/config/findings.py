@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from circus_cg.config.problems import MAX_PROBLEMS, Path
+from circus_cg.config.problems import MAX_PROBLEMS, Path, shown
 from circus_cg.errors import ConfigError
 
 MAX_PLACES = 8  # of one notice in a message
@@ -75,7 +75,9 @@ class Findings:
         """Nobody knows `what`; `guess` tells what was meant."""
         self._unknown += 1
         meant = guess() if self._unknown <= MAX_GUESSES else None
-        self.notice(Kind.UNKNOWN, place, f"unknown {what}" + (f"; did you mean '{meant}'?" if meant else ""), watcher)
+        self.notice(
+            Kind.UNKNOWN, place, f"unknown {what}" + (f"; did you mean '{shown(meant)}'?" if meant else ""), watcher
+        )
 
     @property
     def notices(self) -> tuple[Notice, ...]:

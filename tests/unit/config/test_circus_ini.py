@@ -251,6 +251,12 @@ def test_a_plugin_is_told_with_what_is_there_instead() -> None:
     ]
 
 
+def test_a_guess_repeats_nothing_that_a_terminal_would_obey() -> None:
+    assert notices("[watchers:a\0b]\nx = y\n") == [
+        r"1: unknown section [watchers:a\x00b]; did you mean 'watcher:a\x00b'?"
+    ]
+
+
 WATCHDOG = "[plugin:dog]\nuse = circus.plugins.watchdog.WatchDog\nloop_rate = 5\n"
 OURS = "[circus]\nudp_watchdog.port = 1700\n"
 

@@ -10,10 +10,15 @@ _CODE = re.compile(r"(`[^`]*`)")
 
 
 def filled(page: str, blocks: Mapping[str, str]) -> str:
-    """`page` with each block's text renewed. Raises KeyError for a block nobody writes or a text without its block."""
-    seen = set()
+    """`page` with each block's text renewed.
+
+    Raises KeyError for a block nobody writes, or that is there twice, or a text without its block.
+    """
+    seen: set[str] = set()
 
     def renewed(found: re.Match[str]) -> str:
+        if found["name"] in seen:
+            raise KeyError(f"the page has the block {found['name']} twice")
         seen.add(found["name"])
         return f"{found['begin']}\n{blocks[found['name']].strip()}\n\n{found['end']}"
 

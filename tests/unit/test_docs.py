@@ -67,6 +67,19 @@ def test_a_block_without_its_text_and_a_text_without_its_block_are_refused(page:
         filled(page, blocks)
 
 
+def test_a_block_has_one_place() -> None:
+    """A merge of two branches had left two sections of one name."""
+    block = "<!-- generated: a -->\n<!-- end -->\n"
+    with pytest.raises(KeyError, match="twice"):
+        filled(block + block, {"a": "text"})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_two_sections_of_a_page_have_one_name(page: Path) -> None:
+    found = re.findall(r"^## (.+)$", re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S), re.MULTILINE)
+    assert len(found) == len(set(found))
+
+
 def test_help_becomes_markdown_with_its_example_apart() -> None:
     @click.command()
     @click.option("--to", metavar="DIR", default="a*b", show_default=True, envvar="TO", help="Where <to>; `a*b` stays.")

@@ -48,14 +48,27 @@ def globaloptions(session: Session, option: str | None, json_: bool) -> None:
 
 def _lines(found: Document) -> list[str]:
     kept = found.get("lasting", {})
-    rows = ((key, f"{value} *" if key in kept else value) for key, value in _flat("", found["options"]))
+    rows = ((key, f"{value} *" if key in kept else value) for key, value in listed(found["options"]))
     return aligned(("OPTION", "VALUE"), list(rows)) + scaling_lines(found)
 
 
-def _flat(prefix: str, options: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Dotted, as `set` takes them; what is not set is left out below the top."""
+def listed(options: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Keys and values, both as `set` takes them: dotted once, and a mapping of mappings whole.
+
+    What is not set is left out below the top, where it is `-`.
+    """
     for key, value in options.items():
-        if isinstance(value, dict):
-            yield from _flat(f"{prefix}{key}.", value)
-        elif not prefix or value not in (None, []):
-            yield f"{prefix}{key}", "-" if value is None else value if isinstance(value, str) else json.dumps(value)
+        if isinstance(value, dict) and not all(isinstance(one, dict) for one in value.values()):
+            yield from ((f"{key}.{part}", _written(one)) for part, one in value.items() if one not in (None, []))
+        elif value != {}:
+            yield key, "-" if value is None else _written(value)
+
+
+def _written(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(_set(value))
+
+
+def _set(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {key: _set(one) for key, one in value.items() if one not in (None, [])}

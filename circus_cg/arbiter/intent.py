@@ -84,7 +84,7 @@ class Intents:
         """The configuration's watchers as they were changed, then those added; the removed ones too."""
         own = {spec.name: spec for spec in configured}
         added = [one.added for name, one in self._document.watchers.items() if name not in own and one.added]
-        return [self.merged(spec) for spec in own.values()] + added
+        return [self.merged(spec) for spec in (*own.values(), *added)]
 
     def merged(self, spec: WatcherSpec) -> WatcherSpec:
         """What was said instead of `spec`. Options that don't fit any more are left out: it must run."""

@@ -47,6 +47,14 @@ def test_what_is_said_is_there_for_the_next_arbiter(path: Path) -> None:
     assert after.of("new") == Intent(added=NEW, identity=WHO, wanted=True)
 
 
+def test_what_was_set_of_an_added_watcher_is_there_for_the_next_arbiter_too(path: Path) -> None:
+    said = again(path)
+    said.add(NEW, WHO, wanted=True)
+    changed = replace(NEW, nice=3, env={"X": "1"})
+    said.change(NEW, changed, WHO, {})
+    assert again(path).specs([WEB]) == [WEB, changed] and again(path).merged(NEW) == changed
+
+
 def test_what_the_autoscaler_came_to_is_there_for_the_next_arbiter_until_the_operator_speaks(path: Path) -> None:
     scaled = replace(WEB, autoscale=ScalePolicy(max=8, min=2))
     assert again(path).numprocesses(scaled) == 2, "the configuration's number within its bounds"

@@ -13,6 +13,7 @@ from fractions import Fraction
 MAX_INT = 2**63 - 1  # what the kernel's files and the wire hold
 
 MAX_IN_RANGE = 65535  # CPUs and memory nodes
+LONGEST_DURATION = 200  # characters: a megabyte of them takes seconds to add up
 
 _NUMBER = r"([0-9]{1,19}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})"
 _BYTES = re.compile(_NUMBER + r" ?(?:([kmgt])(?:i?b?)|b)?", re.IGNORECASE)
@@ -58,7 +59,7 @@ def parse_seconds(value: str | float) -> float:
     text = _text(value, expected)
     if _SECONDS.fullmatch(text):
         return float(text)
-    if _DURATIONS.fullmatch(text) is None:
+    if len(text) > LONGEST_DURATION or _DURATIONS.fullmatch(text) is None:
         raise _wrong(value, expected)
     return float(sum(Fraction(count) * _LENGTH[unit] for count, unit in _DURATION.findall(text)))
 

@@ -6,6 +6,7 @@ What a command raises is its answer, whatever it is. But for Closed: the keeper 
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Awaitable
 
 from circus_cg.arbiter.arbiter import Arbiter
@@ -112,7 +113,11 @@ class Control:
                 result, errno = "failed", rpc.Errno.NOT_SPECIFIED
                 doing, kind = one_line(request.command, SHOWN), type(wrong).__name__
                 reason = f"cannot {doing}: internal error ({kind}); the daemon's log says more"
-                say("arbiter", f"internal error in {doing}: {one_line(repr(wrong), LONGEST)}", "error")
+                say(
+                    "arbiter",
+                    f"internal error in {doing} at {_place(wrong)}: {one_line(repr(wrong), LONGEST)}",
+                    "error",
+                )
         self._audited(request, peer, result, errno)
         if request.wants_reply:
             reply(rpc.error(request.id, clock.wall(), reason, errno))
@@ -138,3 +143,8 @@ class Control:
 def _only_looks(command: str) -> bool:
     known = COMMANDS.get(command.lower())
     return known is None or known.role is Role.OBSERVE
+
+
+def _place(raised: Exception) -> str:
+    """Where in the code, innermost last."""
+    return " ".join(f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(raised.__traceback__)[-3:])

@@ -73,6 +73,12 @@ def test_a_time_is_seconds_unless_its_unit_says_otherwise(written: str | float, 
     assert units.parse_seconds(written) == seconds
 
 
+def test_a_time_of_a_thousand_parts_is_none() -> None:
+    assert units.parse_seconds("1s" * 100) == 100.0
+    with pytest.raises(ValueError, match="expected a time such as 30s"):
+        units.parse_seconds("1s" * 101)
+
+
 @pytest.mark.parametrize(("written", "mask"), [("022", 0o22), ("0o077", 0o77), ("0", 0), ("777", 0o777)])
 def test_a_mask_is_octal_as_it_is_written(written: str, mask: int) -> None:
     assert units.parse_umask(written) == mask

@@ -11,8 +11,9 @@ from circus_cg.cgroup.enforceable import with_weight_file
 from circus_cg.cgroup.group import WatcherGroup, WorkerGroup
 from circus_cg.cgroup.hierarchy import Hierarchy
 from circus_cg.cgroup.limits import Setting
-from circus_cg.cgroup.limits.change import INHERITED, Changes, changes, effective
+from circus_cg.cgroup.limits.change import INHERITED, ORDERED, Changes, changes, effective
 from circus_cg.errors import CgroupError
+from circus_cg.spec import Limits
 
 GONE = {errno.ENOENT, errno.ENODEV, errno.ESRCH}
 ROUNDS = 20  # of moving what a worker forks meanwhile
@@ -31,7 +32,7 @@ def relimit(old: WatcherGroup | None, new: WatcherGroup, lives: Iterable[Life]) 
     for hierarchy, directory in new.places:
         new.make(hierarchy, directory)
     new.forget_creation()
-    of_sum = [(h, d, _of_sum(old, new, h, d in fresh)) for h, d in new.places]
+    of_sum = [(h, d, _of_sum(old, new, h, d, d in fresh)) for h, d in new.places]
     for hierarchy, directory, found in of_sum:
         _put_all(hierarchy, directory, found.wider, careful=old is None)
     for wid, generation in lives:
@@ -43,10 +44,12 @@ def relimit(old: WatcherGroup | None, new: WatcherGroup, lives: Iterable[Life]) 
     return sorted(busy)
 
 
-def _of_sum(old: WatcherGroup | None, new: WatcherGroup, hierarchy: Hierarchy, fresh: bool) -> Changes:
+def _of_sum(old: WatcherGroup | None, new: WatcherGroup, hierarchy: Hierarchy, directory: str, fresh: bool) -> Changes:
     if fresh:
         return Changes(new.settings_of_sum(hierarchy), ())
-    return _here(changes(None if old is None else old.sum, new.sum, hierarchy.version), hierarchy)
+    before = None if old is None else old.sum
+    thought = _here(changes(before, new.sum, hierarchy.version), hierarchy)
+    return _changes(before, new.sum, hierarchy, directory, thought)
 
 
 def _join(life: WorkerGroup) -> None:
@@ -84,18 +87,27 @@ def _of_lives(
     """Those that v1 could not press."""
     version = hierarchy.version
     before = None if old is None else effective(old.limits, old.sum, version)
-    found = _here(changes(before, effective(new.limits, new.sum, version), version), hierarchy)
-    for wid, generation in lives if found.all else ():
+    after = effective(new.limits, new.sum, version)
+    thought = _here(changes(before, after, version), hierarchy)
+    for wid, generation in lives if thought.all else ():
         group = f"{directory}/{wid}.{generation}"
         if not os.path.isdir(group):
             continue
         try:
+            found = _changes(before, after, hierarchy, group, thought)
             _put_all(hierarchy, group, found.all, careful=old is None)
         except CgroupError as refused:
             if refused.errno == errno.EBUSY and version == 1:
                 yield wid, generation
             elif refused.errno not in GONE:
                 raise
+
+
+def _changes(old: Limits | None, new: Limits, hierarchy: Hierarchy, directory: str, thought: Changes) -> Changes:
+    """Of one group: `thought`, by what is in force there, since a change that was begun may have got anywhere."""
+    ordered = ORDERED & {setting.file for setting in thought.all}
+    read = {file: files.read(directory, file).strip() for file in ordered if files.exists(directory, file)}
+    return _here(changes(old, new, hierarchy.version, read), hierarchy) if read else thought
 
 
 def _here(found: Changes, hierarchy: Hierarchy) -> Changes:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from circus_cg.cgroup.group import WatcherGroup
+from circus_cg.cgroup.relimit import relimit
 from circus_cg.errors import CgroupError
 from circus_cg.spec import IoMax, Limits
 from tests.conftest import until
@@ -16,12 +17,24 @@ from tests.functional.groups import SPIN, Place, kill, members, needs, read, sta
 
 MIB = 1 << 20
 COMMON = Limits(memory_max=64 * MIB, pids_max=20, cpu_max=0.5)
+IN_FORCE = (
+    ("cpu.max", "cpu.cfs_quota_us"),
+    ("cpuset.cpus",),
+    ("memory.max", "memory.limit_in_bytes"),
+    ("memory.swap.max", "memory.memsw.limit_in_bytes"),
+)
 
 
 def assert_common_limits(directories: list[str]) -> None:
     assert read(directories, "memory.max", "memory.limit_in_bytes") == str(64 * MIB)
     assert read(directories, "pids.max") == "20"
     assert read(directories, "cpu.max", "cpu.cfs_quota_us") in ("50000 100000", "50000")
+
+
+def in_force(directories: list[str]) -> list[str]:
+    """What is bound up with other limits."""
+    there = [names for names in IN_FORCE if any(Path(d, name).exists() for d in directories for name in names)]
+    return [read(directories, *names) for names in there]
 
 
 def directories_of(watcher: WatcherGroup) -> list[str]:
@@ -94,6 +107,35 @@ def test_the_sum_can_be_raised_and_lowered_with_its_swap(place: Place, earlier: 
     assert read(watcher.directories, "memory.max", "memory.limit_in_bytes") == str(64 * MIB)
     found = read(watcher.directories, "memory.swap.max", "memory.memsw.limit_in_bytes")
     assert found in (str(16 * MIB), str(80 * MIB))
+
+
+@pytest.mark.host_may_lack("the cpuset controller, swap accounting, or a second CPU")
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ([Limits(cpu_max=1), Limits(cpu_max=1)], [Limits(cpu_max=2), Limits(cpu_max=4)]),
+        ([Limits(cpu_max=4), Limits(cpu_max=1)], [Limits(cpu_max=4), Limits(cpu_max=2)]),
+        ([Limits(cpu_max=2), Limits(cpu_max=4)], [Limits(cpu_max=1), Limits(cpu_max=1)]),
+        ([Limits(), Limits(cpuset_cpus="0")], [Limits(), Limits(cpuset_cpus="0-1")]),
+        ([Limits(), Limits(cpuset_cpus="0")], [Limits(), Limits(cpuset_cpus="1")]),
+        ([Limits(memory_max=64 * MIB, memory_swap_max=0)] * 2, [Limits(memory_max=96 * MIB, memory_swap_max=MIB)] * 2),
+        ([Limits(memory_max=96 * MIB, memory_swap_max=MIB)] * 2, [Limits(memory_max=64 * MIB, memory_swap_max=0)] * 2),
+    ],
+    ids=["quotas up", "sum up", "quotas down", "more CPUs", "other CPUs", "memory up", "memory down"],
+)  # fmt: skip
+def test_what_an_arbiter_left_is_changed_though_nobody_knows_what_it_was(
+    place: Place, old: list[Limits], new: list[Limits]
+) -> None:
+    """v1 refuses a child that has more than its parent, and memory beyond memory and swap, at each single write."""
+    for limits in new:
+        needs(place, limits)
+    group = place.worker(*old)
+    place.sleeper(group)
+    watcher = WatcherGroup(place.tree, "w", *new)
+    assert relimit(None, watcher, [(1, 1)]) == []
+    watcher.worker(1, 2).create()  # the next life has the same
+    assert in_force(group.directories) == in_force(watcher.worker(1, 2).directories)
+    assert in_force(directories_of(watcher)) == in_force(directories_of(place.watcher(*new, name="fresh")))
 
 
 def test_protection_and_throttling_of_memory_are_in_force_where_they_exist(place: Place) -> None:

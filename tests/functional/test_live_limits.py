@@ -161,6 +161,20 @@ def test_an_arbiter_that_died_in_the_midst_is_finished_by_the_next(daemon: Start
     assert memory_of(running) == str(96 * MB) and quota_of(running) == "50000"
 
 
+def test_limits_raised_in_the_file_are_there_after_an_upgrade_and_for_the_next_life(daemon: StartDaemon) -> None:
+    """Of what the old arbiter wrote only the groups tell; v1 takes no child's quota above its parent's."""
+    small = {"cmd": SLEEP, "limits": {"cpu_max": 1}, "watcher_limits": {"cpu_max": 1}}
+    running = daemon(watchers={"w": small})
+    (row,) = running.wait_phase("w")
+    running.write_config({"watchers": {"w": {**small, "limits": {"cpu_max": 2}, "watcher_limits": {"cpu_max": 4}}}})
+    running.ctl("upgrade")
+    assert (quota_of(running, ""), quota_of(running)) == ("400000", "200000")
+    assert running.workers("w")[0]["pid"] == row["pid"]
+    os.kill(row["pid"], signal.SIGKILL)
+    until(lambda: [r["generation"] for r in running.workers("w") if r["phase"] == "ready"] == [2], why="its next life")
+    assert quota_of(running, "1.2") == "200000"
+
+
 def test_what_is_set_to_last_is_there_at_the_next_start_and_until_it_is_reverted(daemon: StartDaemon) -> None:
     running = daemon(watchers={"w": {"cmd": SLEEP, "limits": {"memory_max": "64M", "pids_max": 9}}})
     running.wait_phase("w")

@@ -7,7 +7,8 @@ first; what shrinks, shrinks in the children first.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -38,6 +39,8 @@ NUMBERS = {
     "cpu.max", "cpu.cfs_quota_us", "memory.max", "memory.high", "memory.swap.max", "memory.limit_in_bytes", MEMSW,
     "pids.max",
 }  # fmt: skip
+ORDERED = NUMBERS | set(CPUSET_FILES)  # in which more is told from less
+NOTHING: Mapping[str, str] = MappingProxyType({})
 DEVICES = {"io.max": " rbps=max wbps=max riops=max wiops=max"}  # file -> unlimited; on v1 it is 0
 
 
@@ -73,8 +76,10 @@ def effective(limits: Limits, of_sum: Limits, version: int) -> Limits:
     )
 
 
-def changes(old: Limits | None, new: Limits, version: int) -> Changes:
-    """`old` None: nobody knows what is in force, so all is written that may matter; devices of `io_max` can't be known.
+def changes(old: Limits | None, new: Limits, version: int, in_force: Mapping[str, str] = NOTHING) -> Changes:
+    """`old` None: nobody knows what was asked for, so all is written that may matter; devices of `io_max` can't be
+    known. `in_force`: text by file, as read; it tells more from less better than `old` does, which may not have got so
+    far.
 
     Devices must be MAJOR:MINOR by now.
     """
@@ -88,7 +93,7 @@ def changes(old: Limits | None, new: Limits, version: int) -> Changes:
         will = after.get(key, _unlimited(key, version))
         if was == will and old is not None:
             continue
-        file = key.partition(" ")[0]
+        file, was = key.partition(" ")[0], in_force.get(key, was)
         setting = Setting(controllers.get(key) or _controller(file), file, will)
         if not _shrinks(file, was, will):
             wider.append(setting)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from circus_cg.cgroup.limits import settings
-from circus_cg.cgroup.limits.change import Changes, changes, effective
+from circus_cg.cgroup.limits.change import INHERITED, Changes, changes, effective
 from circus_cg.cgroup.limits.memory import MEMSW
 from circus_cg.spec import IoMax, Limits
 
@@ -92,18 +92,36 @@ sets = st.sampled_from(["0", "1", "0-1", "0,2", "2-3"])
 limits = st.builds(Limits, cpu_max=cpus)
 
 
-@given(st.data())
-def test_a_child_never_has_more_than_its_parent_on_the_way(data: st.DataObject) -> None:
-    """v1's rules for quotas and cpusets, at each write; the order is the one that `relimit` writes in."""
+@given(old=v1_memory, new=v1_memory)
+def test_nor_where_only_the_kernel_knows_what_was_in_force(old: Limits, new: Limits) -> None:
+    unlimited = 9223372036854771712  # as v1 shows it
+    files = {"memory.limit_in_bytes": unlimited, MEMSW: unlimited}
+    files |= {s.file: int(s.text) for s in settings(old, 1)}
+    for setting in changes(None, new, 1, {file: str(size) for file, size in files.items()}).all:
+        if setting.file in files:
+            files[setting.file] = unlimited if setting.text == "-1" else int(setting.text)
+            assert files["memory.limit_in_bytes"] <= files[MEMSW]
+    wanted = {"memory.limit_in_bytes": unlimited, MEMSW: unlimited} | {s.file: int(s.text) for s in settings(new, 1)}
+    assert files == wanted
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known", "read"])
+@given(data=st.data())
+def test_a_child_never_has_more_than_its_parent_on_the_way(data: st.DataObject, known: bool) -> None:
+    """v1's rules for quotas and cpusets, at each write; the order is the one that `relimit` writes in. Of an arbiter
+    that died only the groups tell what it had done.
+    """
     of_sum, of_one = [data.draw(st.tuples(limits, sets)) for _ in range(2)], [data.draw(limits) for _ in range(2)]
     sums = [Limits(cpu_max=one.cpu_max, cpuset_cpus=cpus) for one, cpus in of_sum]
     workers = [effective(one, total, 1) for one, total in zip(of_one, sums, strict=True)]
     parent, child = (_files(one) for one in (sums[0], workers[0]))
-    for_parent, for_child = changes(sums[0], sums[1], 1), changes(workers[0], workers[1], 1)
+    for_parent = changes(sums[0] if known else None, sums[1], 1, parent)
+    for_child = changes(workers[0] if known else None, workers[1], 1, child)
     for group, writes in ((parent, for_parent.wider), (child, for_child.all), (parent, for_parent.narrower)):
         for setting in writes:
-            group[setting.file] = setting.text
-            _accepted(parent, child)
+            if setting.file in group and setting.text != INHERITED:
+                group[setting.file] = setting.text
+                _accepted(parent, child)
     assert (parent, child) == (_files(sums[1]), _files(workers[1]))
 
 
@@ -124,6 +142,13 @@ def _cpus(text: str) -> set[int]:
         first, _, last = part.partition("-")
         found |= set(range(int(first), int(last or first) + 1))
     return found
+
+
+def test_what_is_in_force_tells_more_from_less_whatever_is_thought_of_it() -> None:
+    """As after a change that was refused half-way; and what is the same in both is not touched."""
+    old, new = Limits(cpu_max=4.0, pids_max=9), Limits(cpu_max=2.0, pids_max=9)
+    found = changes(old, new, 1, {"cpu.cfs_quota_us": "100000", "pids.max": "3"})
+    assert texts(found) == ([("cpu.cfs_quota_us", "200000")], [])
 
 
 def test_where_nobody_knows_what_is_in_force_everything_is_written() -> None:

@@ -12,7 +12,7 @@ from circus_cg.arbiter import rolling
 from circus_cg.arbiter.ground import findings, resolve
 from circus_cg.arbiter.runner import WatcherRunner
 from circus_cg.cgroup.group import WatcherGroup
-from circus_cg.cgroup.relimit import relimit
+from circus_cg.cgroup.relimit import Life, relimit
 from circus_cg.core import plan
 from circus_cg.core.tight import Used, too_tight
 from circus_cg.errors import CgroupError, CircusCgError, HostError
@@ -190,15 +190,17 @@ def _carry_out(  # noqa: PLR0913 - all of a change
     """Raises HostError, CgroupError: then nothing was."""
     group, busy = runner.group, []
     if decided.regroup:
-        lives = {} if decided.renew and runner.wanted else runner.lives()  # the others are on their way out
+        alive = set(runner.lives().items())
+        lives = group.lives() | alive  # whoever is on its way out is in the same groups, and is looked for in them
+        leaving = lives if decided.renew and runner.wanted else lives - alive
         try:
             group = _group(arbiter, spec)
             arbiter.tree.extend(group.controllers)
-            busy = relimit(runner.group, group, lives.items())
+            busy = [life for life in relimit(runner.group, group, lives, leaving=leaving) if life not in leaving]
             if busy and not force:
                 raise HostError(_busy_text(spec.name, busy))
         except CircusCgError:
-            _restore(arbiter, runner, group, lives)
+            _restore(arbiter, runner, group, lives, leaving)
             raise
     arbiter.journal.tell(spec.name, "change", ", ".join(decided.changed))  # names only: a value may be a secret
     runner.revise(spec, who, group)
@@ -271,11 +273,13 @@ def _gone(arbiter: Arbiter, name: str) -> None:
         say("arbiter", f"cannot forget what was asked of {name}: {failed}; free the state directory")
 
 
-def _restore(arbiter: Arbiter, runner: WatcherRunner, tried: WatcherGroup, lives: dict[int, int]) -> None:
+def _restore(
+    arbiter: Arbiter, runner: WatcherRunner, tried: WatcherGroup, lives: set[Life], leaving: set[Life]
+) -> None:
     """The limits of before, in whatever directories there are by now."""
     group = _group(arbiter, runner.current)
     try:
-        relimit(tried, group, lives.items())
+        relimit(tried, group, lives, leaving=leaving)
     except CgroupError as refused:
         say("arbiter", f"cannot put the limits of {group.name} back: {refused}")
     runner.revise(runner.spec, runner.identity, group)

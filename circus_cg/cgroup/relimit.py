@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from circus_cg.cgroup import files, v1
 from circus_cg.cgroup.enforceable import with_weight_file
 from circus_cg.cgroup.group import WatcherGroup, WorkerGroup
 from circus_cg.cgroup.hierarchy import Hierarchy
 from circus_cg.cgroup.limits import Setting
-from circus_cg.cgroup.limits.change import INHERITED, ORDERED, Changes, changes, effective
+from circus_cg.cgroup.limits.change import BOUND, INHERITED, ORDERED, Changes, changes, effective
 from circus_cg.errors import CgroupError
 from circus_cg.spec import Limits
 
@@ -20,9 +20,12 @@ ROUNDS = 20  # of moving what a worker forks meanwhile
 Life = tuple[int, int]  # wid, generation
 
 
-def relimit(old: WatcherGroup | None, new: WatcherGroup, lives: Iterable[Life]) -> list[Life]:
+def relimit(
+    old: WatcherGroup | None, new: WatcherGroup, lives: Iterable[Life], *, leaving: Collection[Life] = ()
+) -> list[Life]:
     """`new` instead of `old`, the groups of the same watcher; None: nobody knows what is in force, since an arbiter
-    died in the midst of it. Groups of lives that are gone are left out.
+    died in the midst of it. Groups of lives that are gone are left out. Those of `lives` that are `leaving` keep what
+    they have, as far as the kernel lets them: less memory could kill them before their time.
 
     Returns the lives whose use v1 could not press below their new limit: they keep the old one. Raises CgroupError;
     then some of it is written, and the other way round puts it back.
@@ -37,7 +40,7 @@ def relimit(old: WatcherGroup | None, new: WatcherGroup, lives: Iterable[Life]) 
         _put_all(hierarchy, directory, found.wider, careful=old is None)
     for wid, generation in lives:
         _join(new.worker(wid, generation))
-    busy = {life for h, d in new.places for life in _of_lives(old, new, h, d, lives)}
+    busy = {life for place in new.places for life in _of_lives(old, new, place, lives, leaving)}
     for hierarchy, directory, found in of_sum:
         _put_all(hierarchy, directory, found.narrower, careful=old is None)
     new.forget_creation()
@@ -82,9 +85,14 @@ def _members(directory: str) -> set[int]:
 
 
 def _of_lives(
-    old: WatcherGroup | None, new: WatcherGroup, hierarchy: Hierarchy, directory: str, lives: list[Life]
+    old: WatcherGroup | None,
+    new: WatcherGroup,
+    place: tuple[Hierarchy, str],
+    lives: list[Life],
+    leaving: Collection[Life],
 ) -> Iterator[Life]:
     """Those that v1 could not press."""
+    hierarchy, directory = place
     version = hierarchy.version
     before = None if old is None else effective(old.limits, old.sum, version)
     after = effective(new.limits, new.sum, version)
@@ -94,8 +102,10 @@ def _of_lives(
         if not os.path.isdir(group):
             continue
         try:
-            found = _changes(before, after, hierarchy, group, thought)
-            _put_all(hierarchy, group, found.all, careful=old is None)
+            wanted = _changes(before, after, hierarchy, group, thought).all
+            if (wid, generation) in leaving:
+                wanted = tuple(setting for setting in wanted if version == 1 and setting.file in BOUND)
+            _put_all(hierarchy, group, wanted, careful=old is None)
         except CgroupError as refused:
             if refused.errno == errno.EBUSY and version == 1:
                 yield wid, generation

@@ -17,6 +17,7 @@ SLEEP = ["sleep", "1000"]
 MEMORY = ("memory.max", "memory.limit_in_bytes")
 QUOTA = ("cpu.max", "cpu.cfs_quota_us")
 MB = 1 << 20
+LEAVING = sh("trap 'sleep 1; exit' TERM; while :; do sleep 0.05; done")  # takes a while to go
 HOLD = (  # its first life is large
     "import os, signal; size = 1 if os.path.exists({0}) else 60; open({0}, 'w').close()\n"
     "x = bytearray(b'x' * (size << 20)); print('ready', flush=True); signal.pause()"
@@ -86,6 +87,42 @@ def test_quotas_of_the_sum_go_below_and_above_those_of_the_workers(daemon: Start
         assert (quota_of(running, ""), quota_of(running)) == (f"{sum_ * 100_000:.0f}", f"{bound * 100_000:.0f}")
     running.ctl("set", "w", "watcher_limits.cpu_max=null")
     assert quota_of(running, "") in ("max", "-1") and quota_of(running) == "50000"
+
+
+@pytest.mark.parametrize("way", ["set", "reloadconfig"])
+def test_the_sum_shrinks_though_those_that_are_to_be_replaced_run_still(daemon: StartDaemon, way: str) -> None:
+    """They had more than it has now, which v1 refuses; and they go on until they have left."""
+    watcher = {"cmd": LEAVING, "numprocesses": 2, "limits": {"cpu_max": 2}, "watcher_limits": {"cpu_max": 4}}
+    running = daemon(watchers={"w": watcher})
+    running.wait_phase("w", count=2)
+    if way == "set":
+        running.ctl("set", "w", "env.X=1", "watcher_limits.cpu_max=1")
+    else:
+        running.write_config({"watchers": {"w": {**watcher, "env": {"X": "1"}, "watcher_limits": {"cpu_max": 1}}}})
+        assert running.ctl("reloadconfig")["failed"] == {}
+    until(lambda: [(r["generation"], r["phase"]) for r in running.workers("w")] == [(2, "ready")] * 2)
+    assert quota_of(running, "") == "100000"
+
+
+def test_who_leaves_keeps_the_memory_that_it_has(daemon: StartDaemon) -> None:
+    """Else v2 kills it, which nobody said --force for: only its next life has less."""
+    running = daemon(watchers={"w": {"cmd": LEAVING, "limits": {"memory_max": "128M", "pids_max": 90}}})
+    running.wait_phase("w")
+    running.ctl("set", "w", "env.X=1", "limits.memory_max=32M", "limits.pids_max=60", "--no-wait")
+    assert (memory_of(running), running.workers("w")[0]["phase"]) == (str(128 * MB), "stopping")
+    until(lambda: [(r["generation"], r["phase"]) for r in running.workers("w")] == [(2, "ready")])
+    assert memory_of(running, "1.2") == str(32 * MB)
+
+
+def test_who_ignores_its_stop_is_killed_though_it_had_no_such_limit(daemon: StartDaemon) -> None:
+    """On v1 its next life is in a group of a hierarchy that it never was in."""
+    deaf = sh("trap '' TERM; sleep 1000 & while :; do wait; sleep 1; done")
+    running = daemon(watchers={"w": {"cmd": deaf, "graceful_timeout": 1}})
+    (row,) = running.wait_phase("w")
+    running.ctl("set", "w", "env.X=1", "limits.cpu_max=1", "--no-wait")
+    until(lambda: not alive(row["pid"]), why="it to be killed")
+    until(lambda: [(r["generation"], r["phase"]) for r in running.workers("w")] == [(2, "ready")])
+    until(lambda: not group_dirs(running.name, "w", "1.1"), why="the groups of its life to go")
 
 
 def test_limits_are_lifted_while_workers_run(daemon: StartDaemon) -> None:

@@ -40,6 +40,7 @@ NUMBERS = {
     "pids.max",
 }  # fmt: skip
 ORDERED = NUMBERS | set(CPUSET_FILES)  # in which more is told from less
+BOUND = {"cpu.cfs_quota_us", *CPUSET_FILES}  # of which v1 lets no child have more than its parent
 NOTHING: Mapping[str, str] = MappingProxyType({})
 DEVICES = {"io.max": " rbps=max wbps=max riops=max wiops=max"}  # file -> unlimited; on v1 it is 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -52,12 +52,22 @@ class LifeGroups:
         self._going: dict[Life, asyncio.TimerHandle] = {}  # to be removed soon
         self._loop = asyncio.get_running_loop()
 
-    def regroup(self, group: WatcherGroup) -> None:
-        """The watcher's group has other limits, and perhaps more directories, as have those of its lives."""
-        if group is not self.group:
-            self.group.close()
-            self.group = group
-            self._groups = {life: one.under(group) for life, one in self._groups.items()}
+    def regroup(self, group: WatcherGroup, alive: Mapping[int, int]) -> None:
+        """The watcher's group has other limits, and perhaps more directories, as have those of its lives.
+
+        `alive`: wid -> generation of those that have begun.
+        """
+        if group is self.group:
+            return
+        self.group.close()
+        self.group = group
+        self._groups = {life: one.under(group) for life, one in self._groups.items()}
+        if group.oom_group_is_ours:
+            for wid, generation in alive.items():
+                self.watch_oom(wid, generation)
+        else:
+            while self._ooms:
+                self._hub.forget(self._ooms.popitem()[1])
 
     def of(self, wid: int, generation: int) -> WorkerGroup:
         group = self._groups.get((wid, generation))

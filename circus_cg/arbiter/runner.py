@@ -113,7 +113,7 @@ class WatcherRunner:
     def revise(self, spec: WatcherSpec, identity: Identity, group: WatcherGroup) -> None:
         """What holds from now on; lives that have begun keep what they began with."""
         self.spec, self.identity = spec, identity
-        self._lives.regroup(group)
+        self._lives.regroup(group, self.lives())
         self._recipe = Recipe(spec, self._boot, identity)
         self._ageing.look()
         self.health.renew()

@@ -36,6 +36,11 @@ class Session(WorkerGroup):
     def create_bare(self) -> None:
         """As create()."""
 
+    def under(self, watcher: WatcherGroup) -> Session:
+        same = Session(watcher, self._life)
+        same.leader = self.leader
+        return same
+
     def inner(self, name: str) -> Session:
         return Session(self._watcher, f"{self._life}/{name}")
 

@@ -118,6 +118,28 @@ def test_without_that_the_rest_of_the_group_goes_on(daemon: StartDaemon, tmp_pat
     assert row["generation"] == 1 and alive(row["pid"])
 
 
+@pytest.mark.parametrize("whole", [True, False], ids=["as a whole", "alone"])
+def test_who_is_to_go_along_is_said_while_it_runs(daemon: StartDaemon, tmp_path: Path, whole: bool) -> None:
+    """On v1 it is for the daemon to do, or to leave."""
+    go, survived = tmp_path / "go", tmp_path / "survived"
+    child = "/usr/bin/python3 -I -S -c 'b = bytearray(96 << 20)'"
+    log = f"while sleep 0.5; do echo >> {quoted(survived)}; done"
+    script = f"until [ -e {quoted(go)} ]; do sleep 0.05; done; {child}; {log}"
+    limits = {"memory_max": "24M", "memory_swap_max": 0, "memory_oom_group": not whole}
+    spec = {"cmd": sh(script), "limits": limits, "backoff": {"initial": 1000, "max": 1000}, "min_uptime": 60}
+    running = daemon(watchers={"w": spec}, on_missing="warn")
+    (row,) = running.wait_phase("w")
+    running.ctl("set", "w", f"limits.memory_oom_group={str(whole).lower()}")
+    assert alive(row["pid"])
+    go.touch()
+    if whole:
+        (end,) = until(lambda: events(running, "exit"), 30, "the end of the group")
+        assert (end["exit"]["reason"], end["exit"]["signal"]) == ("oom", 9)
+    else:
+        until(lambda: len(lines_of(survived)) > 2, 30, "the shell to go on without its child")
+        assert alive(row["pid"]) and not events(running, "exit")
+
+
 @pytest.mark.host_may_lack("memory_high needs the v2 memory controller")
 def test_a_worker_that_stands_still_at_memory_high_is_ended(daemon: StartDaemon) -> None:
     """The kernel neither ends it nor lets it go on."""

@@ -67,6 +67,19 @@ def test_an_operator_may_run_them_all_the_same(tmp_path: Path, scratch_name: str
         assert "cannot enforce memory_max" in container.output
 
 
+def test_limits_that_change_nothing_there_leave_its_workers_what_they_are(tmp_path: Path, scratch_name: str) -> None:
+    """What is known of a worker's session is known still, when it ends and what it left is looked for."""
+    configuration: dict[str, Any] = {"on_missing": "warn", "watchers": {"w": {"cmd": sh("sleep 1000 & wait")}}}
+    with Container(tmp_path, scratch_name, configuration, "absent") as container:
+        container.wait_phase("w")
+        (main,) = until(lambda: [pid for pid, line in tree(container.pid).items() if "& wait" in line])
+        (leftover,) = until(lambda: [pid for pid, line in tree(container.pid).items() if line == "sleep 1000"])
+        container.ctl("set", "w", "limits.memory_max=64M")
+        os.kill(main, signal.SIGKILL)
+        until(lambda: not alive(leftover), why="what it left to be killed")
+        until(lambda: [(r["generation"], r["phase"]) for r in container.workers("w")] == [(2, "ready")])
+
+
 @pytest.mark.parametrize("cgroups", ["its own", "absent"])
 def test_orphans_are_reaped(tmp_path: Path, scratch_name: str, cgroups: str) -> None:
     """Those of a worker, and those that have left its session."""

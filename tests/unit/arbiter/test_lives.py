@@ -50,3 +50,52 @@ def test_what_a_watcher_still_had_to_remove_is_never_the_next_ones(
         assert (place / "1.1").exists()
 
     asyncio.run(story())
+
+
+class Killable:
+    """Of a watcher whose kernel takes one process where the whole group must go, if `ours`."""
+
+    def __init__(self, ours: bool) -> None:
+        self.oom_group_is_ours = ours
+
+    def under(self, watcher: Killable) -> Killable:
+        return watcher
+
+    def close(self) -> None:
+        pass
+
+
+class Hub:
+    def __init__(self) -> None:
+        self.watched: list[int] = []
+        self._next = 0
+
+    def watch_oom(self, group: Killable, told: Callable[[], None]) -> int:
+        self._next += 1
+        self.watched.append(self._next)
+        return self._next
+
+    def forget(self, handle: int) -> None:
+        self.watched.remove(handle)
+
+
+def test_lives_are_watched_for_the_oom_killer_as_long_as_their_limits_ask_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lives, "life_of", lambda group, wid, generation: group)
+
+    async def story() -> None:
+        hub = Hub()
+        groups = LifeGroups(cast("Any", Killable(False)), cast("Any", hub), cast("Any", None), lambda *_: None)
+        groups.watch_oom(1, 1)
+        assert hub.watched == []
+        groups.regroup(cast("Any", Killable(True)), {1: 1, 2: 5})
+        assert hub.watched == [1, 2], "those that run when it is said"
+        groups.regroup(cast("Any", Killable(True)), {1: 1, 2: 5})
+        assert hub.watched == [1, 2], "once each"
+        groups.regroup(cast("Any", Killable(False)), {1: 1, 2: 5})
+        assert hub.watched == []
+        groups.regroup(cast("Any", Killable(True)), {2: 5})
+        assert len(hub.watched) == 1, "and when it is said again"
+
+    asyncio.run(story())

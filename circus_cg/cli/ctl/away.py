@@ -18,10 +18,11 @@ class AwaySession(Session):
         self.name = away.endpoint
         self.client = RemoteClient(away, timeout, clock.now)
 
+    def here_only(self, verb: str, why: str) -> None:
+        raise CommandRefused(f"cannot {verb} from afar: {why}")
+
     def call(self, command: str, timeout: float | None = None, /, **properties: Any) -> dict[str, Any]:
         """The answer's own fields. Raises NotRunning, TimedOut, KeyRefused, WrongServer, CommandRefused."""
-        if command == "listen":
-            raise CommandRefused("cannot listen from afar: what circus's clients hear is local; use events --follow")
         return own_fields(self.client.call(command, timeout, **properties))
 
     def refuse_a_dead_daemon(self, doing: str) -> None:

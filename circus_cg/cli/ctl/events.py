@@ -69,6 +69,7 @@ def listen(session: Session, topics: tuple[str, ...], json_: bool) -> None:
     TOPICS are their beginnings, such as `watcher.web.` or `stat.`; all without.
     Example: circus-cg ctl listen watcher.
     """
+    session.here_only("listen", "what circus's clients hear is local; use events --follow")
     endpoint = session.call("globaloptions", option="pubsub_endpoint")["options"]["pubsub_endpoint"]
     with Interrupt() as interrupt:
         for topic, body in heard(endpoint, topics or ("",), interrupt.fd):

@@ -30,6 +30,9 @@ class Session:
         self.dirs = dirs.of(name)
         self.client: Client | RemoteClient = Client(self.dirs.endpoint, timeout)
 
+    def here_only(self, verb: str, why: str) -> None:
+        """Raises CommandRefused if the daemon is on another host: `verb` can't be done there, as `why` says."""
+
     def call(self, command: str, timeout: float | None = None, /, **properties: Any) -> dict[str, Any]:
         """The answer's own fields. Raises NotRunning."""
         self.refuse_a_dead_daemon(command)

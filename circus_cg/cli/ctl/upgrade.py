@@ -27,6 +27,7 @@ def upgrade(session: Session, json_: bool) -> None:
 
     Workers that the changes don't concern stay as they are. What can't begin is taken back, and said.
     """
+    session.here_only("upgrade", "its keeper is asked, and hears its own host alone; log in there")
     answer = _ask(session, {"op": "upgrade", "python": sys.executable})
     if "refused" in answer:
         text = str(answer["refused"])

@@ -16,6 +16,7 @@ from circus_cg.cli.ctl.change import STREAMS, pairs
 from circus_cg.cli.main import main
 from circus_cg.cli.output import aligned, coloured
 from circus_cg.config.schema import OPTIONS
+from circus_cg.rpc import curve, keyring
 from circus_cg.spec import WatcherSpec
 
 CONTEXT = click.Context(ctl)
@@ -100,6 +101,22 @@ def test_a_mistake_has_its_status_and_says_what_to_do(
     monkeypatch.setenv("CIRCUS_CG_RUNTIME_DIR", str(tmp_path))
     done = CliRunner().invoke(main, argv)
     assert (done.exit_code, told in done.stderr) == (status, True), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("verb", "told"),
+    [
+        ("listen", "cannot listen from afar: what circus's clients hear is local; use events --follow"),
+        ("upgrade", "cannot upgrade from afar: its keeper is asked, and hears its own host alone; log in there"),
+    ],
+)
+def test_what_only_a_daemon_here_can_do_is_refused_from_afar_and_asks_nobody(
+    verb: str, told: str, tmp_path: Path
+) -> None:
+    key = keyring.make_client(tmp_path / "own", curve.fresh("alice"))
+    where = ["--endpoint", "tcp://nobody.invalid:1", "--server-key", "a" * 64, "--client-key", str(key)]
+    done = CliRunner().invoke(main, ["ctl", *where, verb])
+    assert (done.exit_code, done.stderr) == (1, f"circus-cg: {told}\n")
 
 
 def test_a_relative_runtime_directory_is_a_mistake_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from functools import partial
 
 from msgspec.structs import replace
@@ -12,6 +11,7 @@ from circus_cg.arbiter import because
 from circus_cg.arbiter.arbiter import Arbiter
 from circus_cg.arbiter.commands.target import (
     Fields,
+    choice_of,
     is_down_or_wanted,
     keep,
     runner_of,
@@ -93,11 +93,10 @@ async def wait(arbiter: Arbiter, asked: rpc.Wait) -> Fields:
 
 
 async def _wait_gone(arbiter: Arbiter, asked: rpc.Wait) -> Fields:
-    """One that was never asked to go, or was added again, is not waited for."""
-    with suppress(rpc.BadMessage):  # it is gone
-        for runner in runners_of(arbiter, asked.name, asked.match):
-            if (leaving := arbiter.leaving.get(runner.spec.name)) is not None:
-                await asyncio.shield(leaving)
+    """One that was never asked to go, or was added again, is not waited for; what is missing is gone."""
+    for name in choice_of(arbiter, asked.name, asked.match).names:
+        if (leaving := arbiter.leaving.get(name)) is not None:
+            await asyncio.shield(leaving)
     return {}
 
 

@@ -9,12 +9,22 @@ from circus_cg.arbiter.arbiter import Arbiter
 from circus_cg.arbiter.intent import keep
 from circus_cg.arbiter.report import held, status_of
 from circus_cg.arbiter.runner import WatcherRunner
-from circus_cg.core.choice import choose, nearest
+from circus_cg.core.choice import Choice, choose, nearest
 from circus_cg.core.slot import Slot
 from circus_cg.rpc import messages as rpc
 from circus_cg.rpc.messages import BadMessage, Errno
 
-__all__ = ["Fields", "is_down_or_wanted", "keep", "runner_of", "runners_of", "settled", "to_start", "workers_of"]
+__all__ = [
+    "Fields",
+    "choice_of",
+    "is_down_or_wanted",
+    "keep",
+    "runner_of",
+    "runners_of",
+    "settled",
+    "to_start",
+    "workers_of",
+]
 
 Fields = dict[str, Any]
 
@@ -26,15 +36,20 @@ def runner_of(arbiter: Arbiter, name: str) -> WatcherRunner:
 
 def runners_of(arbiter: Arbiter, names: rpc.Names, match: rpc.Match) -> list[WatcherRunner]:
     """In the daemon's order. Raises BadMessage for a name that means none."""
-    if names is None:
-        return list(arbiter.runners.values())
-    try:
-        choice = choose(arbiter.runners, [names] if isinstance(names, str) else names, match)
-    except ValueError as wrong:
-        raise BadMessage(Errno.BAD_MSG_DATA, f"cannot find a watcher: {wrong}") from wrong
+    choice = choice_of(arbiter, names, match)
     if choice.missing:
         raise _not_found(arbiter, choice.missing)
     return [arbiter.runners[name] for name in choice.names]
+
+
+def choice_of(arbiter: Arbiter, names: rpc.Names, match: rpc.Match) -> Choice:
+    """Raises BadMessage for what is no pattern."""
+    if names is None:
+        return Choice(list(arbiter.runners), [])
+    try:
+        return choose(arbiter.runners, [names] if isinstance(names, str) else names, match)
+    except ValueError as wrong:
+        raise BadMessage(Errno.BAD_MSG_DATA, f"cannot find a watcher: {wrong}") from wrong
 
 
 def to_start(arbiter: Arbiter, runners: list[WatcherRunner]) -> None:

@@ -46,17 +46,25 @@ class Remote:
 
     def _watched(self) -> Watching | None:
         try:
-            watching = Watching(str(self._directory))
+            watching = Watching(str(self._directory / keyring.AUTHORIZED))
         except OSError as failed:
-            say("arbiter", f"cannot watch {self._directory}: {failed.strerror}; keys hold as they are until a restart")
+            self._say_unwatched(failed)
             return None
         self._loop.add_reader(watching.fileno(), self._on_change)
         return watching
 
     def _on_change(self) -> None:
         assert self._watching is not None
-        self._watching.clear()
-        self._read()
+        try:
+            changed = self._watching.changed()
+        except OSError as failed:
+            self._say_unwatched(failed)
+            changed = True
+        if changed:
+            self._read()
+
+    def _say_unwatched(self, failed: OSError) -> None:
+        say("arbiter", f"cannot watch {failed.filename}: {failed.strerror}; keys hold as they are until a restart")
 
     def _read(self) -> None:
         """A file that can't be trusted or is gone lets nobody in; a line that can't be read, nobody of that line."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from base64 import b64encode
 from typing import Any
@@ -123,6 +124,29 @@ def test_a_list_that_can_not_be_believed_lets_nobody_in(afar: StartAfar, harm: s
     path.write_text(text)
     path.chmod(0o600)
     until(lambda: answers(running, "alice"), why="the mended list to be believed")
+
+
+@pytest.mark.parametrize("how", ["linked", "moved away"])
+def test_another_directory_of_keys_in_the_place_of_the_one_holds_at_once(afar: StartAfar, how: str) -> None:
+    running = afar()
+    keys, other = running.keys_directory, running.directory / "other"
+    running.key("alice", "admin")
+    running.key("bob", None)
+    until(lambda: answers(running, "alice"))
+    shutil.copytree(keys, other)
+    path = other / "authorized"
+    path.write_text(path.read_text().replace(running.pairs["alice"].public, running.pairs["bob"].public))
+    if how == "linked":
+        keys.rename(running.directory / "first")
+        keys.symlink_to("first")
+        until(lambda: answers(running, "alice"), why="the link to be followed")
+        (running.directory / "fresh").symlink_to("other")
+        (running.directory / "fresh").replace(keys)
+    else:
+        keys.rename(running.directory / "keys.bak")
+        until(lambda: not answers(running, "alice"), why="nobody to be let in")
+        shutil.copytree(other, keys)
+    until(lambda: not answers(running, "alice") and answers(running, "bob"), why="the other list to hold")
 
 
 @pytest.mark.parametrize("how", ["null", "plain", "unknown", "as another"])

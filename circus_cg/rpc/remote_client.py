@@ -14,13 +14,12 @@ import zmq
 from zmq.utils.monitor import parse_monitor_message
 
 from circus_cg.errors import CommandRefused, KeyRefused, NotRunning, TimedOut, WrongServer
+from circus_cg.rpc.client import LOST, MONITOR
 from circus_cg.rpc.keys import KeyPair
 
-MONITOR = "inproc://monitor"
 RECONNECT = 30  # ms
 TRIES = 3  # handshakes that may end without a word: one may have met an arbiter's end, and one its keeper's
-SILENCE = 1.0  # seconds after the last of them
-LOST = "the connection was lost before the answer came; look whether it was done"
+SILENCE = 1.0  # seconds after the last of them, or after a connection was lost
 
 
 class Away(NamedTuple):
@@ -142,6 +141,7 @@ class _Talk:
                 self._met, self._silent, self._deadline = True, 0, self._end
             case zmq.EVENT_DISCONNECTED if self._met:
                 self._lost, self._met = True, False
+                self._deadline = min(self._end, self._clock() + SILENCE)  # nobody may ever listen there again
             case zmq.EVENT_DISCONNECTED if not self._silent and not self._lost:
                 self._on_silence()  # what it greeted us with is not ZeroMQ; or it was killed in that moment
         if self._silent >= TRIES:

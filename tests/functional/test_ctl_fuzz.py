@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from typing import Any
 
 import pytest
@@ -48,7 +49,7 @@ def test_no_request_ends_the_arbiter(daemon: StartDaemon, seed: int) -> None:
     patient = {"cmd": ["sleep", "1000"], "graceful_timeout": 1}
     running = daemon(watchers={"w": patient, "web": patient})
     arbiter = until(lambda: arbiter_of(running.pid))
-    client = Client(f"ipc://{running.directory}/run/{running.name}/control.sock", timeout=20 * SLOWNESS)
+    client = Client(f"ipc://{running.directory}/run/{running.name}/control.sock", 20 * SLOWNESS, time.monotonic)
     done = 0
     for _ in range(REQUESTS):
         command, properties = request(chance)

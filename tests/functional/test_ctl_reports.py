@@ -8,6 +8,7 @@ import pty
 import select
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Self
 
@@ -24,7 +25,7 @@ SLEEP = ["sleep", "1000"]
 
 
 def client(running: Daemon) -> Client:
-    return Client(f"ipc://{running.directory}/run/{running.name}/control.sock", timeout=30 * SLOWNESS)
+    return Client(f"ipc://{running.directory}/run/{running.name}/control.sock", 30 * SLOWNESS, time.monotonic)
 
 
 def test_counts_and_lists(daemon: StartDaemon) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from tests.conftest import until
 from tests.functional.conftest import StartDaemon
-from tests.functional.daemon import Daemon, Refused
+from tests.functional.daemon import PROGRAM, Daemon, Refused
 from tests.functional.evidence import alive, arbiter_of, group_dirs, group_file, lines_of, quoted, sh
 
 SLEEP = ["sleep", "1000"]
@@ -86,6 +87,26 @@ def test_a_reload_is_finished_by_the_next_arbiter(daemon: StartDaemon, tmp_path:
     kill_arbiter(running)
     until(lambda: generations(running) == [2] * 4, 20)
     assert lines_of(log) == ["here"] * 4 + ["gone", "here"] * 4
+
+
+def test_who_waits_for_a_reload_is_told_when_the_arbiter_can_not_answer_any_more(
+    daemon: StartDaemon, tmp_path: Path
+) -> None:
+    log = tmp_path / "lives"
+    running = daemon(watchers={"w": {"cmd": leaving(log), "numprocesses": 4}})
+    until(lambda: lines_of(log) == ["here"] * 4)
+    command = [PROGRAM, "ctl", "--name", running.name, "reload", "w"]
+    with subprocess.Popen(command, env=running.environment, stderr=subprocess.PIPE, text=True) as waiting:
+        try:
+            until(lambda: "gone" in lines_of(log))
+            kill_arbiter(running)
+            until(lambda: waiting.poll() is not None, why="the end of the wait")
+        finally:
+            waiting.kill()
+        assert waiting.stderr is not None
+        assert "cannot reload: the connection was lost before the answer came" in waiting.stderr.read()
+    assert waiting.returncode == 6
+    until(lambda: generations(running) == [2] * 4, 20)
 
 
 def test_a_stopped_watcher_is_not_started_by_a_reload(daemon: StartDaemon) -> None:

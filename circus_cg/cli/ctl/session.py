@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from circus_cg.errors import NotRunning, TimedOut
-from circus_cg.host import dirs
+from circus_cg.host import clock, dirs
 from circus_cg.rpc.client import Client
 
 if TYPE_CHECKING:
@@ -28,13 +28,13 @@ class Session:
             raise click.BadParameter(f"{name!r} is no daemon's name", param_hint="--name")
         self.name = name
         self.dirs = dirs.of(name)
-        self.client: Client | RemoteClient = Client(self.dirs.endpoint, timeout)
+        self.client: Client | RemoteClient = Client(self.dirs.endpoint, timeout, clock.now, self.refuse_a_dead_daemon)
 
     def here_only(self, verb: str, why: str) -> None:
         """Raises CommandRefused if the daemon is on another host: `verb` can't be done there, as `why` says."""
 
     def call(self, command: str, timeout: float | None = None, /, **properties: Any) -> dict[str, Any]:
-        """The answer's own fields. Raises NotRunning."""
+        """The answer's own fields. Raises NotRunning, TimedOut, CommandRefused."""
         self.refuse_a_dead_daemon(command)
         return own_fields(self.client.call(command, timeout, **properties))
 

@@ -7,10 +7,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
+import zmq
 
-from circus_cg.errors import NotRunning, WrongServer
+from circus_cg.errors import NotRunning, TimedOut, WrongServer
 from circus_cg.rpc import curve
 from circus_cg.rpc.remote_client import Away, RemoteClient
 
@@ -40,9 +42,9 @@ def listening(silences: int) -> Iterator[int]:
         thread.join()
 
 
-def client(port: int) -> RemoteClient:
-    away = Away(f"tcp://127.0.0.1:{port}", curve.fresh("server").public, curve.fresh("me"))
-    return RemoteClient(away, timeout=20, clock=time.monotonic)
+def client(port: int, server_key: str | None = None, timeout: float = 20) -> RemoteClient:
+    away = Away(f"tcp://127.0.0.1:{port}", server_key or curve.fresh("server").public, curve.fresh("me"))
+    return RemoteClient(away, timeout, clock=time.monotonic)
 
 
 @pytest.mark.parametrize("silences", [1, 2])
@@ -55,3 +57,22 @@ def test_a_daemon_that_goes_is_not_taken_for_one_with_another_key(silences: int)
 def test_who_never_says_a_word_has_another_key() -> None:
     with listening(1_000_000) as port, pytest.raises(WrongServer, match="doesn't have the server key"):
         client(port).call("list")
+
+
+def test_a_daemon_that_ends_with_the_request_is_not_waited_for() -> None:
+    """However long the answer might have taken: nobody comes again to give it."""
+    pair = curve.fresh("server")
+    context: zmq.Context[Any] = zmq.Context()
+    serving = context.socket(zmq.ROUTER)
+    serving.curve_server, serving.curve_secretkey = True, bytes.fromhex(pair.secret)
+    port = serving.bind_to_random_port("tcp://127.0.0.1")
+
+    def end() -> None:
+        serving.recv_multipart()
+        context.destroy(linger=0)
+
+    thread = threading.Thread(target=end)
+    thread.start()
+    with pytest.raises(TimedOut, match="the connection was lost before the answer came"):
+        client(port, pair.public, timeout=24 * 3600).call("reload")
+    thread.join()

@@ -140,7 +140,7 @@ class Governor:
         runner = self._runner
         workers = self._gauge.memories(policy)
         room = self._gauge.room(now) if self._memory.above else None
-        self._memory, asked = memory.decide(policy, self._memory, workers, room, now)
+        self._memory, asked = memory.decide(runner.spec, self._memory, workers, room, now)
         if asked is None:
             return
         used = {str(one.wid): one.current for one in workers if one.wid == asked.wid}

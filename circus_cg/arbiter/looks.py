@@ -43,7 +43,7 @@ class Look:
         self.slot, self.meter = slot, meter
         ready_at = slot.since if slot.phase is Phase.READY and not slot.readiness.unwell else None
         self.sample = WorkerSample(slot.wid, slot.generation, slot.phase, ready_at)
-        self.memory = WorkerMemory(slot.wid, slot.generation, slot.phase)
+        self.memory = WorkerMemory(slot.wid, slot.generation, slot.phase, beside=slot.instead is not None)
         self.counts = slot.wanted and slot.instead is None  # else it is one more, until it takes another's place
         self.is_measured = meter is not None and slot.pid is not None
         self.cpu: Open | None = None
@@ -168,7 +168,7 @@ def _read_memory(look: Look, text: bytes, high: int | None) -> None:
         current = int(text)
     full = None if high is None else _full(meter.pressure("memory"))
     look.memory_text = text
-    look.memory = WorkerMemory(one.wid, one.generation, one.phase, current, full, high)
+    look.memory = WorkerMemory(one.wid, one.generation, one.phase, current, full, high, one.beside)
 
 
 def _full(told: dict[str, dict[str, float]] | None) -> float | None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from math import inf
 
+from circus_cg.core.replacement import again
 from circus_cg.core.state import Phase, Slot
 from circus_cg.spec import WatcherSpec
-
-AGAIN = 30.0  # seconds after a replacement that failed, or longer if restarts wait longer
 
 Life = tuple[int, int]  # wid, generation
 
@@ -22,16 +21,16 @@ def due(spec: WatcherSpec, slot: Slot) -> float:
 
 def old(spec: WatcherSpec, slots: Iterable[Slot], asked: Mapping[Life, float], now: float) -> tuple[list[Life], float]:
     """Whom to replace now, the oldest first, and when to look again. `asked`: for whom that was asked, and when."""
-    again = max(AGAIN, spec.backoff.max)
+    pause = again(spec)
     found: list[tuple[float, Life]] = []
     following = inf
     for slot in slots:
         life = slot.wid, slot.generation
         at = due(spec, slot)
         if life in asked:
-            at = max(at, asked[life] + again)
+            at = max(at, asked[life] + pause)
         if at <= now:
             found.append((at, life))
-            at = now + again
+            at = now + pause
         following = min(following, at)
     return [life for _, life in sorted(found)], following

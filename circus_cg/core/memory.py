@@ -8,8 +8,9 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
+from circus_cg.core.replacement import again
 from circus_cg.core.state import Phase
-from circus_cg.spec import Limits, MemoryPolicy
+from circus_cg.spec import Limits, MemoryPolicy, WatcherSpec
 
 STALE = 10.0  # seconds
 SOONEST = 0.25  # between two looks
@@ -25,6 +26,7 @@ class WorkerMemory(msgspec.Struct, frozen=True, gc=False):
     current: int | None = None  # bytes
     full: float | None = None  # its memory.pressure, percent, avg10
     high: int | None = None  # its own memory_high
+    beside: bool = False  # one more than is wanted, until it takes the place of another
 
 
 class Replace(msgspec.Struct, frozen=True):
@@ -37,23 +39,33 @@ class Replace(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """For whose end, and when (monotonic)."""
+
+    life: str  # "wid.generation"
+    at: float
+    new_first: bool
+
+
 class State(msgspec.Struct, frozen=True, omit_defaults=True):
     """Since when (monotonic) each life has been over a line without interruption; whose end was asked for."""
 
     above: dict[str, float] = {}  # "wid.generation"
     stalled: dict[str, float] = {}
-    replacing: str | None = None
+    replacing: Asked | None = None
     at: float | None = None  # the last look
 
 
 def decide(
-    policy: MemoryPolicy, state: State, workers: tuple[WorkerMemory, ...], room: int | None, now: float
+    spec: WatcherSpec, state: State, workers: tuple[WorkerMemory, ...], room: int | None, now: float
 ) -> tuple[State, Replace | None]:
     """`workers`: every life of the wanted slots, a new one beside its old one too.
 
     `room`: bytes that are left for one more (None: no limit). Asks for nothing while another worker begins or ends: the
-    watcher never loses more than one at once.
+    watcher never loses more than one at once. Who stands still serves nobody, and waits for no successor. One that was
+    asked for and is there still holds up the others for a while only: its successor may not have become ready.
     """
+    policy = spec.memory_policy
     if state.at is not None and now - state.at > STALE:  # nobody looked: who knows what was between
         state = replace(state, above={}, stalled={})
     ready = [worker for worker in workers if worker.phase is Phase.READY]
@@ -61,22 +73,18 @@ def decide(
     high = [] if limit is None else [w for w in ready if w.current is not None and w.current > limit]
     above = {_key(w): state.above.get(_key(w), now) for w in high}
     stalled = {_key(w): state.stalled.get(_key(w), now) for w in ready if w.full is not None and _is_stalled(policy, w)}
-    replacing = state.replacing
-    if replacing is not None and all(_key(worker) != replacing for worker in workers):
-        replacing = None
+    replacing = _pending(state.replacing, workers, now - again(spec))
     state = State(above, stalled, replacing, now)
     if not above and not stalled:
         return state, None
-    if replacing is not None or any(worker.phase in (Phase.STARTING, Phase.STOPPING) for worker in workers):
+    if (replacing is not None and not replacing.new_first) or any(map(_is_moving, workers)):
         return state, None
-    due = [w for w in ready if _key(w) in stalled and now - stalled[_key(w)] >= policy.stalled_after]
-    if due:
-        worker = max(due, key=_size)
-        return _asked(state, _stalled(worker, now - stalled[_key(worker)]))
-    due = [w for w in ready if _key(w) in above and now - above[_key(w)] >= policy.restart_after]
-    if due:
-        worker = max(due, key=_size)
-        return _asked(state, _above(policy, worker, room, now - above[_key(worker)]))
+    if (worker := _largest(ready, stalled, now - policy.stalled_after)) is not None:
+        return _asked(state, _stalled(worker, now - stalled[_key(worker)]), now)
+    if replacing is not None or any(worker.beside for worker in workers):
+        return state, None
+    if (worker := _largest(ready, above, now - policy.restart_after)) is not None:
+        return _asked(state, _above(policy, worker, room, now - above[_key(worker)]), now)
     return state, None
 
 
@@ -104,6 +112,23 @@ def lacks_pressure_rule(limits: Limits, policy: MemoryPolicy) -> bool:
     return limits.memory_high is not None and policy.stalled_at is None
 
 
+def _pending(asked: Asked | None, workers: tuple[WorkerMemory, ...], since: float) -> Asked | None:
+    if asked is None or asked.at <= since or all(_key(worker) != asked.life for worker in workers):
+        return None
+    return asked
+
+
+def _is_moving(worker: WorkerMemory) -> bool:
+    """One of those that are wanted begins or ends."""
+    return worker.phase in (Phase.STARTING, Phase.STOPPING) and not worker.beside
+
+
+def _largest(ready: list[WorkerMemory], over: dict[str, float], since: float) -> WorkerMemory | None:
+    """Of those that were over a line all the time since then."""
+    due = [worker for worker in ready if over.get(_key(worker), math.inf) <= since]
+    return max(due, key=_size, default=None)
+
+
 def _is_stalled(policy: MemoryPolicy, worker: WorkerMemory) -> bool:
     """At its own memory_high: elsewhere the pressure is the host's, and a new life would change nothing."""
     if policy.stalled_at is None or worker.full is None or worker.high is None:
@@ -123,11 +148,11 @@ def _above(policy: MemoryPolicy, worker: WorkerMemory, room: int | None, lasted:
     return Replace(worker.wid, worker.generation, fits, "restart_above", reason)
 
 
-def _asked(state: State, one: Replace) -> tuple[State, Replace]:
-    return replace(state, replacing=f"{one.wid}.{one.generation}"), one
+def _asked(state: State, one: Replace, now: float) -> tuple[State, Replace]:
+    return replace(state, replacing=Asked(_key(one), now, one.new_first)), one
 
 
-def _key(worker: WorkerMemory) -> str:
+def _key(worker: WorkerMemory | Replace) -> str:
     return f"{worker.wid}.{worker.generation}"
 
 

@@ -16,6 +16,8 @@ import msgspec
 from circus_cg.core.state import Instead, Phase, Reason, Slot
 from circus_cg.spec import WatcherSpec
 
+AGAIN = 30.0  # seconds after a replacement that was asked for and came to nothing, or longer if restarts wait longer
+
 
 class Wish(NamedTuple):
     """That this life be replaced, and why."""
@@ -81,6 +83,11 @@ def wish(queue: Queue, wished: Wish) -> Queue:
     if any((other.wid, other.generation) == same for other in queue.wishes):
         return queue
     return Queue((*queue.wishes, wished), queue.in_place)
+
+
+def again(spec: WatcherSpec) -> float:
+    """Seconds after which whoever wanted a life replaced may want it once more."""
+    return max(AGAIN, spec.backoff.max)
 
 
 def newcomer(slots: Mapping[int, Slot]) -> Slot | None:

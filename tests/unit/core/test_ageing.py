@@ -2,7 +2,8 @@
 
 from math import inf
 
-from circus_cg.core.ageing import AGAIN, due, old
+from circus_cg.core.ageing import due, old
+from circus_cg.core.replacement import AGAIN
 from circus_cg.core.slot import Phase
 from circus_cg.core.state import Instead, Slot
 from circus_cg.spec import Backoff, WatcherSpec

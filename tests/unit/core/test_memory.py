@@ -1,13 +1,20 @@
 """Workers that use too much memory, or wait for it: which one gets a new life, when, and that the others don't."""
 
+from typing import Any
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from circus_cg.core.memory import Replace, State, WorkerMemory, decide, lacks_pressure_rule, least
+from circus_cg.core import memory
+from circus_cg.core.memory import Replace, State, WorkerMemory, lacks_pressure_rule, least
 from circus_cg.core.state import Phase
-from circus_cg.spec import Limits, MemoryPolicy
+from circus_cg.spec import Backoff, Limits, MemoryPolicy, WatcherSpec
 
 POLICY = MemoryPolicy(restart_above=100, restart_after=30.0)
+
+
+def decide(policy: MemoryPolicy, *looked: Any, longest: float = 30.0) -> tuple[State, Replace | None]:
+    return memory.decide(WatcherSpec(name="w", cmd=("x",), memory_policy=policy, backoff=Backoff(max=longest)), *looked)
 
 
 def worker(
@@ -29,9 +36,15 @@ def watched(
 
 
 def test_who_stays_above_is_replaced_alone_and_once_with_the_new_one_first() -> None:
-    _, asked = watched((worker(1, 150), worker(2, 50)), 300)
+    _, asked = watched((worker(1, 150), worker(2, 50)), 58)
     assert [(one.wid, one.generation, one.new_first, one.rule) for one in asked] == [(1, 1, True, "restart_above")]
     assert "150 bytes, more than restart_above 100, for 30 s" in asked[0].reason
+
+
+def test_one_whose_successor_did_not_become_ready_is_asked_for_again_each_half_minute() -> None:
+    state, asked = watched((worker(1, 150), worker(2, 50)), 130)
+    assert [one.wid for one in asked] == [1, 1, 1, 1]
+    assert state.replacing is not None and state.replacing.at == 122.0
 
 
 def test_a_peak_shorter_than_the_time_is_forgiven() -> None:
@@ -87,21 +100,25 @@ PHASES = st.sampled_from((Phase.READY, Phase.READY, Phase.READY, Phase.STARTING,
 @settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 300), PHASES, st.floats(0, 100)), min_size=1, max_size=40))
 def test_never_two_at_once(moves: list[tuple[int, int, Phase, float]]) -> None:
-    """Whatever the workers do: while the asked-for one is there, nobody else is asked for."""
+    """Whatever the workers do: while the asked-for one is there, nobody else is asked for.
+
+    But for who stands still, while another's successor is awaited.
+    """
     workers = {wid: worker(wid, 150) for wid in (1, 2, 3)}
-    state, replacing = State(), None
+    state, before = State(), None
     for number, (wid, current, phase, full) in enumerate(moves * 8):
         old = workers[wid]
         generation = old.generation + (phase is Phase.STARTING)
         workers[wid] = worker(wid, current, generation=generation, phase=phase, full=full)
         there = tuple(workers.values())
-        state, asked = decide(POLICY, state, there, None, 2.0 * number)
+        state, asked = decide(POLICY, state, there, None, 2.0 * number, longest=1e9)
         lives = {(one.wid, one.generation) for one in there}
         if asked is not None:
-            assert replacing is None or replacing not in lives
+            is_free = before is None or (before.wid, before.generation) not in lives
+            assert is_free or (before is not None and before.new_first and asked.rule == "stalled")
             assert all(one.phase not in (Phase.STARTING, Phase.STOPPING) for one in there)
             assert (asked.wid, asked.generation) in lives
-            replacing = (asked.wid, asked.generation)
+            before = asked
 
 
 def test_what_uses_least_can_be_over_a_line_and_what_uses_less_cannot() -> None:

@@ -5,14 +5,18 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from circus_cg.core import pressure
-from circus_cg.core.memory import Replace, State, WorkerMemory, applies, decide, interval, lacks_pressure_rule
+from circus_cg.core import memory, pressure
+from circus_cg.core.memory import Asked, Replace, State, WorkerMemory, applies, interval, lacks_pressure_rule
 from circus_cg.core.pressure import Candidate, End, HostMemory, after_host_oom, may_restart, relieve, seen
 from circus_cg.core.state import Phase
-from circus_cg.spec import Limits, MemoryPolicy, PressurePolicy
+from circus_cg.spec import Backoff, Limits, MemoryPolicy, PressurePolicy, WatcherSpec
 
 POLICY = MemoryPolicy(restart_above=100, restart_after=30.0, stalled_at=20.0, stalled_after=40.0)
 NOW = 1000.0
+
+
+def decide(policy: MemoryPolicy, *looked: Any, longest: float = 30.0) -> tuple[State, Replace | None]:
+    return memory.decide(WatcherSpec(name="w", cmd=("x",), memory_policy=policy, backoff=Backoff(max=longest)), *looked)
 
 
 def worker(current: int | None = 150, wid: int = 1, phase: Phase = Phase.READY, **more: Any) -> WorkerMemory:
@@ -21,6 +25,10 @@ def worker(current: int | None = 150, wid: int = 1, phase: Phase = Phase.READY, 
 
 def looked(*workers: WorkerMemory, policy: MemoryPolicy = POLICY, room: int | None = None, **state: Any) -> Any:
     return decide(policy, State(at=NOW - 2, **state), workers, room, NOW)
+
+
+def asked(life: str, ago: float = 2.0, new_first: bool = True) -> Asked:
+    return Asked(life, NOW - ago, new_first)
 
 
 # -- one watcher's workers
@@ -70,7 +78,7 @@ def test_who_stays_above_so_long_is_replaced(since: float, asked: bool) -> None:
         assert (one, state.replacing) == (None, None)
         return
     assert one == Replace(1, 1, True, "restart_above", "used 150 bytes, more than restart_above 100, for 30 s")
-    assert state == State(above={"1.1": since}, replacing="1.1", at=NOW)
+    assert state == State(above={"1.1": since}, replacing=Asked("1.1", NOW, True), at=NOW)
 
 
 @pytest.mark.parametrize(("since", "asked"), [(NOW - 40, True), (NOW - 39.9, False)])
@@ -81,7 +89,7 @@ def test_who_waits_so_long_is_replaced_without_waiting_for_another(since: float,
         return
     reason = "waited for memory 61 % of the time at memory_high 100, for 40 s"
     assert one == Replace(1, 1, False, "stalled", reason)
-    assert state.replacing == "1.1"
+    assert state.replacing == Asked("1.1", NOW, False)
 
 
 @pytest.mark.parametrize(("room", "new_first"), [(None, True), (150, True), (149, False), (0, False)])
@@ -109,11 +117,40 @@ def test_nobody_is_replaced_while_another_begins_or_ends(phase: Phase) -> None:
 
 def test_nobody_is_replaced_while_one_that_was_asked_for_is_there_still() -> None:
     there = (worker(150), worker(150, 2))
-    state, one = looked(*there, above={"1.1": NOW - 99}, replacing="2.1")
-    assert (one, state.replacing) == (None, "2.1")
-    _, one = looked(*there, above={"1.1": NOW - 99}, replacing="3.1")
+    state, one = looked(*there, above={"1.1": NOW - 99}, replacing=asked("2.1"))
+    assert (one, state.replacing) == (None, asked("2.1"))
+    _, one = looked(*there, above={"1.1": NOW - 99}, replacing=asked("3.1"))
     assert one is not None and one.wid == 1
-    assert looked(worker(10), replacing="3.1")[0].replacing is None
+    assert looked(worker(10), replacing=asked("3.1"))[0].replacing is None
+
+
+@pytest.mark.parametrize(("ago", "again"), [(59.9, False), (60.0, True)])
+def test_after_a_while_one_that_was_asked_for_and_is_there_still_holds_up_nobody(ago: float, again: bool) -> None:
+    """Its successor did not become ready, and went: that happened, and says nothing of the next try."""
+    for there, wid in (((worker(150), worker(10, 2)), 1), ((worker(150), worker(160, 2)), 2)):
+        state = State(above={"1.1": NOW - 99, "2.1": NOW - 99}, replacing=asked("1.1", ago), at=NOW - 2)
+        after, one = decide(POLICY, state, there, None, NOW, longest=60.0)
+        assert (one is not None and one.wid) == (wid if again else False)
+        assert after.replacing == (Asked(f"{wid}.1", NOW, True) if again else asked("1.1", ago))
+
+
+def test_who_stands_still_waits_for_nobodys_successor_and_for_each_end_that_was_asked_for() -> None:
+    still = worker(95, full=50.0, high=100)
+    newcomer = worker(10, 3, Phase.STARTING, beside=True)
+    waits: dict[str, Any] = {"stalled": {"1.1": NOW - 60}}
+    for life in ("1.1", "2.1"):
+        state, one = looked(still, worker(150, 2), newcomer, replacing=asked(life), **waits)
+        assert one is not None and (one.wid, one.rule) == (1, "stalled")
+        assert state.replacing == Asked("1.1", NOW, False)
+        assert looked(still, worker(150, 2), replacing=asked(life, new_first=False), **waits)[1] is None
+    assert looked(still, worker(10, 2, Phase.STARTING), **waits)[1] is None, "that one is no more than is wanted"
+
+
+@pytest.mark.parametrize("phase", [Phase.STARTING, Phase.READY, Phase.STOPPING])
+def test_nobody_else_is_replaced_as_long_as_a_successor_has_no_place_yet(phase: Phase) -> None:
+    """It may be ready and not pass its checks yet; nor is it judged by what it uses itself."""
+    there = (worker(150), worker(150, 2, phase, beside=True))
+    assert looked(*there, above={"1.1": NOW - 99, "2.1": NOW - 99})[1] is None
 
 
 @pytest.mark.parametrize(("gap", "asked"), [(10.0, True), (10.1, False)])

@@ -9,16 +9,15 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
-from math import inf
 from typing import Any, NamedTuple, assert_never
 
 from msgspec.structs import replace
 
 from circus_cg.arbiter.ageing import Ageing
 from circus_cg.arbiter.boot import ArbiterBoot
+from circus_cg.arbiter.deadlines import Deadlines
 from circus_cg.arbiter.health import Health
-from circus_cg.arbiter.holding import Held, Hold, Holding
+from circus_cg.arbiter.holding import Hold, Holding
 from circus_cg.arbiter.journal import Journal
 from circus_cg.arbiter.lives import LifeGroups
 from circus_cg.arbiter.notes import Notes, is_heartbeat
@@ -75,8 +74,8 @@ class WatcherRunner:
         self._lives = LifeGroups(group, shared.hub, shared.journal, self._on_emptied)
         self._notes = Notes(shared.keeper, spec.name)
         self._voices = Voices(spec.name, self._hear, self._admits)
-        self._timers: dict[int, asyncio.TimerHandle | Held] = {}
-        self._holding = Holding(spec.name, shared.hold, shared.journal)
+        holding = Holding(spec.name, shared.hold, shared.journal)
+        self._deadlines = Deadlines(self.slots, holding, self._on_deadline)
         self.own_load: dict[int, OwnLoad] = {}  # by wid, as the workers say
         self._replacing = Replacing(self, shared.journal)
         self._ageing, self._warming = Ageing(self), Warming(self.take_up)
@@ -166,7 +165,7 @@ class WatcherRunner:
     def adopt(self, slot: Slot) -> None:
         """A slot that lived before this arbiter did."""
         self._put(slot)
-        self._schedule(slot)
+        self._deadlines.follow(slot)
         if slot.alive:
             self._lives.watch_oom(slot.wid, slot.generation)
         self._ageing.consider(slot)
@@ -261,7 +260,7 @@ class WatcherRunner:
             return
         if isinstance(event, ev.Told) and not effects and is_heartbeat(before, after):
             self._put(after)  # as often as it likes: only the deadline is another
-            self._schedule(after)
+            self._deadlines.follow(after)
             return
         self._journal.follow(self.spec.name, wid, event)
         if any(isinstance(effect, do.Spawn) for effect in effects):
@@ -276,7 +275,7 @@ class WatcherRunner:
             self._notes.keep(event, before, after, note)
         if isinstance(event, ev.Exited | ev.LaunchFailed):
             self._voices.forget(wid)
-        self._schedule(after)
+        self._deadlines.follow(after)
         if before.phase is not after.phase or before.frozen:
             self._follow(after)
         if self._replacing.is_active:
@@ -293,8 +292,7 @@ class WatcherRunner:
 
     def close(self) -> None:
         """No deadline is kept and no descriptor held any more."""
-        for timer in self._timers.values():
-            timer.cancel()
+        self._deadlines.close()
         self._ageing.close()
         self._warming.close()
         self._notes.close()
@@ -378,19 +376,7 @@ class WatcherRunner:
         if self.health.checks:
             self.health.follow(slot)
 
-    def _schedule(self, slot: Slot) -> None:
-        timer = self._timers.pop(slot.wid, None)
-        if timer is not None:
-            timer.cancel()
-        if slot.deadline < inf:
-            self._timers[slot.wid] = self._loop.call_at(slot.deadline, self._on_deadline, slot.wid)
-
     def _on_deadline(self, wid: int) -> None:
-        self._timers.pop(wid, None)
-        held = self._holding.keeps(self.slots[wid], partial(self._on_deadline, wid))
-        if held is not None:
-            self._timers[wid] = held
-            return
         self.deliver(wid, ev.DeadlineReached(id=self._journal.next_id()))
 
     def _key(self, wid: int, generation: int) -> Key:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from math import inf
 from typing import TYPE_CHECKING, assert_never
 
 from circus_cg.arbiter import because
@@ -13,6 +14,7 @@ from circus_cg.core import replacement
 from circus_cg.core.replacement import Begin, Drop, InPlace, Queue, Take, Use, Wish
 from circus_cg.core.state import Instead, Reason
 from circus_cg.errors import CircusCgError
+from circus_cg.host import clock
 from circus_cg.keeper.log import say
 
 if TYPE_CHECKING:  # a runner has one of these
@@ -25,6 +27,7 @@ class Replacing:
         self._queue = Queue()
         self._causes: dict[int, because.Cause] = {}  # by the worker that is to go
         self._is_due = False
+        self._timer: asyncio.TimerHandle | None = None
         self.is_active = False  # somebody waits, or is under way
 
     def ask(self, wid: int, generation: int, reason: Reason, detail: str) -> None:
@@ -39,16 +42,24 @@ class Replacing:
             self._is_due = True
             asyncio.get_running_loop().call_soon(self._look)
 
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def _look(self) -> None:
         self._is_due = False
+        self.close()
+        runner = self._runner
         while True:
-            runner = self._runner
             room = self._lack_of_room() if self._queue.wishes else None
-            self._queue, move = replacement.advance(runner.spec, runner.slots, self._queue, room)
+            self._queue, move = replacement.advance(runner.spec, runner.slots, self._queue, room, clock.now())
             if move is None:
                 break
             self._carry_out(move)
-        self.is_active = bool(self._queue) or replacement.newcomer(self._runner.slots) is not None
+        self.is_active = bool(self._queue) or replacement.newcomer(runner.slots) is not None
+        if (due := replacement.due(runner.spec, runner.slots)) < inf:
+            self._timer = asyncio.get_running_loop().call_at(due, self._look)
 
     def _carry_out(self, move: replacement.Move) -> None:
         """What comes of a move is because of it."""

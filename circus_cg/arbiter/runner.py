@@ -294,6 +294,7 @@ class WatcherRunner:
         """No deadline is kept and no descriptor held any more."""
         self._deadlines.close()
         self._ageing.close()
+        self._replacing.close()
         self._warming.close()
         self._notes.close()
         self._voices.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import count
+from math import inf
 from typing import NamedTuple, assert_never
 
 import msgspec
@@ -96,12 +97,17 @@ def newcomer(slots: Mapping[int, Slot]) -> Slot | None:
 
 
 def advance(
-    spec: WatcherSpec, slots: Mapping[int, Slot], queue: Queue, no_room: str | None
+    spec: WatcherSpec, slots: Mapping[int, Slot], queue: Queue, no_room: str | None, now: float
 ) -> tuple[Queue, Move | None]:
-    """What is to be done now, and the queue as it is then. `no_room`: why the watcher can't hold one more worker."""
+    """What is to be done now, and the queue as it is then. `no_room`: why the watcher can't hold one more worker.
+
+    Whoever waits for something that no event of a slot will tell has his time: it is over at `due`.
+    """
     if (new := newcomer(slots)) is not None:
         assert new.instead is not None
-        return queue, _judge(slots, new, new.instead)
+        late = now >= due(spec, slots)
+        move = _unwell(spec, new, new.instead) if late else _judge(slots, new, new.instead)
+        return _without(queue, move.instead) if isinstance(move, Drop) else queue, move
     if queue.in_place is not None:
         if not _is_settled(slots, queue.in_place):
             return queue, None
@@ -119,6 +125,14 @@ def advance(
     return queue, None
 
 
+def due(spec: WatcherSpec, slots: Mapping[int, Slot]) -> float:
+    """When one that is ready beside another must have passed its checks. Time does not count for who stands still."""
+    new = newcomer(slots)
+    if new is None or new.phase is not Phase.READY or new.frozen or new.serving:
+        return inf
+    return new.since + _patience(spec)
+
+
 def lack_of_room(whole: Use, one: Use) -> str | None:
     """Why a second worker like `one` does not fit into what the watcher may use."""
     for name, used, limit, more in (
@@ -130,7 +144,7 @@ def lack_of_room(whole: Use, one: Use) -> str | None:
     return None
 
 
-def _judge(slots: Mapping[int, Slot], new: Slot, instead: Instead) -> Move | None:
+def _judge(slots: Mapping[int, Slot], new: Slot, instead: Instead) -> Take | Drop | None:
     if not _is_there(slots, instead.wid, instead.generation):
         return Drop(new.wid, instead, "the life it was to replace is over")
     match new.phase:
@@ -146,6 +160,23 @@ def _judge(slots: Mapping[int, Slot], new: Slot, instead: Instead) -> Move | Non
             assert_never(new.phase)
 
 
+def _unwell(spec: WatcherSpec, new: Slot, instead: Instead) -> Drop:
+    failing = ", ".join(new.readiness.unwell)
+    return Drop(new.wid, instead, f"it is ready and does not pass {failing} after {_patience(spec):g} s")
+
+
+def _patience(spec: WatcherSpec) -> float:
+    """Seconds to pass the checks: as many as there were to become ready, from the first question on."""
+    unasked = max((check.start_period for check in spec.health if check.kind == "readiness"), default=0.0)
+    return spec.start_timeout + unasked
+
+
+def _without(queue: Queue, dropped: Instead) -> Queue:
+    """Who has still that wish says so again, and later: the next try would be at once, and before everybody else's."""
+    life = dropped.wid, dropped.generation
+    return Queue(tuple(one for one in queue.wishes if (one.wid, one.generation) != life), queue.in_place)
+
+
 def _is_there(slots: Mapping[int, Slot], wid: int, generation: int) -> bool:
     """That life lives, and nobody has asked it to end."""
     slot = slots.get(wid)
@@ -153,8 +184,9 @@ def _is_there(slots: Mapping[int, Slot], wid: int, generation: int) -> bool:
 
 
 def _is_settled(slots: Mapping[int, Slot], ended: Wish) -> bool:
+    """Its next life has begun, or there is none: it was done, or it has failed."""
     slot = slots.get(ended.wid)
-    if slot is None or not slot.wanted:
+    if slot is None or not slot.wanted or slot.phase in (Phase.IDLE, Phase.FAILED, Phase.DONE):
         return True
     return slot.generation != ended.generation and slot.phase not in (Phase.STARTING, Phase.STOPPING)
 

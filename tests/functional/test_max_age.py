@@ -67,3 +67,20 @@ def test_one_whose_successor_does_not_become_ready_stays(daemon: StartDaemon, tm
     until(lambda: [row["phase"] for row in running.workers("w")] == ["ready"], why="the end of the try")
     assert running.workers("w")[0]["pid"] == first["pid"]
     assert alive(first["pid"])
+
+
+def test_one_whose_successor_never_passes_its_checks_stays_and_that_one_goes(daemon: StartDaemon) -> None:
+    check = {"exec": ["test", "$(circus.wid)", "=", "1"], "kind": "readiness", "interval": "200ms"}
+    options = {"health": {"first": check}, "start_timeout": "1s", "max_age": 1, "max_age_variance": 0}
+    running = daemon(watchers={"w": {"cmd": ["sleep", "1000"], **options}})
+    (first,) = running.wait_phase("w")
+    until(lambda: "it is ready and does not pass first after 1 s" in running.output, why="the end of the try")
+    until(lambda: [row["wid"] for row in running.workers("w")] == [1], why="its end")
+    assert running.workers("w")[0]["pid"] == first["pid"]
+    assert alive(first["pid"])
+
+
+def test_where_nothing_is_restarted_each_old_worker_ends(daemon: StartDaemon) -> None:
+    options = {"numprocesses": 2, "restart": "never", "max_age": 1, "max_age_variance": 0}
+    running = daemon(watchers={"w": {"cmd": ["sleep", "1000"], **options}})
+    until(lambda: [row["phase"] for row in running.workers("w")] == ["done", "done"], why="the end of both")

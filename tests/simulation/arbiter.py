@@ -102,7 +102,7 @@ class Arbiter:
         """The moves that are due now."""
         while True:
             queue = self.queues.get(name, Queue())
-            self.queues[name], move = replacement.advance(self.specs[name], self.of(name), queue, None)
+            self.queues[name], move = replacement.advance(self.specs[name], self.of(name), queue, None, self.clock())
             match move:
                 case None:
                     return
@@ -142,6 +142,9 @@ class Arbiter:
     def fire_deadlines(self) -> None:
         if self.ageing:
             self.replace_the_old()
+        for name, spec in self.specs.items():
+            if replacement.due(spec, self.of(name)) <= self.clock():
+                self.replace_on(name)
         for place in list(self.slots):
             if self.slots[place].deadline <= self.clock():
                 self.deliver(place, ev.DeadlineReached(next(self._ids)))

@@ -68,7 +68,7 @@ def play(seed: int, steps: int, lines: int = 40) -> World:
         for _ in range(steps):
             move(world, chance)
             world.check()
-        world.settle()
+        world.settle(well=chance.random() < 0.7)
     except AssertionError as broken:
         broken.add_note(f"seed {seed}; the last of its story:\n" + "\n".join(world.story.last(lines)))
         raise

@@ -9,6 +9,7 @@ from signal import SIGKILL, SIGSEGV
 
 from circus_cg.core.events import Freeze, Thaw
 from circus_cg.core.notification import Word
+from circus_cg.core.replacement import Queue, due
 from circus_cg.core.restart import follows
 from circus_cg.core.slot import Phase
 from circus_cg.core.state import Reason
@@ -180,13 +181,16 @@ class World:
             count = intent.numprocesses if intent.wanted else 0
             assert len(wanted) == count + len(newcomers), f"{name}: {wanted}"
 
-    def settle(self) -> None:
-        """Liveness: in a world without faults everybody arrives, and a stop ends with nothing left."""
+    def settle(self, well: bool = True) -> None:
+        """Liveness: in a world without faults everybody arrives, and a stop ends with nothing left.
+
+        `well`: they pass their checks, too; else one that is asked never does.
+        """
         if self.arbiter is None:
             self.arbiter_boots()
         self._up().fuse = None
         self._up().ageing = False
-        self._calm()
+        self._calm(well)
         for place, slot in self._up().slots.items():
             settled = (Phase.READY, Phase.BACKOFF, Phase.FAILED, Phase.DONE) if slot.wanted else (Phase.IDLE,)
             still = slot.frozen and slot.phase is Phase.STARTING and slot.readiness.awaited
@@ -198,16 +202,19 @@ class World:
             renewed = self.intents[place[0]].renew.get(place[1]) == slot.generation
             assert not (renewed and slot.alive) or place in self._forgotten, f"{slot} was to be renewed"
             assert slot.instead is None or slot.frozen, f"{slot} neither takes over nor goes"
+        for name, queue in self._up().queues.items():
+            still = any(slot.frozen for slot in self._up().of(name).values())
+            assert not queue or still, f"{name}: {queue} waits for ever"
         for name in self.specs:
             self.stop(name)
-        self._calm()
+        self._calm(well)
         assert all(slot.phase is Phase.IDLE for slot in self._up().slots.values())
         assert not self.host.groups, f"groups left: {self.host.groups}"
         assert all(entry.state == "empty" for entry in self.host.entries.values())
 
-    def _calm(self) -> None:
-        """Time passes and nothing goes wrong, until nobody is on the way."""
-        for _ in range(20):
+    def _calm(self, well: bool) -> None:
+        """Time passes and nothing goes wrong, until nobody is on the way and no wish can be granted any more."""
+        for _ in range(60):
             for group in self.host.groups.values():
                 group.wedged = False
             while self.host.launching() or self.host.news:
@@ -215,19 +222,29 @@ class World:
                     self.host.launched(key)
                 self.deliver()
                 self.check()
-            self._all_is_well()
+            self._all_is_well(well)
             self._look()
             slots = self._up().slots.values()
             moving = [s for s in slots if s.phase is Phase.STOPPING or (s.phase is Phase.STARTING and not s.frozen)]
-            if not moving:
+            times = [slot.deadline for slot in moving] + self._times_of_wishes()
+            if not times:
                 return
-            due = min(slot.deadline for slot in moving)
-            if due < inf:
-                self.advance(max(0.0, due - self.now))
+            if (at := min(times)) < inf:
+                self.advance(max(0.0, at - self.now))
             self.check()
 
-    def _all_is_well(self) -> None:
-        """Everybody who can says that it is ready and alive, and passes its checks."""
+    def _times_of_wishes(self) -> list[float]:
+        """Until when they wait: a newcomer's checks, or the next life after an end in place."""
+        found = []
+        for name, spec in self.specs.items():
+            slots, queue = self._up().of(name), self._up().queues.get(name, Queue())
+            found.append(due(spec, slots))
+            if queue.in_place is not None and (slot := slots.get(queue.in_place.wid)) is not None:
+                found += [slot.deadline] if slot.phase is Phase.BACKOFF else []
+        return [at for at in found if at < inf]
+
+    def _all_is_well(self, well: bool) -> None:
+        """Everybody who can says that it is ready and alive, and passes its checks, or does not."""
         for key in self.host.living():
             self.says(key, Word(ready=True, alive=True))
         for key in list(self.host.said):
@@ -235,7 +252,7 @@ class World:
             self.check()
         for place, slot in list(self._up().slots.items()):
             if slot.phase is Phase.READY:
-                self.checked(place, ())
+                self.checked(place, () if well else tuple(check.name for check in self.specs[place[0]].health))
 
     def _check_end(self, place: tuple[str, int]) -> None:
         """Every exit reaches its slot: at rest, the last one known is the last one that happened."""

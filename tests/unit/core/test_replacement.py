@@ -1,5 +1,6 @@
 """New before old: which worker begins, which goes, and when neither does."""
 
+from math import inf
 from typing import Any
 
 import pytest
@@ -9,9 +10,20 @@ from circus_cg.core.replacement import Begin, Drop, InPlace, Queue, Take, Use, W
 from circus_cg.core.slot import Phase
 from circus_cg.core.state import Exit, Instead, Readiness, Slot
 from circus_cg.core.watcher import reconcile
-from circus_cg.spec import WatcherSpec
+from circus_cg.spec import HealthCheck, WatcherSpec
 
 SPEC = WatcherSpec(name="w", cmd=("true",))
+NEVER = WatcherSpec(name="w", cmd=("true",), restart="never")
+SLOW = WatcherSpec(
+    name="w",
+    cmd=("true",),
+    start_timeout=10.0,
+    health=(
+        HealthCheck(name="db", kind="readiness", tcp="1", start_period=40.0),
+        HealthCheck(name="cache", kind="readiness", tcp="2", start_period=2.0),
+        HealthCheck(name="up", kind="liveness", tcp="3", start_period=99.0),
+    ),
+)  # nobody is asked before its start_period is over
 OLD = Wish(1, 4, "max-age", "3600 s")
 FOR_OLD = Instead(wid=1, generation=4, reason="max-age", detail="3600 s")
 
@@ -21,9 +33,14 @@ def ready(wid: int, generation: int, **more: object) -> Slot:
 
 
 def advance(
-    slots: list[Slot], *wishes: Wish, spec: WatcherSpec = SPEC, in_place: Wish | None = None, no_room: str | None = None
+    slots: list[Slot],
+    *wishes: Wish,
+    spec: WatcherSpec = SPEC,
+    in_place: Wish | None = None,
+    no_room: str | None = None,
+    now: float = 0.0,
 ) -> tuple[Queue, replacement.Move | None]:
-    return replacement.advance(spec, {slot.wid: slot for slot in slots}, Queue(wishes, in_place), no_room)
+    return replacement.advance(spec, {slot.wid: slot for slot in slots}, Queue(wishes, in_place), no_room, now)
 
 
 def test_one_more_begins_where_nobody_is_at_all() -> None:
@@ -51,6 +68,41 @@ def test_it_takes_over_once_it_is_ready(phase: Phase, frozen: bool, move: replac
 def test_it_does_not_take_over_as_long_as_it_does_not_pass_its_checks() -> None:
     new = ready(2, 1, instead=FOR_OLD, readiness=Readiness(unwell=("db",)))
     assert advance([ready(1, 4), new]) == (Queue(), None)
+
+
+@pytest.mark.parametrize(("spec", "patience"), [(SPEC, 90.0), (SLOW, 50.0)])
+def test_it_goes_again_if_it_does_not_pass_its_checks_in_the_time_that_it_had_to_start(
+    spec: WatcherSpec, patience: float
+) -> None:
+    new = ready(2, 1, instead=FOR_OLD, since=100.0, readiness=Readiness(unwell=("db", "cache")))
+    slots = [ready(1, 4), new]
+    assert replacement.due(spec, {slot.wid: slot for slot in slots}) == 100.0 + patience
+    assert advance(slots, spec=spec, now=99.9 + patience) == (Queue(), None)
+    why = f"it is ready and does not pass db, cache after {patience:g} s"
+    assert advance(slots, spec=spec, now=100.0 + patience) == (Queue(), Drop(2, FOR_OLD, why))
+
+
+def test_a_wish_for_the_life_that_its_successor_left_in_its_place_is_made_again_by_whoever_still_has_it() -> None:
+    """Else the next try began at once, and nobody else had a turn."""
+    new = ready(2, 1, instead=FOR_OLD, readiness=Readiness(unwell=("db",)))
+    other = Wish(3, 1, "memory", "")
+    queue, move = advance([ready(1, 4), new, ready(3, 1)], OLD, other, now=90.0)
+    assert isinstance(move, Drop) and queue == Queue((other,))
+
+
+@pytest.mark.parametrize(
+    "slot",
+    [
+        ready(2, 1, since=100.0, readiness=Readiness(unwell=("db",))),  # nobody's successor
+        ready(2, 1, since=100.0, readiness=Readiness(unwell=("db",)), instead=FOR_OLD, frozen=True),
+        Slot(wid=2, wanted=True, phase=Phase.STARTING, generation=1, instead=FOR_OLD),  # that time is the slot's own
+        Slot(wid=2, phase=Phase.STOPPING, generation=1, instead=FOR_OLD),
+    ],
+)
+def test_nobody_else_has_such_a_time(slot: Slot) -> None:
+    slots = [ready(1, 4), slot]
+    assert replacement.due(SPEC, {slot.wid: slot for slot in slots}) == inf
+    assert advance(slots, now=1e6) == (Queue(), None)
 
 
 def test_one_that_says_it_is_stopping_takes_nobodys_place_and_keeps_nobody_waiting() -> None:
@@ -123,9 +175,24 @@ def test_nobody_waits_for_an_end_in_place_in_a_slot_that_is_given_up(ended: Slot
     assert isinstance(move, Begin)
 
 
+@pytest.mark.parametrize("phase", [Phase.DONE, Phase.FAILED, Phase.IDLE])
+@pytest.mark.parametrize("generation", [4, 5])
+def test_nobody_waits_for_an_end_in_place_that_no_other_life_follows(phase: Phase, generation: int) -> None:
+    """`restart: never` does not, and one that has failed."""
+    ended = Slot(wid=1, wanted=True, phase=phase, generation=generation)
+    next_one = Wish(2, 1, "max-age", "")
+    queue, move = advance([ended, ready(2, 1)], next_one, spec=NEVER, in_place=OLD)
+    assert (queue, move) == (Queue(in_place=next_one), InPlace(next_one, "nothing is restarted here"))
+
+
+def test_an_end_in_place_is_waited_for_until_the_next_life_has_begun() -> None:
+    for phase in (Phase.READY, Phase.STOPPING, Phase.BACKOFF):
+        ending = Slot(wid=1, wanted=True, phase=phase, generation=4)
+        assert advance([ending, ready(2, 1)], Wish(2, 1, "max-age", ""), in_place=OLD)[1] is None
+
+
 def test_where_nothing_is_restarted_the_life_ends_in_place() -> None:
-    never = WatcherSpec(name="w", cmd=("true",), restart="never")
-    assert advance([ready(1, 4)], OLD, spec=never)[1] == InPlace(OLD, "nothing is restarted here")
+    assert advance([ready(1, 4)], OLD, spec=NEVER)[1] == InPlace(OLD, "nothing is restarted here")
 
 
 def test_wishes_about_lives_that_are_over_are_forgotten() -> None:

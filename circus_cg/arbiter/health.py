@@ -11,6 +11,7 @@ import msgspec
 from circus_cg.arbiter.probes import Probes
 from circus_cg.core import events as ev
 from circus_cg.core.health import Tally, judged
+from circus_cg.core.readiness import unwell_by
 from circus_cg.core.slot import Phase, Slot
 from circus_cg.spec import HealthCheck
 
@@ -78,10 +79,14 @@ class Health:
         self.close()
         self._take_up()
         for slot in list(self._runner.slots.values()):
-            still = tuple(name for name in slot.readiness.unwell if name in self.checks)
-            if slot.readiness.unwell != still:
-                self._tell(slot, still, "")
+            self.forgive(slot)
             self.follow(self._runner.slots[slot.wid])
+
+    def forgive(self, slot: Slot) -> None:
+        """Checks that it did not pass and that are no more."""
+        still = unwell_by(self._runner.spec, slot)
+        if slot.readiness.unwell != still:
+            self._tell(slot, still, "")
 
     def close(self) -> None:
         for watch in self._watches.values():

@@ -169,6 +169,7 @@ class WatcherRunner:
         if slot.alive:
             self._lives.watch_oom(slot.wid, slot.generation)
         self._ageing.consider(slot)
+        self.health.forgive(slot)
         if slot.instead is not None:
             self._replacing.look_soon()
 

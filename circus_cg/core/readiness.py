@@ -18,9 +18,20 @@ from circus_cg.spec import WatcherSpec
 SILENT = Readiness()  # of a life that says nothing and is asked nothing
 
 
+def checks(spec: WatcherSpec) -> tuple[str, ...]:
+    """Those that a life is to pass."""
+    return tuple(check.name for check in spec.health if check.kind == "readiness")
+
+
+def unwell_by(spec: WatcherSpec, slot: Slot) -> tuple[str, ...]:
+    """Of the checks that it does not pass those that there are: no other is ever asked for, nor passed."""
+    asked = checks(spec)
+    return tuple(name for name in slot.readiness.unwell if name in asked)
+
+
 def begun(spec: WatcherSpec) -> Readiness:
     """Of a new life."""
-    unwell = tuple(check.name for check in spec.health if check.kind == "readiness") if spec.health else ()
+    unwell = checks(spec) if spec.health else ()
     if spec.ready == "exec" and spec.watchdog.timeout is None and not unwell:
         return SILENT
     return Readiness(awaited=spec.ready != "exec", period=spec.watchdog.timeout or 0.0, unwell=unwell)
@@ -110,11 +121,16 @@ def _noted(before: Readiness, word: Word) -> Readiness:
 
 
 def on_checked(at: Moment, slot: Slot, event: Checked) -> Step:
-    """Its readiness checks: `failing` are those that it does not pass."""
+    """Its readiness checks: `failing` are those that it does not pass. One that is starting is asked for none, but may
+    have fewer to pass than when it began.
+    """
     before = slot.readiness.unwell
-    if event.generation != slot.generation or slot.phase is not Phase.READY or event.failing == before:
+    lives = slot.phase in (Phase.STARTING, Phase.READY)
+    if event.generation != slot.generation or not lives or event.failing == before:
         return slot, ()
     told = replace(slot, readiness=replace(slot.readiness, unwell=event.failing))
+    if slot.phase is Phase.STARTING:
+        return told, ()
     if event.failing:
         return told, (tell(at, slot, "unready", f"{', '.join(event.failing)}: {event.detail}"),)
     return told, (tell(at, slot, "serving"),)

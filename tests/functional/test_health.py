@@ -232,3 +232,29 @@ def test_https_is_verified_unless_it_is_said_not_to_be(daemon: StartDaemon, tmp_
             assert (row(running)["generation"], row(running)["last_exit"]) == (1, None)
     finally:
         web.close()
+
+
+def test_a_check_that_is_removed_while_a_worker_starts_is_waited_for_by_nobody(
+    daemon: StartDaemon, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    cmd = sh(f"while ! test -e {quoted(go)}; do sleep 0.05; done; echo ready >&3; exec sleep 1000")
+    wrong = check(exec=["false"], kind="readiness")
+    running = daemon(watchers={"w": {"cmd": cmd, "ready": "fd", "health": {"db": wrong}}})
+    until(lambda: row(running)["phase"] == "starting", 10)
+    running.write_config({"watchers": {"w": {"cmd": cmd, "ready": "fd"}}})
+    running.ctl("reloadconfig", "--no-wait")
+    until(lambda: not running.ctl("options", "w")["options"].get("health"), 10, "the new configuration")
+    go.touch()
+    until(lambda: row(running)["ready"], 10, "one that serves")
+
+
+def test_a_check_that_is_gone_with_an_upgrade_is_waited_for_by_nobody(daemon: StartDaemon) -> None:
+    wrong = check(exec=["false"], kind="readiness")
+    running = daemon(watchers={"w": {"cmd": SLEEP, "health": {"db": wrong}}})
+    until(lambda: list(row(running)["unwell"]) == ["db"], 10)
+    pid = row(running)["pid"]
+    running.write_config({"watchers": {"w": {"cmd": SLEEP}}})
+    running.ctl("upgrade")
+    until(lambda: row(running)["ready"], 10, "one that serves")
+    assert row(running)["pid"] == pid

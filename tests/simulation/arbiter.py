@@ -13,6 +13,7 @@ from circus_cg.core import ageing, replacement
 from circus_cg.core import effects as do
 from circus_cg.core import events as ev
 from circus_cg.core.events import Restart
+from circus_cg.core.readiness import unwell_by
 from circus_cg.core.replacement import Begin, Drop, InPlace, Queue, Take, Wish
 from circus_cg.core.slot import Slot, from_note, rebuild, step, to_note
 from circus_cg.core.state import Reason
@@ -73,6 +74,8 @@ class Arbiter:
         for news in exits:
             self.hear(news)
         for name in self.specs:
+            self.forgive(name)
+        for name in self.specs:
             self.tell(name, reconcile(self.intents[name].wanted, self.intents[name].numprocesses, self.of(name)))
             for wid, generation in self.intents[name].renew.items():
                 slot = self.slots.get((name, wid))
@@ -130,6 +133,13 @@ class Arbiter:
     def checked(self, place: Place, failing: tuple[str, ...], late: bool = False) -> None:
         self.deliver(place, ev.Checked(next(self._ids), self.slots[place].generation - late, failing))
         self.replace_on(place[0])
+
+    def forgive(self, name: str) -> None:
+        """Checks that are no more."""
+        for wid, slot in self.of(name).items():
+            still = unwell_by(self.specs[name], slot)
+            if still != slot.readiness.unwell:
+                self.checked((name, wid), still)
 
     def replace_the_old(self) -> None:
         for name, spec in self.specs.items():

@@ -8,6 +8,7 @@ from signal import SIGINT, SIGTERM
 from typing import get_args
 
 from circus_cg.core.notification import Word
+from circus_cg.core.readiness import checks
 from circus_cg.core.state import Reason
 from circus_cg.spec import Backoff, Flapping, HealthCheck, StopStep, Watchdog, WatcherSpec
 from tests.simulation.world import ENDS, World
@@ -99,6 +100,8 @@ def move(world: World, chance: Random) -> None:
     if empty := [place for place, entry in host.entries.items() if entry.state == "empty" and place not in occupied]:
         place = chance.choice(empty)
         moves.append((1, lambda: world.keeper_forgets(place)))
+    asked = chance.choice(list(world.specs))
+    moves.append((1, lambda: world.asks(asked, () if world.specs[asked].health else (CHECK,))))
     if world.arbiter is None:
         moves.append((15, world.arbiter_boots))
     else:
@@ -140,7 +143,7 @@ def _hearings(world: World, chance: Random) -> list[tuple[int, Callable[[], None
         found.append((25, lambda: world.hears(key)))
     if world.arbiter is not None and world.arbiter.slots:
         place = chance.choice(list(world.arbiter.slots))
-        failing = chance.choice(((), (CHECK.name,)))
+        failing = chance.choice(((), checks(world.specs[place[0]])))
         late = chance.random() < 0.2
         found.append((3, lambda: world.checked(place, failing, late)))
     return found

@@ -7,14 +7,17 @@ from collections.abc import Callable
 from math import inf
 from signal import SIGKILL, SIGSEGV
 
+from msgspec.structs import replace
+
 from circus_cg.core.events import Freeze, Thaw
 from circus_cg.core.notification import Word
+from circus_cg.core.readiness import unwell_by
 from circus_cg.core.replacement import Queue, due
 from circus_cg.core.restart import follows
 from circus_cg.core.slot import Phase
 from circus_cg.core.state import Reason
 from circus_cg.core.watcher import can_freeze, reconcile, restart, start
-from circus_cg.spec import WatcherSpec
+from circus_cg.spec import HealthCheck, WatcherSpec
 from tests.simulation.arbiter import Arbiter, ArbiterDied, Intent
 from tests.simulation.host import End, Host, Key, Place
 from tests.simulation.pairs import Met
@@ -118,6 +121,12 @@ class World:
         """`late`: the answer is about the life before."""
         self._try(lambda: self._up().checked(place, failing, late))
 
+    def asks(self, name: str, health: tuple[HealthCheck, ...]) -> None:
+        """The configuration is another; it may be read while no arbiter lives."""
+        self.specs[name] = replace(self.specs[name], health=health)
+        if self.arbiter is not None:
+            self._try(lambda: self._up().forgive(name))
+
     def resize(self, name: str, numprocesses: int) -> None:
         self.intents[name].numprocesses = numprocesses
         self._reconcile(name)
@@ -166,6 +175,8 @@ class World:
             known = entry is not None and slot.alive and slot.generation == entry.generation
             assert not (slot.phase in NOTHING_LEFT and (populated or running)), f"something is left of {slot}"
             assert known or not running, f"{slot} does not know {entry}"
+            unasked = unwell_by(self.specs[place[0]], slot) != slot.readiness.unwell
+            assert not (unasked and slot.phase in (Phase.STARTING, Phase.READY)), f"{slot} waits for what nobody asks"
             assert slot.wanted == (slot.phase is not Phase.IDLE) or slot.phase is Phase.STOPPING, f"{slot}"
             group = self.host.groups.get((*place, slot.generation))
             if slot.phase is Phase.READY and self.specs[place[0]].ready != "exec":

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from circus_cg.core.effects import FreezeGroup, RemoveGroup, Signal, Spawn, ThawGroup
 from circus_cg.core.events import Checked
+from circus_cg.core.readiness import unwell_by
 from circus_cg.core.slot import Held, Phase, from_note, rebuild, to_note
 from circus_cg.spec import Backoff, Flapping, HealthCheck, Watchdog
 from tests.unit.core.lives import Life
@@ -325,7 +326,27 @@ def test_what_it_said_once_stays_until_it_says_something_else() -> None:
     assert (life.slot.readiness.main_pid, life.slot.readiness.status) == (8, "")
 
 
-def test_an_answer_about_an_earlier_life_or_one_that_is_not_ready_counts_for_nothing() -> None:
+def test_a_check_that_is_removed_while_a_worker_starts_is_not_waited_for_when_it_is_ready() -> None:
+    """Nobody asks for it any more, so nobody would ever say that it is passed."""
+    life = starting(health=(CHECK,))
+    assert life.checked() == ()
+    assert (life.slot.phase, life.slot.readiness.unwell, life.slot.deadline) == (Phase.STARTING, (), 120.0)
+    assert life.published == [], "it serves nobody yet"
+    life.told(ready=True)
+    assert (life.slot.serving, life.published) == (True, ["ready"])
+
+
+def test_of_what_it_did_not_pass_counts_what_is_a_readiness_check_still() -> None:
+    """A configuration that was read while a worker lives, or while no arbiter did."""
+    cache = HealthCheck(name="cache", kind="readiness", tcp="1")
+    alive = HealthCheck(name="db", kind="liveness", tcp="5432")
+    slot = ready(health=(CHECK, cache)).slot
+    assert slot.readiness.unwell == ("db", "cache")
+    for health, left in (((CHECK, cache), ("db", "cache")), ((cache,), ("cache",)), ((alive,), ()), ((), ())):
+        assert unwell_by(Life(health=health).spec, slot) == left
+
+
+def test_an_answer_about_an_earlier_life_or_one_on_its_way_out_counts_for_nothing() -> None:
     life = ready(health=(CHECK,))
     before = life.slot
     assert life.feed(Checked(99, life.slot.generation - 1, ())) == ()

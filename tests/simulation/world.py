@@ -195,12 +195,17 @@ class World:
     def settle(self, well: bool = True) -> None:
         """Liveness: in a world without faults everybody arrives, and a stop ends with nothing left.
 
-        `well`: they pass their checks, too; else one that is asked never does.
+        `well`: they pass their checks, too; else one that is asked never does. Each of them is to be replaced by then,
+        and either is or stays.
         """
         if self.arbiter is None:
             self.arbiter_boots()
         self._up().fuse = None
         self._up().ageing = False
+        self._calm(well)
+        for place, slot in list(self._up().slots.items()):
+            if slot.phase is Phase.READY:
+                self.replace(place, "max-age")
         self._calm(well)
         for place, slot in self._up().slots.items():
             settled = (Phase.READY, Phase.BACKOFF, Phase.FAILED, Phase.DONE) if slot.wanted else (Phase.IDLE,)

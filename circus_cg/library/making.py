@@ -6,11 +6,13 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
+from msgspec.structs import replace
+
 from circus_cg import spec as specs
 from circus_cg.config import validate
 from circus_cg.config.options import revised
 from circus_cg.config.words import command_words
-from circus_cg.errors import ConfigError
+from circus_cg.errors import ConfigError, HostError
 from circus_cg.library.embedded import LocalArbiter, Trainer
 from circus_cg.library.events import Event
 from circus_cg.library.limits import Limits, understood
@@ -93,7 +95,9 @@ def get_trainer(  # noqa: PLR0913 - options, by name
 
     `cmd`: words, or one text split as a shell would (no shell runs). `limits` bind each worker, `watcher_limits` their
     sum. `cgroup_root`: a path below each hierarchy's mount, "/" for its root; found if left out (or CIRCUS_CG_ROOT).
-    `on_event` is called for each event, in a thread of ours. Raises ConfigError for what makes no sense.
+    `working_dir`: the current directory of this moment if left out, so that `cmd` may name files in it. `on_event` is
+    called for each event, in a thread of ours. Raises ConfigError for what makes no sense, HostError when the current
+    directory would be needed and can't be used.
 
         with get_trainer("python3 worker.py", 3, limits=Limits(memory_max="64M")) as trainer:
             trainer.wait()
@@ -113,10 +117,13 @@ def get_arbiter(
 ) -> LocalArbiter:
     """An arbiter of several watchers, each a mapping: `name`, `cmd` and the options of `get_trainer`. Not started yet.
 
+    A WatcherSpec will do as well; its `working_dir` too is the directory that is current now if left out.
+
         with get_arbiter([{"name": "web", "cmd": "web"}, {"name": "jobs", "cmd": "job", "numprocesses": 4}]) as arbiter:
             arbiter["jobs"].incr(2)
 
-    Raises ConfigError for what makes no sense.
+    Raises ConfigError for what makes no sense, HostError when the current directory
+    would be needed and can't be used.
     """
     found = [one if isinstance(one, WatcherSpec) else made(**dict(one)) for one in watchers]
     return LocalArbiter(_arbiter_spec(name, found, cgroup_root), on_event=on_event)
@@ -139,12 +146,28 @@ def made(name: str = "", *, cmd: str | Sequence[str] = (), **options: Any) -> Wa
 
 def _arbiter_spec(name: str, watchers: list[WatcherSpec], cgroup_root: str | None) -> ArbiterSpec:
     root = cgroup_root if cgroup_root is not None else os.environ.get("CIRCUS_CG_ROOT")
-    spec = ArbiterSpec(name=name, cgroup_root=root, watchers=tuple(watchers))
+    spec = ArbiterSpec(name=name, cgroup_root=root, watchers=tuple(map(_placed, watchers)))
     problems = [f"{'.'.join(found.path)}: {found.text}" for found in validate.problems(spec)]
     problems += [text for watcher in watchers for text in _for_daemons(watcher)]
     if problems:
         raise ConfigError(problems)
     return spec
+
+
+def _placed(spec: WatcherSpec) -> WatcherSpec:
+    """A program's own files are where it runs; only a daemon's workers begin in /. Raises HostError."""
+    if spec.working_dir is not None:
+        return spec
+    try:
+        here = os.getcwd()
+        here.encode()  # what the arbiter writes of a watcher is UTF-8
+    except OSError as gone:  # it was removed
+        text = f"cannot use the current directory: {gone.strerror}; go to another, or give working_dir"
+        raise HostError(text) from gone
+    except UnicodeEncodeError as foreign:
+        text = f"cannot use the current directory {here!r}: not UTF-8; go to another, or give working_dir"
+        raise HostError(text) from foreign
+    return replace(spec, working_dir=here)
 
 
 def _for_daemons(spec: WatcherSpec) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, get_type_hints
 import pytest
 
 import circus_cg
-from circus_cg import Backoff, ConfigError, Event, Limits, WatcherSpec, get_arbiter, get_trainer
+from circus_cg import Backoff, ConfigError, Event, HostError, Limits, WatcherSpec, get_arbiter, get_trainer
 from circus_cg.arbiter.journal import Record
 from circus_cg.library.events import QUEUED, Listeners
 from circus_cg.library.making import WatcherOptions, made
@@ -61,6 +62,33 @@ def test_what_makes_no_sense_is_refused_by_name(options: dict[str, object], told
 
 def test_words_of_a_command_may_be_paths_and_bytes() -> None:
     assert made("w", cmd=[b"/bin/echo", Path("a"), "b"]).cmd == ("/bin/echo", "a", "b")  # type: ignore[list-item]
+
+
+def test_workers_begin_where_the_program_was_when_it_made_their_trainer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = [
+        get_trainer("python3 worker.py"),
+        get_arbiter([{"name": "a", "cmd": "./a"}, WatcherSpec(name="b", cmd=("./b",))]),
+        get_trainer("python3 worker.py", working_dir="/srv"),
+    ]
+    monkeypatch.chdir("/")
+    assert [one.working_dir for embedded in made for one in embedded._spec.watchers] == [*[str(tmp_path)] * 3, "/srv"]
+
+
+@pytest.mark.parametrize(("name", "why"), [(b"removed", "No such file or directory"), (b"\xe9", "not UTF-8")])
+def test_a_current_directory_that_is_of_no_use_is_told_unless_another_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: bytes, why: str
+) -> None:
+    here = tmp_path / os.fsdecode(name)
+    here.mkdir()
+    monkeypatch.chdir(here)
+    if name == b"removed":
+        here.rmdir()
+    with pytest.raises(HostError, match=rf"^cannot use the current directory.*: {why}; go to another, or give"):
+        get_trainer("true")
+    get_trainer("true", working_dir="/srv")
 
 
 def test_two_watchers_of_one_name_are_refused() -> None:

@@ -40,6 +40,21 @@ def test_the_first_script_anybody_writes_works(program: Program, prefix: str) ->
     assert not trees(prefix)
 
 
+def test_the_documented_example_finds_the_worker_beside_it(program: Program, tmp_path: Path, noted: Noted) -> None:
+    note = f"import os, time\nopen({str(tmp_path / 'pids')!r}, 'a').write(f'{{os.getpid()}}\\n')\ntime.sleep(1000)\n"
+    (tmp_path / "worker.py").write_text(note)
+    done = program(
+        f"import os\nos.chdir({str(tmp_path)!r})\n"
+        "from circus_cg import Limits, get_trainer\n"
+        "with get_trainer('python3 worker.py', 3, name=PREFIX, limits=Limits(memory_max='64M')):\n"
+        "    os.chdir('/')\n"
+        "    noted(3)\n"
+    )
+    _, errors = done.communicate(timeout=30 * SLOWNESS)
+    assert (done.returncode, errors) == (0, "")
+    assert len(noted()) == 3 and gone(noted())
+
+
 @pytest.mark.parametrize("ending", ["pass", "raise SystemExit(0)", "import sys; sys.exit()"])
 def test_the_interpreters_end_stops_the_workers(program: Program, prefix: str, noted: Noted, ending: str) -> None:
     done = program(MAKE + "trainer.start()\nnoted(3)\n" + ending)

@@ -68,7 +68,12 @@ class Session:
 
     @property
     def alive(self) -> bool:
-        return self.ours and not self._ending and self._over.running()
+        return self.ours and not self._ending and self._over.running() and not self._lost
+
+    @property
+    def _lost(self) -> bool:
+        """Its arbiter was begun and is no more, though what is left of it may still be cleared up."""
+        return self._begun.done() and self._arbiter is None
 
     def begin(self) -> None:
         """Returns when the arbiter has asked for the first workers. Raises CircusCgError.
@@ -84,7 +89,8 @@ class Session:
         """Stop every worker, then the keeper; returns when nothing is left. May be called again, and at any time."""
         if not self.ours:
             return
-        self._ending = True
+        if not self._lost:  # else who waits for an answer is still to hear of the loss
+            self._ending = True
         if self._over.cancel():
             atexit.unregister(self.end)
             return
@@ -93,6 +99,7 @@ class Session:
                 self._loop.call_soon_threadsafe(self._wind_down)
         concurrent.futures.wait([self._over])
         self._thread.join()
+        self._ending = True
 
     def submit(self, work: Work[T]) -> concurrent.futures.Future[T]:
         """Run `work` in the arbiter's loop; cancelling the future cancels it.
@@ -147,6 +154,8 @@ class Session:
         def settle(task: asyncio.Task[T]) -> None:
             failed = None if task.cancelled() else task.exception()
             if task.cancelled() or isinstance(failed, Closed):
+                if failed is not None:
+                    self._arbiter = None  # the loop has yet to hear of it, and a `start` may come first
                 _fail(done, self._gone())
             elif failed is not None:
                 _fail(done, failed)

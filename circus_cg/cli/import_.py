@@ -58,7 +58,7 @@ def _text(spec: ArbiterSpec, comments: export.Comments, config: str) -> str:
 def _comments(config: str, loaded: loader.Loaded) -> dict[Path, list[str]]:
     comments: dict[Path, list[str]] = defaultdict(list)
     comments[()].append(f"From {File(config).name}, by circus-cg import.")
-    here = os.getcwd()
+    here = loader.working_directory()
     if any(watcher.working_dir == here for watcher in loaded.spec.watchers):
         comments[()].append(f"A working_dir of {here} is where that was run: circus.ini sets none.")
     for one in loaded.notices:

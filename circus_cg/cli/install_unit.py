@@ -28,10 +28,10 @@ def install_unit(config: str, name: str | None, print_: bool, enable: bool) -> N
     """
     if print_ and enable:
         raise click.UsageError("--print changes nothing, --enable does: give one of them.")
-    path = Path(os.path.abspath(config))
-    spec = loader.override(loader.load(path), name=name, cgroup_root=None)
+    spec = loader.override(loader.load(Path(config)), name=name, cgroup_root=None)
+    path = os.path.abspath(config)
     user = os.geteuid() != 0
-    command = [*_program(), "run", str(path), *(["--name", name] if name else [])]
+    command = [*_program(), "run", path, *(["--name", name] if name else [])]
     reload = [*_program(), "ctl", "--name", spec.name, "upgrade"]
     content = unit.text(spec.name, command, reload, user=user, longest_stop=order.longest_stop(spec.watchers))
     if print_:

@@ -47,7 +47,7 @@ def run(config: str, name: str | None, cgroup_root: str | None) -> None:
     _warn(ground.warnings)
     places = dirs.of(spec.name)
     nofile = _raise_nofile()
-    source = Source(path=os.path.abspath(config), name=name, cgroup_root=cgroup_root, cwd=os.getcwd())
+    source = Source(path=os.path.abspath(config), name=name, cgroup_root=cgroup_root, cwd=_working_directory())
     record = replace(ground.record(nofile, places), source=source)
     encode(record)  # what can't be handed on is refused while nothing is made
     dirs.make(places)
@@ -84,6 +84,15 @@ def run(config: str, name: str | None, cgroup_root: str | None) -> None:
                 },
             }
         )
+
+
+def _working_directory() -> str:
+    """An upgrade begins in it too. Raises HostError."""
+    try:
+        return os.getcwd()
+    except OSError as gone:  # removed while we are in it
+        text = f"cannot use the working directory: {gone.strerror}; start the daemon in another one"
+        raise HostError(text) from gone
 
 
 def _log_to(path: str | None) -> None:

@@ -48,12 +48,13 @@ def load_ini(path: Path, environ: Mapping[str, str]) -> Loaded:
 
     findings = Findings()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    here = Surroundings(environ, _directory(), None if hard == resource.RLIM_INFINITY else hard)
+    here = Surroundings(environ, working_directory(), None if hard == resource.RLIM_INFINITY else hard)
     spec = circus_ini.read(Text(str(path), _text(path)), here, findings, _Includes(path).find)
     return Loaded(spec=spec, notices=findings.notices)
 
 
-def _directory() -> str:
+def working_directory() -> str:
+    """Where circus would start workers that have none of their own."""
     try:
         return os.getcwd()
     except FileNotFoundError:  # removed while we are in it

@@ -62,22 +62,36 @@ def _said(variable: str) -> str:
 
 
 def make(dirs: Dirs) -> None:
-    """Create both; refuse a directory that somebody else owns or can write, or put in another's place."""
+    """Create both; refuse a directory that somebody else owns or can write, or put in another's place.
+
+    Raises HostError.
+    """
     length = len(os.fsencode(dirs.runtime / "control.sock"))
     if length > SOCKET_PATH_MAX:
         raise HostError(
             f"cannot use {dirs.runtime}: its socket's path would have {length} bytes, over {SOCKET_PATH_MAX};"
             " set CIRCUS_CG_RUNTIME_DIR to a shorter one, or choose a shorter --name"
         )
-    for path, mode in ((dirs.runtime, 0o711), (dirs.state, 0o700)):
+    for path, mode, variable in (
+        (dirs.runtime, 0o711, "CIRCUS_CG_RUNTIME_DIR"),
+        (dirs.state, 0o700, "CIRCUS_CG_STATE_DIR"),
+    ):
         refuse_anothers(path)
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        with suppress(FileExistsError):
-            path.mkdir(mode=mode)
-        found = os.lstat(path)
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-            raise HostError(f"cannot use {path}: not a directory of this user; remove it or set CIRCUS_CG_RUNTIME_DIR")
-        path.chmod(mode)
+        try:
+            _make(path, mode, variable)
+        except OSError as refused:  # read-only, below a file, in /proc
+            cause = f"{refused.filename}: {refused.strerror}"
+            raise HostError(f"cannot use {path}: {cause}; set {variable} to another directory") from refused
+
+
+def _make(path: Path, mode: int, variable: str) -> None:
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        path.mkdir(mode=mode)
+    found = os.lstat(path)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise HostError(f"cannot use {path}: not a directory of this user; remove it or set {variable}")
+    path.chmod(mode)
 
 
 def notify_directory(runtime: str) -> Path:
@@ -112,8 +126,10 @@ def anothers(path: Path, uid: int, gid: int) -> str | None:
     for place in sorted({one for way in ways for one in (way, *way.parents)}):
         try:
             found = place.lstat()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
+        except OSError as refused:  # below what only others may enter
+            return f"{place}: {refused.strerror}"
         if found.st_uid not in (0, uid):
             return f"{place} belongs to user {found.st_uid}"
         others = stat.S_IWOTH if found.st_gid in (0, gid) else stat.S_IWOTH | stat.S_IWGRP
@@ -123,11 +139,15 @@ def anothers(path: Path, uid: int, gid: int) -> str | None:
 
 
 def lock(dirs: Dirs, name: str) -> int:
-    """Hold `name` as long as the returned descriptor is open (it survives exec). Raises AlreadyRunning.
+    """Hold `name` as long as the returned descriptor is open (it survives exec). Raises AlreadyRunning, HostError.
 
     A lock of the open file description: others can ask about it without taking it (fcntl(2), F_OFD_GETLK).
     """
-    fd = os.open(dirs.runtime / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    path = dirs.runtime / "lock"
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as refused:
+        raise _refused("lock", path, refused) from refused
     try:
         fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _flock(fcntl.F_WRLCK))
     except BlockingIOError as held:
@@ -136,14 +156,16 @@ def lock(dirs: Dirs, name: str) -> int:
             f"cannot run {name!r}: another daemon of that name is running; stop it"
             f" (circus-cg ctl --name {name} quit) or choose another --name"
         ) from held
+    except OSError as refused:  # a file system without locks
+        os.close(fd)
+        raise _refused("lock", path, refused) from refused
     return fd
 
 
 def is_locked(dirs: Dirs) -> bool:
-    """A daemon of this name lives (its arbiter may be between two lives)."""
-    try:
-        fd = os.open(dirs.runtime / "lock", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
+    """A daemon of this name lives (its arbiter may be between two lives). Raises PermissionError, HostError."""
+    fd = _open_lock(dirs)
+    if fd is None:
         return False
     try:
         found = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _flock(fcntl.F_WRLCK))
@@ -154,15 +176,31 @@ def is_locked(dirs: Dirs) -> bool:
 
 
 def wait_unlocked(dirs: Dirs) -> None:
-    """Return when no daemon holds this name: the kernel wakes us, nothing polls."""
-    try:
-        fd = os.open(dirs.runtime / "lock", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
+    """Return when no daemon holds this name: the kernel wakes us, nothing polls. Raises PermissionError, HostError."""
+    fd = _open_lock(dirs)
+    if fd is None:
         return
     try:
         fcntl.fcntl(fd, fcntl.F_OFD_SETLKW, _flock(fcntl.F_RDLCK))
     finally:
         os.close(fd)
+
+
+def _open_lock(dirs: Dirs) -> int | None:
+    """None: there is none, so nobody can hold it."""
+    path = dirs.runtime / "lock"
+    try:
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except PermissionError:
+        raise
+    except OSError as refused:
+        raise _refused("look at", path, refused) from refused
+
+
+def _refused(do: str, path: Path, cause: OSError) -> HostError:
+    return HostError(f"cannot {do} {path}: {cause.strerror}; remove it, or set CIRCUS_CG_RUNTIME_DIR to another place")
 
 
 def _flock(kind: int) -> bytes:

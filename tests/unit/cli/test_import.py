@@ -71,6 +71,17 @@ watchers:
     ]
 
 
+def test_where_the_current_directory_was_removed_workers_begin_in_the_root(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed = tmp_path / "removed"
+    removed.mkdir()
+    monkeypatch.chdir(removed)
+    removed.rmdir()
+    done = invoke(config)
+    assert (done.exit_code, "    working_dir: /\n" in done.stdout) == (0, True), done.output
+
+
 def test_a_file_is_its_owner_s_alone_and_means_the_same(config: Path, tmp_path: Path) -> None:
     output = tmp_path / "shop.yaml"
     done = invoke(config, "--output", str(output))

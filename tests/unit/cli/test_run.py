@@ -77,3 +77,28 @@ def test_so_are_a_configuration_s_path_and_the_working_directory(
     assert f"circus-cg: cannot use the configuration {str(config)!r}: not UTF-8; rename it" in done.stderr
     assert f"circus-cg: cannot use the working directory {str(foreign)!r}: not UTF-8; start" in done.stderr
     assert not blocked and os.listdir(foreign.parent) == [foreign.name]
+
+
+def test_a_working_directory_that_was_removed_is_refused(
+    config: Path, monkeypatch: pytest.MonkeyPatch, blocked: set[int]
+) -> None:
+    removed = config.parent / "removed"
+    removed.mkdir()
+    monkeypatch.chdir(removed)
+    removed.rmdir()
+    done = run(str(config))
+    told = "circus-cg: cannot use the working directory: No such file or directory; start the daemon in another one\n"
+    assert (done.exit_code, told in done.stderr) == (3, True), done.stderr
+    assert not blocked and os.listdir(config.parent) == [config.name]
+
+
+@pytest.mark.parametrize("which", ["RUNTIME", "STATE"])
+def test_a_directory_that_can_t_be_made_is_a_failure_of_the_host(
+    config: Path, monkeypatch: pytest.MonkeyPatch, blocked: set[int], which: str
+) -> None:
+    """Not one that another start would mend: by its status systemd tries none."""
+    monkeypatch.setenv(f"CIRCUS_CG_{which}_DIR", str(config))
+    done = run(str(config))
+    told = f"circus-cg: cannot use {config}/shop: {config}: File exists; set CIRCUS_CG_{which}_DIR to another"
+    assert (done.exit_code, told in done.stderr) == (3, True), done.stderr
+    assert not blocked

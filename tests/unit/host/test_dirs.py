@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
 from circus_cg.errors import HostError
-from circus_cg.host.dirs import SOCKET_PATH_MAX, Dirs, anothers, make, of
+from circus_cg.host.dirs import SOCKET_PATH_MAX, Dirs, anothers, is_locked, lock, make, of, wait_unlocked
 
 UID, GID = os.geteuid(), os.getegid()
 
@@ -53,6 +54,18 @@ def test_where_a_link_leads_counts_too(place: Path, tmp_path: Path) -> None:
     assert anothers(place, UID, GID) == f"others can write {open_to_all}"
 
 
+def test_what_may_not_be_looked_at_is_not_safe(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As root nothing is hidden: the kernel's word is put into its mouth."""
+
+    def lstat(path: Path) -> os.stat_result:
+        if path == place:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return os.lstat(path)
+
+    monkeypatch.setattr(Path, "lstat", lstat)
+    assert anothers(place, UID, GID) == f"{place}: Permission denied"
+
+
 @pytest.mark.parametrize("letter", ["x", "ä"])
 def test_a_socket_s_path_is_counted_in_bytes_before_anything_is_made(place: Path, letter: str) -> None:
     room = SOCKET_PATH_MAX - len(os.fsencode(place / "control.sock"))
@@ -63,6 +76,44 @@ def test_a_socket_s_path_is_counted_in_bytes_before_anything_is_made(place: Path
     with pytest.raises(HostError, match="bytes, over 107; set CIRCUS_CG_RUNTIME_DIR"):
         make(Dirs(too_long, too_long.with_name("anothers-state")))
     assert sorted(fits.parent.iterdir()) == sorted([fits, fits.with_name("state")])
+
+
+@pytest.mark.parametrize("which", Dirs._fields)
+@pytest.mark.parametrize("base", ["/proc/circus-cg", "/dev/null/circus-cg", "/proc/version"])
+def test_one_that_can_t_be_made_is_told_with_its_cause_and_what_to_set(place: Path, which: str, base: str) -> None:
+    dirs = Dirs(place, place.with_name("state"))._replace(**{which: Path(base) / "shop"})
+    with pytest.raises(HostError, match=rf"^cannot use {base}/shop: {base}: .*; set CIRCUS_CG_{which.upper()}_DIR to"):
+        make(dirs)
+
+
+@pytest.mark.parametrize("which", Dirs._fields)
+def test_what_stands_in_its_place_is_told_with_what_to_set(place: Path, which: str) -> None:
+    dirs = Dirs(place, place.with_name("state"))
+    place.parent.mkdir()
+    getattr(dirs, which).touch()
+    with pytest.raises(HostError, match=f"not a directory .*; remove it or set CIRCUS_CG_{which.upper()}_DIR"):
+        make(dirs)
+
+
+def test_what_stands_in_the_lock_s_place_is_told(place: Path) -> None:
+    dirs = Dirs(place, place.with_name("state"))
+    make(dirs)
+    (place / "lock").symlink_to("elsewhere")
+    told = f"{place}/lock: Too many levels of symbolic links; remove it, or set CIRCUS_CG_RUNTIME_DIR"
+    with pytest.raises(HostError, match=f"^cannot lock {told}"):
+        lock(dirs, "shop")
+    for ask in (is_locked, wait_unlocked):
+        with pytest.raises(HostError, match=f"^cannot look at {told}"):
+            ask(dirs)
+
+
+def test_below_a_file_no_daemon_lives(place: Path) -> None:
+    place.parent.mkdir()
+    place.touch()
+    below = Dirs(place / "run", place / "state")
+    assert anothers(below.runtime, UID, GID) is None
+    assert not is_locked(below)
+    wait_unlocked(below)
 
 
 @pytest.fixture

@@ -57,7 +57,8 @@ def complete_watchers(ctx: click.Context, param: click.Parameter, incomplete: st
     if above is None:
         return []
     try:
-        session = above.obj or open_session(above.params)
+        # `top` has the daemon's options itself. (A verb's own `name` and `timeout` are others.)
+        session = above.obj or open_session(ctx.params if "endpoint" in ctx.params else above.params)
         known = session.call("list", COMPLETION_TIMEOUT)["watchers"]
     except (CircusCgError, click.ClickException, OSError):
         return []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -11,10 +13,11 @@ from click.testing import CliRunner
 
 from circus_cg import errors
 from circus_cg.arbiter.commands import COMMANDS
-from circus_cg.cli.ctl import ctl
+from circus_cg.cli.ctl import ctl, parameters
 from circus_cg.cli.ctl.change import STREAMS, pairs
 from circus_cg.cli.main import main
 from circus_cg.cli.output import aligned, coloured
+from circus_cg.cli.top import top
 from circus_cg.config.schema import OPTIONS
 from circus_cg.rpc import curve, keyring
 from circus_cg.spec import WatcherSpec
@@ -148,6 +151,37 @@ def test_names_are_completed_to_nothing_and_no_word_when_no_daemon_runs(
     assert complete("ctl", "status", "w") == []
     assert complete("ctl", "--name", "../x", "status", "w") == []
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon with two watchers, which is asked where `--name shop` came to; no host is known."""
+
+    class Session:
+        def call(self, command: str, timeout: float) -> dict[str, list[str]]:
+            return {"watchers": ["jobs", "web"]}
+
+    def opened(options: Mapping[str, Any]) -> Session:
+        assert (options["name"], options["host"], options["timeout"]) == ("shop", None, 5.0)
+        return Session()
+
+    monkeypatch.setattr(parameters, "open_session", opened)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+
+
+@pytest.mark.usefixtures("shop")
+@pytest.mark.parametrize("path", [*(["ctl", "--name", "shop", verb] for verb in VERBS), ["top", "--name", "shop"]])
+def test_every_argument_and_option_of_every_verb_can_be_completed(path: list[str]) -> None:
+    command = top if path[0] == "top" else verb(path[-1])
+    arguments = [one.name for one in command.params if isinstance(one, click.Argument)]
+    for position, name in enumerate(arguments):
+        found = complete(*path, *["x"] * position, "w")
+        if name in ("name", "names", "watcher") and path[-1] != "add":  # a watcher that is to come is nobody's
+            assert found == ["web"]
+    for option in command.params:
+        if isinstance(option, click.Option) and not option.is_flag:
+            found = complete(*path, option.opts[0], "w")
+            assert found == (["web"] if option.name == "watchers" else []), option
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])

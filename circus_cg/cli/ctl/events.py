@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from circus_cg.cli.ctl.parameters import Seconds, json_option, watchers_option
+from circus_cg.cli.ctl.parameters import json_option, watchers_option
+from circus_cg.cli.ctl.seconds import Seconds
 from circus_cg.cli.ctl.session import Session
 from circus_cg.cli.ctl.watching import Document, Interrupt
 from circus_cg.cli.output import as_json, coloured

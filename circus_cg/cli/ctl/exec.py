@@ -7,7 +7,8 @@ from base64 import b64decode
 
 import click
 
-from circus_cg.cli.ctl.parameters import Seconds, json_option, name_argument
+from circus_cg.cli.ctl.parameters import json_option, name_argument
+from circus_cg.cli.ctl.seconds import LONGEST, Seconds
 from circus_cg.cli.ctl.session import Session
 from circus_cg.cli.output import as_json
 
@@ -19,7 +20,9 @@ MORE = 25.0  # seconds beyond the command's own for it to be begun and, if it mu
 @click.command("exec")
 @name_argument
 @click.argument("cmd", nargs=-1, required=True)
-@click.option("--timeout", type=Seconds(), default=60.0, metavar="SECONDS", help="Then it is killed; 60 s by default.")
+@click.option(
+    "--timeout", type=Seconds(LONGEST), default=60.0, metavar="SECONDS", help="Then it is killed; 60 s by default."
+)
 @json_option
 @click.pass_obj
 def exec_(session: Session, name: str, cmd: tuple[str, ...], timeout: float, json_: bool) -> None:

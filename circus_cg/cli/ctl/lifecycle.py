@@ -8,13 +8,13 @@ import click
 
 from circus_cg.cli.ctl.done import done
 from circus_cg.cli.ctl.parameters import (
-    Seconds,
     json_option,
     match_option,
     name_argument,
     names_argument,
     wait_option,
 )
+from circus_cg.cli.ctl.seconds import Seconds
 from circus_cg.cli.ctl.session import Session
 
 ROLLING = 24 * 3600.0  # seconds; each worker may take its graceful_timeout

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from circus_cg.cli.ctl.seconds import LONGEST, Seconds
 from circus_cg.cli.ctl.session import Session
 from circus_cg.errors import CircusCgError
 
@@ -36,7 +37,14 @@ def complete_hosts(ctx: click.Context, param: click.Parameter, incomplete: str) 
 
 _WHERE = (
     click.option("--name", default="default", show_default=True, envvar="CIRCUS_CG_NAME", help="The daemon's name."),
-    click.option("--timeout", default=5.0, show_default=True, help="Seconds to wait for an answer."),
+    click.option(
+        "--timeout",
+        type=Seconds(LONGEST),
+        default=5.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="To wait for an answer.",
+    ),
     click.option("--host", envvar="CIRCUS_CG_HOST", shell_complete=complete_hosts, help="A daemon of hosts.toml."),
     click.option("--endpoint", metavar="tcp://HOST:PORT", help="A daemon on another host, without hosts.toml."),
     click.option("--server-key", metavar="KEY|FILE", help="Its public key: `circus-cg keys show --server` there."),

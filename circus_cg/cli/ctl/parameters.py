@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from circus_cg.cli.ctl.opening import open_session
+from circus_cg.cli.ctl.seconds import LONGEST, Seconds
 from circus_cg.errors import CircusCgError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -25,25 +26,9 @@ match_option = click.option(
 )
 
 
-class Seconds(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.2 alone
-    """`2`, `500ms`: as in configuration."""
-
-    name = "seconds"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        # The parser of units is imported only by who gives some: `status` is to be quick.
-        from circus_cg.units import parse_seconds  # noqa: PLC0415
-
-        try:
-            seconds = parse_seconds(value)
-        except ValueError as wrong:
-            self.fail(f"{wrong} (names come before a bare --watch)" if param and param.name == "watch" else str(wrong))
-        return seconds
-
-
 watch_option = click.option(
     "--watch",
-    type=Seconds(),
+    type=Seconds(LONGEST),
     is_flag=False,
     flag_value="2",
     metavar="[SECONDS]",

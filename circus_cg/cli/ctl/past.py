@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from circus_cg.cli.ctl.events import show_event
-from circus_cg.cli.ctl.parameters import Seconds, complete_watchers, json_option, watchers_option
+from circus_cg.cli.ctl.parameters import complete_watchers, json_option, watchers_option
+from circus_cg.cli.ctl.seconds import Seconds
 from circus_cg.cli.ctl.session import Session
 from circus_cg.cli.ctl.watching import Document
 from circus_cg.cli.output import aligned, as_json, coloured, write

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from circus_cg.cli.ctl.opening import open_session, where_options
-from circus_cg.cli.ctl.parameters import Seconds, json_option, names_argument
+from circus_cg.cli.ctl.parameters import json_option, names_argument
+from circus_cg.cli.ctl.seconds import LONGEST, Seconds
 from circus_cg.cli.ctl.watching import Interrupt
 from circus_cg.cli.output import as_json, write
 from circus_cg.cli.top.table import KEYS, Look, Table
@@ -21,7 +22,7 @@ FIRST = 1.0  # seconds between the two looks that the first table is made from
 @names_argument
 @where_options
 @click.option("--sort", type=click.Choice(list(KEYS)), default="cpu", show_default=True, help="Who comes first.")
-@click.option("--delay", type=Seconds(), default="2", show_default=True, help="Seconds between two looks.")
+@click.option("--delay", type=Seconds(LONGEST), default="2", show_default=True, help="Seconds between two looks.")
 @click.option("--workers/--no-workers", default=True, show_default=True, help="A row for each worker, too.")
 @click.option("--once", is_flag=True, help="One table, and no more.")
 @json_option

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 import pytest
+import zmq
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
@@ -15,6 +16,9 @@ from circus_cg import errors
 from circus_cg.arbiter.commands import COMMANDS
 from circus_cg.cli.ctl import ctl, parameters
 from circus_cg.cli.ctl.change import STREAMS, pairs
+from circus_cg.cli.ctl.exec import MORE
+from circus_cg.cli.ctl.seconds import LONGEST
+from circus_cg.cli.ctl.watching import Interrupt
 from circus_cg.cli.main import main
 from circus_cg.cli.output import aligned, coloured
 from circus_cg.cli.top import top
@@ -96,6 +100,17 @@ def test_a_state_is_coloured_unless_nobody_wants_it(monkeypatch: pytest.MonkeyPa
         (["ctl", "signal", "w", "x", "HUP"], 2, "at most two pids"),
         (["ctl", "--name", "../x", "ps"], 2, "no daemon's name"),
         (["ctl", "status"], 5, "start it: circus-cg run CONFIG"),
+        (["ctl", "--timeout", "24d", "status"], 5, "start it: circus-cg run CONFIG"),
+        (["ctl", "--timeout", "inf", "status"], 2, "'--timeout': 'inf' is wrong; expected a time such as 30s"),
+        (["ctl", "--timeout", "nan", "status"], 2, "'--timeout': 'nan' is wrong; expected a time such as 30s"),
+        (["ctl", "--timeout", "-1", "status"], 2, "'--timeout': '-1' is wrong; expected a time such as 30s"),
+        (["ctl", "--timeout", "1000000000", "status"], 2, "'1000000000' is too long; expected at most 24d"),
+        (["top", "--timeout", "25d"], 2, "'--timeout': '25d' is too long; expected at most 24d"),
+        (["top", "--delay", "30d"], 2, "'--delay': '30d' is too long; expected at most 24d"),
+        (["ctl", "status", "--watch", "30d"], 2, "'--watch': '30d' is too long; expected at most 24d"),
+        (["ctl", "status", "--watch", "web"], 2, "'web' is wrong; expected a time such as 30s, 500ms, 2m or a number"),
+        (["ctl", "exec", "--timeout", "25d", "web", "true"], 2, "'--timeout': '25d' is too long; expected at most 24d"),
+        (["ctl", "history", "--since", "365d"], 5, "start it: circus-cg run CONFIG"),
     ],
 )
 def test_a_mistake_has_its_status_and_says_what_to_do(
@@ -188,3 +203,16 @@ def test_every_argument_and_option_of_every_verb_can_be_completed(path: list[str
 def test_each_shell_gets_its_script(shell: str) -> None:
     done = CliRunner().invoke(main, ["completion", shell])
     assert done.exit_code == 0 and "_CIRCUS_CG_COMPLETE" in done.output
+
+
+def test_the_longest_time_can_be_waited_for() -> None:
+    """What is waited for is there already."""
+    with Interrupt() as interrupt:
+        interrupt._on_signal(2, None)
+        interrupt.pause(LONGEST)
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    with context, context.socket(zmq.PULL) as pulled, context.socket(zmq.PUSH) as pushed:
+        pulled.bind("inproc://here")
+        pushed.connect("inproc://here")
+        pushed.send(b"")
+        assert pulled.poll(int((LONGEST + MORE) * 1000))

@@ -10,14 +10,12 @@ from typing import Any
 from circus_cg import linux, units
 from circus_cg.arbiter.boot import ArbiterBoot
 from circus_cg.cgroup.group import WorkerGroup
-from circus_cg.config.substitution import references, substitute
+from circus_cg.config.substitution import WID, references, substitute
 from circus_cg.core.ending import escalation, patience
 from circus_cg.host import dirs
 from circus_cg.host.identity import Identity
 from circus_cg.host.virtualenv import Virtualenv
 from circus_cg.spec import DEFAULT_PATH, Rlimit, WatcherSpec
-
-WID = "wid"  # the one reference that differs from worker to worker: $(circus.wid), ((circus.wid))
 
 
 def template(spec: WatcherSpec, boot: ArbiterBoot, identity: Identity) -> dict[str, Any]:

@@ -7,8 +7,7 @@ import ssl
 from typing import TYPE_CHECKING
 
 from circus_cg.arbiter.execs import Ended, Execs
-from circus_cg.arbiter.life import WID
-from circus_cg.config.substitution import substitute
+from circus_cg.config.substitution import WID, substitute
 from circus_cg.config.validate_health import address
 from circus_cg.core.line import one_line
 from circus_cg.errors import CircusCgError

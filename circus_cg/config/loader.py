@@ -38,7 +38,8 @@ def load_with_notices(path: Path) -> Loaded:
     """As load(). A file that ends in .ini is circus's, any other is YAML. Raises ConfigError."""
     if path.suffix == ".ini":
         return load_ini(path, os.environ)
-    return Loaded(spec=native.read(_text(path), str(path), os.environ, _Includes(path).find))
+    spec, notices = native.read_with_notices(_text(path), str(path), os.environ, _Includes(path).find)
+    return Loaded(spec=spec, notices=notices)
 
 
 def load_ini(path: Path, environ: Mapping[str, str]) -> Loaded:

@@ -5,7 +5,7 @@ Pure: the files an `include` leads to and the environment come from the caller.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -14,14 +14,16 @@ from msgspec import UNSET, inspect
 
 from circus_cg.config import validate
 from circus_cg.config.document import Document, Find, Found, Part
+from circus_cg.config.findings import Kind, Notice
 from circus_cg.config.nodes import BOOL, MAX_NODES, NULL, SCALARS, Budget, TooLarge, compose, kind_of, mark_of
 from circus_cg.config.problems import MAX_PATH, Path, Problems, shown, title, where
 from circus_cg.config.schema import COMMAND, KEYS, OPTIONS, Option, expected, fields, from_text, nearest
-from circus_cg.config.substitution import references, size, substitute
+from circus_cg.config.substitution import WID, references, size, substitute
 from circus_cg.errors import ConfigError
 from circus_cg.spec import ArbiterSpec, Rlimit, WatcherSpec
 
 MAX_EXPANDED = 16 << 20  # characters of all texts that have variables in them, when these are replaced
+PATHS = ("env_file", "working_dir", "virtualenv", "stdout", "stderr")  # which expand, but are all workers' own
 EXTENSION = "x-"  # a top-level key beginning so is the operator's own: a place for anchors
 
 
@@ -34,6 +36,13 @@ def read(text: str, file: str, environment: Mapping[str, str] | None = None, fin
 
     `$(circus.env.NAME)` means NAME of `environment`; `find` reads the files of `include`.
     """
+    return read_with_notices(text, file, environment, find)[0]
+
+
+def read_with_notices(
+    text: str, file: str, environment: Mapping[str, str] | None = None, find: Find = no_files
+) -> tuple[ArbiterSpec, tuple[Notice, ...]]:
+    """As read(), and what is to be said about it all the same."""
     problems = Problems(file)
     try:
         root = compose(text, problems)
@@ -54,7 +63,20 @@ def read(text: str, file: str, environment: Mapping[str, str] | None = None, fin
         if not problems.judged(found.path):
             problems.add(found.path, f"{title(found.path)}: {found.text}")
     problems.raise_any()
-    return spec
+    return spec, tuple(sorted(set(_left_as_written(spec, problems)), key=lambda one: (one.place, one.text)))
+
+
+def _left_as_written(spec: ArbiterSpec, problems: Problems) -> Iterator[Notice]:
+    """References in paths that lead to files so named; a template's are told once."""
+    for watcher in spec.watchers:
+        for key in PATHS:
+            value = getattr(watcher, key) or ()
+            named = references(" ".join((value,) if isinstance(value, str) else value))
+            for name, written in named.items():
+                means = "it is the worker's number in cmd, env and health alone" if name == WID else "it names nothing"
+                said = f"{key}: {shown(written)} stays as written: {means}"
+                file, line = problems.at(("watchers", watcher.name, key))
+                yield Notice(kind=Kind.NOTE, file=file, line=line, text=said)
 
 
 def _all_watchers(document: Document, reader: _Reader, problems: Problems, find: Find) -> tuple[WatcherSpec, ...]:

@@ -63,8 +63,13 @@ class Problems:
 
     def spot(self, path: Path) -> str:
         """Where `path` is written: `file:line`."""
+        file, line = self.at(path)
+        return f"{file}:{line}"
+
+    def at(self, path: Path) -> tuple[str, int]:
+        """File and line where `path` is written."""
         place = self._place(path)
-        return f"{shown(self._files[place.file], MAX_PATH)}:{place.line}"
+        return shown(self._files[place.file], MAX_PATH), place.line
 
     def add(self, path: Path, text: str, line: int | None = None, column: int = 1) -> None:
         """Something is wrong with `path`, or within it: further judgement of it is spared.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from circus_cg.config import native
+from circus_cg.config.findings import told
 from circus_cg.errors import ConfigError
 from circus_cg.spec import ArbiterSpec, WatcherSpec
 
@@ -98,3 +99,26 @@ def test_the_common_env_is_every_watcher_s_and_gives_way_to_its_own() -> None:
 def test_a_wrong_name_in_the_common_env_is_told_once_where_it_stands() -> None:
     (told,) = problems("watchers: {a: {cmd: x}, b: {cmd: x}}\nenv:\n  A: right\n  B=C: wrong\n")
     assert told.startswith("shop.yaml:4: B=C in env of watcher 'a': no name of a variable")
+
+
+def test_what_stays_as_written_in_a_path_is_told_with_its_line_and_once_for_a_template() -> None:
+    text = """\
+x-logs: &logs
+  stdout: /log/w-$(circus.wid).log
+watchers:
+  a: {<<: *logs, cmd: "serve $(circus.wid)", env: {N: ((circus.wid)), HOME: $HOME}}
+  b:
+    <<: *logs
+    cmd: serve
+    stderr: $(circus.env.HOME)/((circus.Name))
+    env_file: [/a.env, /$(circus.wid).env]
+    health: {up: {tcp: "80$(circus.wid)"}}
+"""
+    spec, notices = native.read_with_notices(text, "shop.yaml", ENVIRONMENT)
+    number = "it is the worker's number in cmd, env and health alone"
+    assert told(notices) == [
+        f"shop.yaml:2: stdout: $(circus.wid) stays as written: {number}",
+        "shop.yaml:8: stderr: ((circus.Name)) stays as written: it names nothing",
+        f"shop.yaml:9: env_file: $(circus.wid) stays as written: {number}",
+    ]
+    assert [one.stdout for one in spec.watchers] == ["/log/w-$(circus.wid).log"] * 2

@@ -150,6 +150,14 @@ def test_the_ending_of_the_name_chooses_the_reader(tmp_path: Path) -> None:
     assert commands(write(tmp_path / "x", "watchers: {a: {cmd: a}}\n")) == [("a",)]
 
 
+def test_of_each_kind_of_file_is_told_what_stays_as_written(tmp_path: Path) -> None:
+    circus = "[watcher:a]\ncmd = a\nstdout_stream.filename = /a-$(circus.wid)\n"
+    ours = "watchers:\n  a: {cmd: a,\n   stdout: /a-$(circus.wid)}\n"
+    for name, text in (("x.ini", circus), ("x.yaml", ours)):
+        (said,) = loader.load_with_notices(write(tmp_path / name, text)).notices
+        assert said.line == 3 and said.text.startswith("stdout: $(circus.wid) stays as written: it ")
+
+
 def test_the_main_file_comes_before_what_it_includes(circus: Path) -> None:
     assert commands(circus) == [("main", "x"), ("b",)]
     assert loader.load_with_notices(circus).notices == ()

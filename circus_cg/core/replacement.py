@@ -166,9 +166,12 @@ def _unwell(spec: WatcherSpec, new: Slot, instead: Instead) -> Drop:
 
 
 def _patience(spec: WatcherSpec) -> float:
-    """Seconds to pass the checks: as many as there were to become ready, from the first question on."""
-    unasked = max((check.start_period for check in spec.health if check.kind == "readiness"), default=0.0)
-    return spec.start_timeout + unasked
+    """Seconds to pass the checks: as many as there were to become ready, beside what its questions take by themselves,
+    one of them answered too early.
+    """
+    readiness = [check for check in spec.health if check.kind == "readiness"]
+    asked = (c.start_period + c.successes * (c.interval + c.timeout) for c in readiness)
+    return spec.start_timeout + max(asked, default=0.0)
 
 
 def _without(queue: Queue, dropped: Instead) -> Queue:

@@ -264,8 +264,8 @@ class Upgrade:
         say("keeper", f"{why}; the old arbiter comes back")
         self._why = why
         self.stage, self.deadline = Stage.RETURNING, now + READY_LIMIT
-        running = self._keeper.record()["image"]
-        self._keeper.go_by({**self.old, "image": running})
+        running = self.old if self._keeper_stays else self._keeper.record()  # nothing else of a failed installation's
+        self._keeper.go_by({**self.old, "image": running["image"]})
         self._failed = self._arbiter.pid  # its last words are still to come
         self._arbiter.kill()
 

@@ -125,6 +125,14 @@ def test_a_keeper_that_stays_remembers_where_its_python_is_now(tmp_path: Path, r
     assert running.told == ["upgraded to 2, keeper kept"]
 
 
+def test_a_keeper_that_stays_remembers_nothing_of_an_installation_that_failed(tmp_path: Path, running: Running) -> None:
+    upgrade = sealed(tmp_path, running, "same")
+    upgrade.on_deadline(upgrade.deadline)
+    assert upgrade.stage is Stage.RETURNING
+    assert running.boot["image"]["python"] == sys.executable
+    upgrade.abandon("the test is over")
+
+
 def test_without_a_way_back_nothing_is_begun(tmp_path: Path, running: Running) -> None:
     running.boot["image"]["python"] = str(tmp_path / "removed")
     before = running.boot

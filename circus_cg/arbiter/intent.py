@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from circus_cg.config import validate
 from circus_cg.core import autoscale, dotted, plan
 from circus_cg.core.dotted import Options
 from circus_cg.host.identity import Identity
@@ -84,19 +85,33 @@ class Intents:
         """The configuration's watchers as they were changed, then those added; the removed ones too."""
         own = {spec.name: spec for spec in configured}
         added = [one.added for name, one in self._document.watchers.items() if name not in own and one.added]
-        return [self.merged(spec) for spec in (*own.values(), *added)]
+        return [self.fit(spec) for spec in (*own.values(), *added)]
 
     def merged(self, spec: WatcherSpec) -> WatcherSpec:
-        """What was said instead of `spec`. Options that don't fit any more are left out: it must run."""
+        """What was said instead of `spec`. Options that don't fit any more are left out."""
+        return self._over_with(spec, lambda _: None)
+
+    def fit(self, spec: WatcherSpec) -> WatcherSpec:
+        """As merged(), and what is wrong together with a changed configuration is left out as well: it must run."""
+        merged = self.merged(spec)
+        if not self.of(spec.name).options or _wrong(merged) is None:
+            return merged
+        return self._over_with(spec, _wrong)
+
+    def _over_with(self, spec: WatcherSpec, wrong: Callable[[WatcherSpec], str | None]) -> WatcherSpec:
         said = self.of(spec.name)
         merged = said.added or (spec if self._over is None else self._over(spec))
         for key, value in said.options.items():
             try:
-                merged = dotted.put(merged, {key: value})
-            except msgspec.ValidationError as wrong:
-                say(
-                    "arbiter", f"cannot apply the {key} that was set for {spec.name}: {wrong}; its configuration stands"
-                )
+                candidate = dotted.put(merged, {key: value})
+                why = wrong(candidate)
+            except msgspec.ValidationError as misfit:
+                why = str(misfit)
+            if why is None:
+                merged = candidate
+            else:
+                text = f"cannot apply the {key} that was set for {spec.name}: {why}; its configuration stands"
+                say("arbiter", text)
         return merged
 
     def wanted(self, spec: WatcherSpec) -> bool:
@@ -236,3 +251,7 @@ def write_private(path: Path, body: bytes, *, durable: bool = False) -> None:
             os.fsync(directory)
         finally:
             os.close(directory)
+
+
+def _wrong(spec: WatcherSpec) -> str | None:
+    return next((f"{'.'.join(found.path)}: {found.text}" for found in validate.alone(spec)), None)

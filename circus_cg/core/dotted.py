@@ -38,8 +38,8 @@ def put(spec: WatcherSpec, options: Mapping[str, Any]) -> WatcherSpec:
 
 
 def concerns(keys: Collection[str], key: str) -> bool:
-    """Whether `key` is one of them, or a part of one."""
-    return any(key == one or key.startswith(f"{one}.") for one in keys)
+    """Whether `key` is one of them, or a part of one. A part has none: `env.A.B` is the variable `A.B`."""
+    return any(key == one or ("." not in one and key.startswith(f"{one}.")) for one in keys)
 
 
 def without(options: Options, keys: Collection[str], spec: WatcherSpec) -> Options:

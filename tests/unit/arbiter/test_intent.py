@@ -55,6 +55,21 @@ def test_what_was_set_of_an_added_watcher_is_there_for_the_next_arbiter_too(path
     assert again(path).specs([WEB]) == [WEB, changed] and again(path).merged(NEW) == changed
 
 
+def test_what_is_wrong_together_with_a_changed_file_is_left_out_alone(path: Path) -> None:
+    """Set while the file said 8: with a policy of min 4 and max 2 workers would be started and stopped for ever."""
+    scaled = replace(WEB, autoscale=ScalePolicy(max=8))
+    set_ = replace(WEB, autoscale=ScalePolicy(max=8, min=4), nice=3)
+    said = again(path)
+    said.change(scaled, set_, WHO, {})
+    narrower = replace(scaled, autoscale=ScalePolicy(max=2))
+    assert again(path).specs([narrower]) == [replace(narrower, nice=3)]
+    assert again(path).specs([scaled]) == [set_]
+    said = again(path)
+    said.change(set_, replace(set_, autoscale=ScalePolicy(max=9, min=4)), WHO, {})
+    wider = replace(set_, autoscale=ScalePolicy(max=9, min=4))
+    assert again(path).specs([narrower]) == [wider], "two that were set are right together"
+
+
 def test_what_the_autoscaler_came_to_is_there_for_the_next_arbiter_until_the_operator_speaks(path: Path) -> None:
     scaled = replace(WEB, autoscale=ScalePolicy(max=8, min=2))
     assert again(path).numprocesses(scaled) == 2, "the configuration's number within its bounds"

@@ -43,6 +43,7 @@ def test_what_does_not_fit_is_refused(options: dict[str, Any]) -> None:
 
 def test_a_key_concerns_itself_and_its_parts() -> None:
     assert concerns(["env", "limits.pids_max"], "env.A") and concerns(["env"], "env")
+    assert not concerns(["env.A"], "env.A.B"), "another variable, whose name has a dot"
     assert not concerns(["env", "limits.pids_max"], "env_file") and not concerns(["limits.pids_max"], "limits")
 
 

@@ -34,13 +34,16 @@ def unit_of(memberships: str) -> Unit | None:
     return Unit(last, bool(managers))
 
 
-def members(group: str, proc: str = "/proc") -> list[int]:
-    """The pids in a group of systemd's own hierarchy and below; none without a group."""
+def members(group: str, name: str, proc: str = "/proc") -> list[int]:
+    """The pids in a group of systemd's own hierarchy, and in the leaf below it where a daemon of that name would be.
+
+    None without a group. A worker may be a keeper as well, of a library's workers: it is in a group of its own.
+    """
     found = []
     for pid in sorted(int(entry) for entry in os.listdir(proc) if group and entry.isdigit()):
         with suppress(OSError):  # it has ended
             path = _path(Path(proc, str(pid), "cgroup").read_text(errors="surrogateescape"))
-            if path == group or path.startswith(f"{group}/"):
+            if path == group or (path.startswith(f"{group}/") and path.endswith(f"/{name}/@daemon")):
                 found.append(pid)
     return found
 
@@ -79,7 +82,7 @@ def enter(name: str, refuse: Callable[[str, list[int]], None]) -> None:
     scope = f"circus-cg-{name}.scope"
     shown = _systemctl(*whose, "show", "--value", "--property=ControlGroup", scope)
     if shown.returncode == 0:  # else nobody knows who would be killed
-        refuse(name, members(shown.stdout.strip()))
+        refuse(name, members(shown.stdout.strip(), name))
         for end in (["kill", "--signal=KILL", scope], ["stop", scope]):  # in vain where there is none
             _systemctl(*whose, *end)
     command = ["systemd-run", *whose, "--scope", "--quiet", "--collect", f"--unit={scope}"]

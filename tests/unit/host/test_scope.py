@@ -35,13 +35,16 @@ def test_the_unit_is_the_last_part_of_systemds_own_path(memberships: str, unit: 
     assert unit_of(memberships) == unit
 
 
-def test_the_members_of_a_scope_are_those_in_it_and_below_in_systemds_own_hierarchy(tmp_path: Path) -> None:
+def test_who_may_be_a_scopes_daemon_is_in_it_or_in_a_daemons_leaf_in_systemds_own_hierarchy(tmp_path: Path) -> None:
     group = "/user.slice/circus-cg-shop.scope"
     memberships = {
         1: b"0::/init.scope\n",
         20: f"0::{group}/circus-cg/shop/@daemon\n".encode(),
         3: f"5:memory:/elsewhere\n1:name=systemd:{group}\n0::/elsewhere\n".encode(),
         40: f"0::{group}2\n".encode(),
+        41: f"0::{group}2/circus-cg/shop/@daemon\n".encode(),
+        30: f"0::{group}/circus-cg/shop/web/1.1\n".encode(),
+        31: f"0::{group}/circus-cg/shop/web/1.1/circus-cg/inner/@daemon\n".encode(),
         50: b"0::/\xe9\n",
     }
     for pid, text in memberships.items():
@@ -49,8 +52,8 @@ def test_the_members_of_a_scope_are_those_in_it_and_below_in_systemds_own_hierar
         (tmp_path / str(pid) / "cgroup").write_bytes(text)
     (tmp_path / "60").mkdir()  # it has ended
     (tmp_path / "self").mkdir()
-    assert members(group, str(tmp_path)) == [3, 20]
-    assert members("", str(tmp_path)) == []
+    assert members(group, "shop", str(tmp_path)) == [3, 20]
+    assert members("", "shop", str(tmp_path)) == []
 
 
 class Entered(Exception):

@@ -252,6 +252,22 @@ def test_single_options_are_reverted_of_whatever_kind_they_are(daemon: StartDaem
     assert running.ctl("options", "w")["options"] == before and running.ctl("diff")["changed"] == {}
 
 
+def test_of_a_policy_that_is_not_configured_no_part_is_reverted_alone(daemon: StartDaemon) -> None:
+    """It would be a policy without a part that it needs, for the next arbiter to make nothing of."""
+    running = daemon(watchers={"w": {"cmd": SLEEP}})
+    running.wait_phase("w")
+    running.ctl("set", "w", "autoscale.max=4")
+    running.ctl("set", "w", "autoscale.max=6")
+    with pytest.raises(Refused, match=r"unknown option 'autoscale\.max'"):
+        running.ctl("revert", "w", "autoscale.max")
+    arbiter = arbiter_of(running.pid)
+    assert arbiter is not None
+    os.kill(arbiter, signal.SIGKILL)
+    running.wait_answering()
+    assert running.ctl("get", "w", "autoscale.max")["options"] == {"autoscale.max": 6}
+    assert running.ctl("revert", "w", "autoscale")["changed"] == ["autoscale"]
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from typing import Any
 
 from circus_cg.arbiter import roster
@@ -86,7 +87,7 @@ async def revert(arbiter: Arbiter, asked: rpc.Revert) -> Fields:
     said = arbiter.intents.of(name).options
     keys = [*differing, *arbiter.lasting.of(name), *said, "numprocesses"] if asked.keys is None else asked.keys
     meant = {one: [key for key in differing if concerns([one], key)] for one in keys}
-    nothing = [one for one in asked.keys or () if not (meant[one] or any(concerns([one], key) for key in said))]
+    nothing = [one for one in asked.keys or () if not meant[one] and not _can_go(one, differing, said)]
     _refuse_unknown(configured, nothing, f"revert {name!r}")
     spec = put(runner.current, {key: at(configured, key) for found in meant.values() for key in found})
     fields = _become(arbiter, runner, spec, f"revert {name!r}", force=asked.force)
@@ -95,6 +96,11 @@ async def revert(arbiter: Arbiter, asked: rpc.Revert) -> Fields:
     if concerns(keys, "numprocesses"):
         arbiter.governors.unpin(name)
     return {**fields, **await settled(asked.waiting, [runner], WatcherRunner.is_up)}
+
+
+def _can_go(one: str, differing: Collection[str], said: Collection[str]) -> bool:
+    """It was said, and what is configured has it: no part goes alone of a whole (a policy) that the file has not."""
+    return one.partition(".")[0] not in differing and any(concerns([one], key) for key in said)
 
 
 def _refuse_unknown(spec: WatcherSpec, keys: list[str], doing: str) -> None:

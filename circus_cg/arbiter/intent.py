@@ -49,9 +49,10 @@ class Intent(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
         return (self.changed or {}) if self.dotted is None else self.dotted
 
     def giving(self, options: Options, spec: WatcherSpec) -> Intent:
-        """With these, which `spec` has."""
-        wholes = {key.partition(".")[0] for key in options}
-        changed = {key: dotted.at(spec, key) for key in sorted(wholes)}
+        """With these, which `spec` has; what a later version left and this one has no option for stays as it is."""
+        wholes = sorted({key.partition(".")[0] for key in options})
+        left = self.changed or {}
+        changed = {key: dotted.at(spec, key) if hasattr(spec, key) else left.get(key) for key in wholes}
         return replace(self, dotted=options or None, changed=changed or None)
 
 

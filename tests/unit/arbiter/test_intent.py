@@ -70,6 +70,14 @@ def test_what_is_wrong_together_with_a_changed_file_is_left_out_alone(path: Path
     assert again(path).specs([narrower]) == [wider], "two that were set are right together"
 
 
+def test_an_option_of_a_later_version_is_kept_and_keeps_nothing_from_being_set(path: Path) -> None:
+    later = {"zeal": {"of": 5}, "nice": 1}
+    again(path).put("web", Intent(changed=later, dotted={"zeal.of": 5, "nice": 1}))
+    again(path).change(replace(WEB, nice=1), replace(WEB, nice=2), WHO, {})
+    assert again(path).of("web").changed == {**later, "nice": 2}
+    assert again(path).specs([WEB]) == [replace(WEB, nice=2)]
+
+
 def test_what_the_autoscaler_came_to_is_there_for_the_next_arbiter_until_the_operator_speaks(path: Path) -> None:
     scaled = replace(WEB, autoscale=ScalePolicy(max=8, min=2))
     assert again(path).numprocesses(scaled) == 2, "the configuration's number within its bounds"

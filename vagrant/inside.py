@@ -118,8 +118,8 @@ def _visits(guest: Guest, job: Job) -> int:
     wanted = job.pytest_arguments
     visits = _Visits(guest, job.results)
     try:
-        if not wanted or wanted == [BOOTS]:
-            _boots(guest, visits)
+        if not wanted or BOOTS in wanted:
+            _boots(guest, visits, [word for word in wanted if word != BOOTS])
         if not wanted:
             units = [SYSTEM, f"--ignore={BOOTS}", "-m"]
             visits.make("alone", [*units, "alone"])
@@ -127,17 +127,17 @@ def _visits(guest: Guest, job: Job) -> int:
             visits.make("system", [*AT_ONCE, MOSTLY_WAITING, *units, "not alone"])
             if not job.brief:
                 visits.make("suite", [*AT_ONCE, A_CPU_EACH, TESTS, f"--ignore={SYSTEM}"])
-        elif wanted != [BOOTS]:
+        elif BOOTS not in wanted:
             visits.make("suite", ["-o", f"testpaths={TESTS}", f"--ignore={BOOTS}", *wanted])
         return verdict.worst(visits.statuses)
     finally:
         visits.fetch("")
 
 
-def _boots(guest: Guest, visits: _Visits) -> None:
+def _boots(guest: Guest, visits: _Visits, more: list[str]) -> None:
     """What can only be seen across boots is asked in three visits; the power goes off between the last two."""
     for visit, ended_by in (("before", guest.reboot), ("rebooted", guest.power_cut), ("power-cut", None)):
-        visits.make(visit, [BOOTS, "-m", f"visit(when={visit!r})"])  # none of them is a failure
+        visits.make(visit, [*more, BOOTS, "-m", f"visit(when={visit!r})"])  # none of them is a failure
         if ended_by is not None:
             visits.fetch(f"-{visit}")
             ended_by()

@@ -153,8 +153,9 @@ class Session:
 
         def settle(task: asyncio.Task[T]) -> None:
             failed = None if task.cancelled() else task.exception()
-            if task.cancelled() or isinstance(failed, Closed):
-                if failed is not None:
+            refused = self._ending and isinstance(failed, CircusCgError)  # in the arbiter's words, for it is stopping
+            if task.cancelled() or refused or isinstance(failed, Closed):
+                if isinstance(failed, Closed):
                     self._arbiter = None  # the loop has yet to hear of it, and a `start` may come first
                 _fail(done, self._gone())
             elif failed is not None:

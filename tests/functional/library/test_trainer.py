@@ -262,6 +262,20 @@ def test_who_waits_for_a_verb_while_the_workers_are_stopped_gets_an_answer(prefi
     assert answers["wait"] is True
 
 
+def test_a_verb_that_comes_while_they_are_stopped_is_told_that_they_were(prefix: str) -> None:
+    stubborn = sh("trap '' TERM; while :; do sleep 1; done")
+    trainer = get_trainer(stubborn, 1, name=prefix, graceful_timeout=0.5).start()
+    stop = threading.Thread(target=trainer.stop)
+    stop.start()
+    told = 0
+    while stop.is_alive():
+        try:
+            trainer.restart()
+        except NotRunning:
+            told += 1
+    assert told
+
+
 def test_a_wait_that_was_given_up_leaves_nothing_in_the_loop(prefix: str) -> None:
     def tasks() -> int:
         async def count(_: object) -> int:

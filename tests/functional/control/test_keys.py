@@ -13,7 +13,7 @@ import zmq
 
 from circus_cg.rpc import curve
 from tests.conftest import until
-from tests.functional.control.afar import Afar
+from tests.functional.control.afar import Afar, open_fds
 from tests.functional.control.conftest import StartAfar
 from tests.functional.evidence import arbiter_of
 
@@ -179,8 +179,10 @@ def test_nobody_takes_anothers_place_by_its_routing_id(afar: StartAfar) -> None:
         assert owner.ask("list")["status"] == "ok"
         owner.send("wait", state="down", name="deaf")
         assert owner.is_silent()
+        connected = open_fds(running.arbiter)
         owner.dealer.disable_monitor()
         owner.dealer.close(linger=0)
+        until(lambda: open_fds(running.arbiter) < connected, why="its end to be seen: no id is another's before")
         with running.client(low, ROUTING_ID=b"same") as thief:
             assert "may observe" in thief.ask("stop", name="web")["reason"]
             end_the_deaf(running)

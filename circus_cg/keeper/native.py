@@ -20,6 +20,7 @@ from circus_cg.keeper.request import (
     decode,
     encode,
 )
+from circus_cg.keeper.wire import close_all, memfd
 
 _REQUEST_FD = 3  # where launcher.c looks for its end of the pair
 _ANSWERS_A_TURN = 256  # the rest stays readable: the keeper has other news too
@@ -62,11 +63,11 @@ class NativeLauncher:
             return
         self._in_flight[request.ident] = False
         fds = list(request.fds.values())
-        memfd = -1
+        stored = -1
         try:
             if len(body) > INLINE_MAX:
-                memfd = _stored(body)
-                fds.insert(0, memfd)
+                stored = memfd("circus-cg-spawn", body)
+                fds.insert(0, stored)
                 body = b""
             packet = _Packet(request.ident, header + body, fds)
             if self._queue or not self._sent(self._socket, packet):
@@ -77,8 +78,8 @@ class NativeLauncher:
             del self._in_flight[request.ident]
             raise
         finally:
-            if memfd >= 0:
-                os.close(memfd)
+            if stored >= 0:
+                os.close(stored)
 
     def receive(self) -> list[Answer]:
         """What happened since; empty when nothing did."""
@@ -149,7 +150,7 @@ class NativeLauncher:
             os.close(self._pidfd)
             self._pidfd = -1
         while self._queue:
-            _close(self._queue.popleft().fds)
+            close_all(self._queue.popleft().fds)
 
     def _gone(self) -> Gone:
         idents = [ident for ident, started in self._in_flight.items() if not started]
@@ -170,7 +171,7 @@ class NativeLauncher:
         if not self._queue:
             return
         while self._queue and self._sent(sock, self._queue[0]):
-            _close(self._queue.popleft().fds)
+            close_all(self._queue.popleft().fds)
         if not self._queue:
             self._inbox.rewatch(sock.fileno(), select.EPOLLIN)
 
@@ -191,29 +192,12 @@ class NativeLauncher:
         return True
 
 
-def _stored(body: bytes) -> int:
-    fd = os.memfd_create("circus-cg-spawn", os.MFD_CLOEXEC)
-    try:
-        view = memoryview(body)
-        while view:
-            view = view[os.write(fd, view) :]
-    except OSError:
-        os.close(fd)
-        raise
-    return fd
-
-
 def _duplicates(fds: list[int]) -> list[int]:
     made: list[int] = []
     try:
         for fd in fds:
             made.append(os.dup(fd))
     except OSError:
-        _close(made)
+        close_all(made)
         raise
     return made
-
-
-def _close(fds: list[int]) -> None:
-    for fd in fds:
-        os.close(fd)

@@ -18,6 +18,7 @@ from typing import NoReturn
 
 from circus_cg.keeper.ledger import Ledger
 from circus_cg.keeper.messages import VERSION, Message
+from circus_cg.keeper.wire import memfd
 
 STATE_VERSION = 1
 START_LIMIT = 20  # seconds that the next image has to rebuild everything
@@ -74,11 +75,7 @@ def kept_fds(state: Message) -> set[int]:
 
 def write(name: str, state: Message) -> int:
     """A descriptor of the state, above the standard ones."""
-    fd = os.memfd_create(name, os.MFD_CLOEXEC)
-    view = memoryview(json.dumps(state).encode())
-    while view:
-        view = view[os.write(fd, view) :]
-    return fd
+    return memfd(name, json.dumps(state).encode())
 
 
 def read(fd: int) -> Message:

@@ -59,11 +59,11 @@ class Channel:
         held: list[int] = []
         try:
             if not inline:
-                held.append(_memfd(body))
+                held.append(memfd("circus-cg-message", body))
             for fd in message.get("fds", ()):
                 held.append(os.dup(fd))  # it may have to wait
         except OSError:
-            _close(held)
+            close_all(held)
             raise
         self._queue.append((INLINE_MARK + body if inline else MEMFD_MARK, held))
         if len(self._queue) == 1:
@@ -84,7 +84,7 @@ class Channel:
             except (BrokenPipeError, ConnectionError) as cause:
                 raise Closed from cause
             self._queue.popleft()
-            _close(fds)
+            close_all(fds)
 
     def receive(self, limit: int = 64) -> list[Message]:
         """Up to `limit` messages that are there now; raises Closed at the end of the stream."""
@@ -121,7 +121,7 @@ class Channel:
 
     def _drop(self) -> None:
         for _, fds in self._queue:
-            _close(fds)
+            close_all(fds)
         self._queue.clear()
 
     def _receive_one(self) -> tuple[bytes, list[int]]:
@@ -146,15 +146,16 @@ class Channel:
         except (ValueError, RecursionError, IndexError, OSError) as bad:
             return {"op": f"undecodable: {bad}"}
         finally:
-            _close(fds)
+            close_all(fds)
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
 
 
-def _memfd(body: bytes) -> int:
-    fd = os.memfd_create("circus-cg-message", os.MFD_CLOEXEC)
+def memfd(name: str, body: bytes) -> int:
+    """A descriptor of memory that holds `body`. Raises OSError, and keeps none then."""
+    fd = os.memfd_create(name, os.MFD_CLOEXEC)
     try:
         view = memoryview(body)
         while view:
@@ -178,6 +179,6 @@ def _slurp(fd: int) -> bytes:
     return b"".join(parts)
 
 
-def _close(fds: list[int]) -> None:
+def close_all(fds: list[int]) -> None:
     for fd in fds:
         os.close(fd)

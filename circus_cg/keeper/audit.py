@@ -3,8 +3,8 @@
 import os
 import stat
 
-from circus_cg.keeper.errand import lift
 from circus_cg.keeper.log import say
+from circus_cg.keeper.wire import lift
 
 FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 UNAUDITED = -1

@@ -9,11 +9,11 @@ import signal
 import sys
 from typing import NoReturn
 
-from circus_cg.keeper.errand import LOWEST
 from circus_cg.keeper.head import BOOT_FD, CHANNEL_FD, PIDFD
 from circus_cg.keeper.link import PASSED_FD
 from circus_cg.keeper.messages import Message
 from circus_cg.keeper.succession import HELD_BACK, held_fds
+from circus_cg.keeper.wire import lift
 
 PR_SET_CHILD_SUBREAPER = 36
 EMBEDDED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "embedded.py")
@@ -43,7 +43,7 @@ def sealed(name: str, body: bytes) -> int:
         while view:
             view = view[os.write(fd, view) :]
         fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SEALS)
-        return fcntl.fcntl(fd, fcntl.F_DUPFD, LOWEST)
+        return lift(fd, command=fcntl.F_DUPFD)
     finally:
         os.close(fd)
 
@@ -59,7 +59,7 @@ def start_keeper(boot: Message, channel: int) -> int:
         own = os.pidfd_open(os.getpid())  # the keeper hears our end even if a fork of ours keeps the channel open
         opened.append(own)
         for one in (channel, own):
-            opened.append(fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, LOWEST))  # clear of the targets
+            opened.append(lift(one))
         actions = [
             (os.POSIX_SPAWN_DUP2, opened[0], BOOT_FD),
             (os.POSIX_SPAWN_DUP2, opened[2], CHANNEL_FD),

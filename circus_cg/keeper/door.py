@@ -3,7 +3,6 @@
 The file is 0600 and who connects must be root or the keeper's own user (SO_PEERCRED). Nothing here waits for an asker.
 """
 
-import fcntl
 import os
 import select
 import socket
@@ -11,10 +10,9 @@ import struct
 from collections.abc import Callable
 from contextlib import suppress
 
-from circus_cg.keeper.errand import LOWEST
 from circus_cg.keeper.log import say
 from circus_cg.keeper.messages import Message
-from circus_cg.keeper.wire import Channel, Closed
+from circus_cg.keeper.wire import Channel, Closed, lift
 
 ASKERS_MAX = 16  # at a time; more wait in the kernel's queue
 _PEER = struct.Struct("3i")  # pid, uid, gid
@@ -112,7 +110,7 @@ def listen(path: str) -> int:
         finally:
             os.umask(before)
         sock.listen(ASKERS_MAX)
-        return fcntl.fcntl(sock.fileno(), fcntl.F_DUPFD_CLOEXEC, LOWEST)
+        return lift(sock.fileno())
 
 
 def ask(path: str, question: Message, seconds: float) -> Message:

@@ -3,18 +3,16 @@
 Its channel is its descriptor 3; what it prints is kept for the case that it fails. It has a time limit.
 """
 
-import fcntl
 import os
 import signal
 import socket
 from contextlib import suppress
 
-from circus_cg.keeper.wire import pair
+from circus_cg.keeper.wire import lift, pair
 
 CHANNEL_FD, FIRST_FD = 3, 4  # of what it is given
 LIMIT = 30.0  # seconds
 TOLD_MAX = 4000  # characters of what it printed
-LOWEST = 10  # of descriptors kept or passed on: those below have a meaning at the other end
 _PACKET, _FDS = 65536, 8
 
 
@@ -76,8 +74,3 @@ class Errand:
 
     def close(self) -> None:
         os.close(self._printed)
-
-
-def lift(fd: int) -> int:
-    """A copy above the targets: posix_spawn's dup2 onto the same number would keep close-on-exec."""
-    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, LOWEST)

@@ -4,7 +4,6 @@ One zip archive in a memfd for keeper and arbiters, and a descriptor of the laun
 keeper never imports this.
 """
 
-import fcntl
 import hashlib
 import io
 import marshal
@@ -19,7 +18,7 @@ from typing import NamedTuple
 
 from circus_cg import __version__
 from circus_cg.keeper.boot import sealed
-from circus_cg.keeper.errand import LOWEST
+from circus_cg.keeper.wire import lift
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LAUNCHER = os.path.join(PACKAGE, "keeper", "launcher")
@@ -56,8 +55,10 @@ def take() -> Image:
     launcher = None
     if os.access(LAUNCHER, os.X_OK):
         fd = os.open(LAUNCHER, os.O_RDONLY | os.O_CLOEXEC)
-        launcher = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, LOWEST)
-        os.close(fd)
+        try:
+            launcher = lift(fd)
+        finally:
+            os.close(fd)
         with open(LAUNCHER, "rb") as program:
             keeper.update(b"\0launcher\0" + program.read())
     return Image(sealed("circus-cg-image", body.getvalue()), launcher, keeper.hexdigest(), sys.executable, __version__)

@@ -8,9 +8,8 @@ from contextlib import suppress
 from math import inf
 
 from circus_cg.keeper import audit
-from circus_cg.keeper.errand import lift
 from circus_cg.keeper.messages import Message
-from circus_cg.keeper.wire import Channel, Closed, pair
+from circus_cg.keeper.wire import Channel, Closed, lift, pair
 
 ARBITER_FD = 3  # where every arbiter finds its channel
 PASSED_FD = 4  # and, from here on, what is passed to it

@@ -4,6 +4,8 @@ The descriptors in a message's "fds" go with it: the sender keeps its own, the r
 """
 
 import array
+import errno
+import fcntl
 import json
 import os
 import socket
@@ -15,6 +17,7 @@ from circus_cg.keeper.messages import Message
 
 INLINE = 65536  # a packet over about 213 kB is EMSGSIZE; larger bodies travel by descriptor
 MAX_FDS = 200  # the kernel refuses more than 253
+LOWEST = 10  # of descriptors kept or passed on: those below have a meaning at the other end
 ANCILLARY = socket.CMSG_SPACE(4 * MAX_FDS)
 INLINE_MARK, MEMFD_MARK = b"\x00", b"\x01"
 
@@ -151,6 +154,16 @@ class Channel:
 
 def pair() -> tuple[socket.socket, socket.socket]:
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+
+
+def lift(fd: int, lowest: int = LOWEST, command: int = fcntl.F_DUPFD_CLOEXEC) -> int:
+    """A copy at `lowest` or above: posix_spawn's dup2 onto the same number would keep close-on-exec. Raises OSError."""
+    try:
+        return fcntl.fcntl(fd, command, lowest)
+    except OSError as failed:
+        if failed.errno == errno.EINVAL:  # all numbers from there on are beyond RLIMIT_NOFILE, fcntl(2)
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE)) from None
+        raise
 
 
 def memfd(name: str, body: bytes) -> int:

@@ -1,12 +1,14 @@
 """The channel: large messages, full sockets, and what can't be understood."""
 
+import errno
 import os
+import resource
 import socket
 from collections.abc import Iterator
 
 import pytest
 
-from circus_cg.keeper.wire import Channel, Closed, pair
+from circus_cg.keeper.wire import Channel, Closed, lift, pair
 
 
 @pytest.fixture
@@ -100,3 +102,11 @@ def test_an_end_that_says_nothing_more_hears_on_and_keeps_nothing_to_say(
         other.receive()
     assert os.read(reader, 1) == b"", "nobody holds a copy for what is not sent"
     os.close(reader)
+
+
+def test_a_number_beyond_the_limit_is_one_descriptor_too_many(ends: tuple[Channel, socket.socket]) -> None:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    os.close(lift(ends[1].fileno(), soft - 1))
+    with pytest.raises(OSError) as refused:
+        lift(ends[1].fileno(), soft)
+    assert refused.value.errno == errno.EMFILE
